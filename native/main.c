@@ -1,0 +1,29 @@
+/* One static program, one job per subcommand: what the daemon cannot do from JavaScript. Each job lives in a file of
+ * its own and is linked when its file is there. */
+#include <stdio.h>
+#include <string.h>
+
+#define JOB(name) int name##_main(int argc, char **argv) __attribute__((weak));
+JOB(unpack) JOB(pack) JOB(readfile) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init)
+#undef JOB
+
+static const struct { const char *name; int (*run)(int, char **); const char *does; } jobs[] = {
+  {"unpack", unpack_main, "unpacks a layer inside a jail"},
+  {"pack", pack_main, "writes a directory as a layer tar"},
+  {"readfile", readfile_main, "reads one small file of an unpacked root"},
+  {"userns", userns_main, "holds a user and a network namespace open"},
+  {"join", join_main, "joins control groups, then executes"},
+  {"vm", vm_main, "starts and watches a virtual machine's QEMU"},
+  {"proxy", proxy_main, "carries connections of a published port"},
+  {"init", init_main, "reaps orphans as PID 1 of a container"},
+};
+
+int main(int argc, char **argv) {
+  if (argc >= 2)
+    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++)
+      if (jobs[i].run && strcmp(argv[1], jobs[i].name) == 0) return jobs[i].run(argc - 1, argv + 1);
+  fprintf(stderr, "usage: %s JOB ...\n", argv[0]);
+  for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++)
+    if (jobs[i].run) fprintf(stderr, "  %-9s %s\n", jobs[i].name, jobs[i].does);
+  return 2;
+}

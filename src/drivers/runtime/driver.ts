@@ -1,0 +1,242 @@
+/**
+ * The runtime contract: one running unit, whatever its boundary. crun and QEMU both meet it; `contract.ts` is the
+ * suite that proves it, and the fake meets it without a kernel.
+ *
+ * Life of a unit
+ *   absent → create → created → start → running ⇄ paused → exited → remove → absent
+ * - `create` brings up the monitor and the boundary (namespaces; a booted guest whose agent answers) and stops right
+ *   before the first instruction of the workload. What `create` made is undone by `remove`, in any state.
+ * - `start` lets the workload go. Attach between the two, and no byte of output is missed.
+ * - The monitor is the parent of the unit's first process on the host, drains output into the log file, and writes the
+ *   exit record; it needs no daemon. Every method works on a unit that an earlier daemon made.
+ * - Identity of a process is pid + start time: a signal never reaches a stranger that reused the pid.
+ * - All methods are idempotent by id. None blocks the event loop over 5 ms.
+ */
+import type { Boundary, Form } from '../../model/forms.ts';
+import type { ObjectId } from '../../model/ids.ts';
+
+export interface UserPlan {
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+}
+
+export interface ProcessPlan {
+  readonly args: readonly string[];
+  /** NAME=value, each name once. */
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user: UserPlan;
+  readonly terminal: boolean;
+  /** Initial size of the terminal, when there is one. */
+  readonly size?: TerminalSize | undefined;
+}
+
+export interface TerminalSize {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+export interface Rlimit {
+  readonly type: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
+export interface ResourcePlan {
+  readonly memoryBytes?: number | undefined;
+  /** CPUs' worth of time; 0.5 is half of one. */
+  readonly cpus?: number | undefined;
+  /** 1–10000, 100 is normal. */
+  readonly cpuWeight: number;
+  readonly pids?: number | undefined;
+}
+
+export interface MountPlan {
+  /** Directory on the host, ids unshifted. */
+  readonly source: string;
+  /** Absolute path inside. */
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+export interface TmpfsPlan {
+  readonly target: string;
+  readonly sizeBytes: number;
+}
+
+/** What lies below the workload: read-only layers and one writable upper. */
+export interface RootPlan {
+  /** Unpacked layers, lowest first (container forms). */
+  readonly layers: readonly string[];
+  /** Directory with `up` and `work` (container forms). */
+  readonly upperDir?: string | undefined;
+  /** The layers as one read-only image file (VM forms). */
+  readonly imageFile?: string | undefined;
+  /** Raw ext4 disk for the upper (VM forms); tmpfs in the guest when missing. */
+  readonly upperDisk?: string | undefined;
+  readonly readOnly: boolean;
+  /** Thrown away with the instance: no fsync needed. */
+  readonly volatile: boolean;
+}
+
+export interface AddressPlan {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** One network interface of the unit. */
+export interface InterfacePlan {
+  /** Inside: eth0, eth1 … */
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly addresses: readonly AddressPlan[];
+  readonly gateways: readonly string[];
+  /** VM forms: the tap to make and the bridge to put it on. Containers find the interface in their namespace. */
+  readonly tap?: { readonly name: string; readonly bridge: string } | undefined;
+}
+
+export interface NetworkPlanOfUnit {
+  /** Namespaces made and wired up beforehand, as descriptors of this process (container forms). */
+  readonly sandbox?: { readonly userNamespaceFd: number; readonly networkNamespaceFd: number; readonly idBase: number; readonly idCount: number } | undefined;
+  readonly interfaces: readonly InterfacePlan[];
+  readonly nameservers: readonly string[];
+  readonly searchDomains: readonly string[];
+}
+
+export interface LogPlan {
+  /** Size at which the log is rotated. */
+  readonly maxBytes: number;
+  /** Files kept, the current one included. */
+  readonly maxFiles: number;
+}
+
+/** Everything a runtime needs to make one unit; resolved, checked, frozen. Written beside the unit for its next daemon. */
+export interface UnitPlan {
+  readonly id: ObjectId;
+  /** For people and host names; validated. */
+  readonly name: string;
+  readonly hostname: string;
+  readonly form: Form;
+  readonly process: ProcessPlan;
+  /** Keep stdin open for attach. */
+  readonly stdin: boolean;
+  /** A small init reaps orphans as PID 1. */
+  readonly init: boolean;
+  readonly capabilities: readonly string[];
+  readonly noNewPrivileges: boolean;
+  readonly rlimits: readonly Rlimit[];
+  readonly resources: ResourcePlan;
+  readonly root: RootPlan;
+  readonly mounts: readonly MountPlan[];
+  readonly tmpfs: readonly TmpfsPlan[];
+  readonly shmBytes: number;
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly network: NetworkPlanOfUnit;
+  readonly log: LogPlan;
+  readonly stopSignal: string;
+}
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of /proc/PID/stat: clock ticks since boot. */
+  readonly startTicks: number;
+}
+
+export interface UnitInfo {
+  /** First process of a container as the host sees it; QEMU of a VM. */
+  readonly process: ProcessIdentity;
+  readonly monitor: ProcessIdentity;
+  readonly boundary: Boundary;
+  /** VM forms. */
+  readonly accelerator?: 'kvm' | 'tcg' | undefined;
+  readonly kernel?: string | undefined;
+}
+
+export type ExitReason = 'exited' | 'killed' | 'oom' | 'poweroff' | 'reboot' | 'unknown';
+
+export interface ExitRecord {
+  /** 0–255; 128 + signal for a killed process; undefined when nobody saw it. */
+  readonly exitCode: number | undefined;
+  readonly reason: ExitReason;
+  /** Milliseconds since 1970. */
+  readonly finishedAtMs: number;
+}
+
+/** What is really there, by looking. */
+export type Observed =
+  | { readonly state: 'absent' }
+  /** The boundary is up and the workload was never started. */
+  | { readonly state: 'created'; readonly info: UnitInfo }
+  | { readonly state: 'running' | 'paused'; readonly info: UnitInfo }
+  /** The first process lives, its monitor does not: no exit code will come. */
+  | { readonly state: 'unsupervised'; readonly info: UnitInfo }
+  | { readonly state: 'exited'; readonly exit: ExitRecord };
+
+export interface OutputChunk {
+  readonly stream: 'stdout' | 'stderr';
+  readonly data: Uint8Array;
+}
+
+/** A conversation with a process. Output is pulled: who does not read makes the writer wait, within the log's rules. */
+export interface IoSession {
+  /** Resolves when the bytes were taken; rejects with `wrongState` when stdin is closed. */
+  write(data: Uint8Array): Promise<void>;
+  endInput(): Promise<void>;
+  resize(size: TerminalSize): Promise<void>;
+  /** Ends when the process closed its output or the session is closed. One reader. */
+  readonly output: AsyncIterable<OutputChunk>;
+  /** Lets go. The process of an `exec` is killed if it still runs; an attached workload goes on. */
+  close(): Promise<void>;
+}
+
+export interface ExecSession extends IoSession {
+  readonly exit: Promise<{ readonly exitCode: number }>;
+  /** Sends a signal to the process of this exec. */
+  signal(signal: string): Promise<void>;
+}
+
+export interface ExecPlan extends ProcessPlan {
+  readonly stdin: boolean;
+  readonly noNewPrivileges: boolean;
+  readonly capabilities: readonly string[];
+}
+
+export interface UnitStats {
+  readonly memoryBytes: number;
+  readonly memoryLimitBytes?: number | undefined;
+  readonly cpuNanoseconds: number;
+  readonly pids: number;
+  readonly oomKills: number;
+}
+
+export interface RuntimeDriver extends AsyncDisposable {
+  readonly name: string;
+  /** Can this host run these forms at all? Throws nothing; the reason is a sentence. */
+  available(form: Form): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }>;
+  /** Errors: `invalid` (the root file system was refused by the pre-flight), `notFound` (no such command: 127), `unavailable`, `timeout`. */
+  create(plan: UnitPlan, signal?: AbortSignal): Promise<UnitInfo>;
+  start(id: ObjectId): Promise<void>;
+  /** Kills what lives and takes away all that `create` made, the log included when `keepLog` is false. */
+  remove(id: ObjectId, options: { readonly keepLog: boolean }): Promise<void>;
+  observe(id: ObjectId): Promise<Observed>;
+  /** Resolves with the exit record as soon as it is there; immediately when it is already. */
+  waitExit(id: ObjectId, signal?: AbortSignal): Promise<ExitRecord>;
+  /** Name of a signal (SIGTERM). `wrongState` when nothing runs. A VM form hands it to the workload, SIGKILL to QEMU. */
+  signal(id: ObjectId, signal: string): Promise<void>;
+  pause(id: ObjectId): Promise<void>;
+  resume(id: ObjectId): Promise<void>;
+  attach(id: ObjectId): Promise<IoSession>;
+  exec(id: ObjectId, plan: ExecPlan): Promise<ExecSession>;
+  /** Size of the workload's own terminal. */
+  resize(id: ObjectId, size: TerminalSize): Promise<void>;
+  update(id: ObjectId, resources: ResourcePlan): Promise<void>;
+  stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>>;
+  /** Log files, oldest first; the last one is being written. Format: conmon's k8s-file (`TIME STREAM P|F TEXT`). */
+  logFiles(id: ObjectId): Promise<readonly string[]>;
+  /** Rotates the log when it is over its size. Called on a timer by the daemon; the bound holds without it too. */
+  rotateLog(id: ObjectId): Promise<void>;
+  /** Everything on the host that carries this root's names and belongs to the runtime: ids found, with where. */
+  leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]>;
+}

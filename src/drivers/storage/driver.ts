@@ -1,0 +1,45 @@
+/**
+ * The storage contract: where roots and volumes lie. A storage driver makes and removes disks and says where they are;
+ * it mounts nothing: the runtime carries the plan out inside its own mount namespace. Ids on disk are unshifted.
+ */
+import type { Form } from '../../model/forms.ts';
+import type { ObjectId } from '../../model/ids.ts';
+
+export interface RootRequest {
+  readonly id: ObjectId;
+  readonly form: Form;
+  /** Limit of the writable part; undefined: none. `unsupported` when the pool cannot enforce one. */
+  readonly sizeBytes?: number | undefined;
+  /** The instance's object as JSON, laid beside the disk so that a lost store can be rebuilt (`berth recover`). */
+  readonly specCopy: string;
+}
+
+export interface RootPaths {
+  /** Directory with `up` and `work` (container forms). */
+  readonly upperDir?: string | undefined;
+  /** Raw disk with an ext4 file system (VM forms). */
+  readonly upperDisk?: string | undefined;
+}
+
+export interface VolumeRequest {
+  readonly id: ObjectId;
+  readonly type: 'filesystem' | 'block';
+  readonly sizeBytes?: number | undefined;
+  readonly specCopy: string;
+}
+
+export interface StorageDriver {
+  readonly kind: string;
+  /** What this pool can do, by looking at its file system. */
+  facts(): Promise<{ readonly quota: boolean; readonly reflink: boolean; readonly totalBytes: number; readonly freeBytes: number }>;
+  createRoot(request: RootRequest): Promise<RootPaths>;
+  rootPaths(id: ObjectId, form: Form): RootPaths;
+  removeRoot(id: ObjectId): Promise<void>;
+  rootUsage(id: ObjectId): Promise<number>;
+  createVolume(request: VolumeRequest): Promise<void>;
+  /** Directory (filesystem) or file (block). */
+  volumePath(id: ObjectId, type: 'filesystem' | 'block'): string;
+  removeVolume(id: ObjectId): Promise<void>;
+  /** Paths below the pool that belong to none of these ids. */
+  leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]>;
+}

@@ -1,0 +1,56 @@
+/** Files that survive a crash whole: temp file, fsync, rename, fsync of the directory. And bounded reads. */
+import fs from 'node:fs';
+import { constants } from 'node:fs';
+import path from 'node:path';
+import { BerthError } from '../model/errors.ts';
+
+let counter = 0;
+
+export async function writeFileAtomic(file: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = `${file}.tmp-${process.pid}-${counter++}`;
+  const handle = await fs.promises.open(temporary, 'wx', mode);
+  try {
+    await handle.writeFile(data);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await fs.promises.rename(temporary, file);
+  await syncDirectory(path.dirname(file));
+}
+
+export async function syncDirectory(dir: string): Promise<void> {
+  const handle = await fs.promises.open(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Reads a regular file of at most `maxBytes`; never follows a symbolic link in the last component, never blocks on a FIFO. */
+export async function readBounded(file: string, maxBytes: number): Promise<Buffer> {
+  const handle = await fs.promises.open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw new BerthError('invalid', `${file} is not a regular file.`);
+    if (stat.size > maxBytes) throw new BerthError('exhausted', `${file} is larger than ${maxBytes} bytes.`);
+    const buffer = Buffer.alloc(maxBytes + 1);
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
+      length += bytesRead;
+      if (bytesRead === 0) return buffer.subarray(0, length);
+      if (length > maxBytes) throw new BerthError('exhausted', `${file} is larger than ${maxBytes} bytes.`);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+export async function exists(file: string): Promise<boolean> {
+  return fs.promises.lstat(file).then(() => true, (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return false;
+    throw error;
+  });
+}

@@ -1,0 +1,51 @@
+/** Processes by identity: pid + start time, so that a reused pid is never taken for the one that is meant. */
+import fs from 'node:fs';
+import { closeDescriptor, openPidDescriptor, signalByDescriptor } from './libc.ts';
+import { signalNumber } from './run.ts';
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of /proc/PID/stat (proc(5)): clock ticks since boot. */
+  readonly startTicks: number;
+}
+
+/** undefined when there is no such process, or it is a zombie. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  let stat: string;
+  try {
+    stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  // The command name may hold spaces and parentheses: fields are counted from the last one.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
+  return { pid, startTicks: Number(fields[19]) };
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  return identify(identity.pid)?.startTicks === identity.startTicks;
+}
+
+/** Signals this very process; false when it is gone. The descriptor pins the pid between the check and the signal. */
+export function signalProcess(identity: ProcessIdentity, signal: string): boolean {
+  const number = signalNumber(signal);
+  if (number === undefined) throw new TypeError(`unknown signal ${signal}`);
+  let fd: number;
+  try {
+    fd = openPidDescriptor(identity.pid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+  try {
+    if (!isAlive(identity)) return false;
+    signalByDescriptor(fd, number);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  } finally {
+    closeDescriptor(fd);
+  }
+}
