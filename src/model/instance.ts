@@ -1,0 +1,125 @@
+/** Instance: one running unit of any form. Every field has one meaning, written per form in `means`. */
+import * as z from 'zod';
+import { appForms, byBoundary, everyForm, field, LATER_OS, LATER_VM } from './define.ts';
+import { ISOLATIONS, MODES } from './forms.ts';
+import { bytesNumber, dataText, environmentName, insidePath, nameText, plainText } from './text.ts';
+
+export const RESTART_POLICIES = ['no', 'on-failure', 'always', 'unless-stopped'] as const;
+
+const SIGNAL = z.string().regex(/^SIG[A-Z0-9+-]{2,12}$/, 'not a signal name such as SIGTERM');
+const CAPABILITY = z.string().regex(/^[A-Z][A-Z_]{2,40}$/, 'not a capability name such as NET_BIND_SERVICE');
+const IP_TEXT = z.string().max(45).regex(/^[0-9a-fA-F.:]+$/, 'not an IP address');
+const PORT = z.number().int().min(1).max(65535);
+const ULIMITS = ['core', 'cpu', 'data', 'fsize', 'memlock', 'msgqueue', 'nofile', 'nproc', 'rss', 'sigpending', 'stack'] as const;
+
+const portSchema = z.strictObject({
+  protocol: z.enum(['tcp', 'udp']).default('tcp'),
+  hostAddress: IP_TEXT.optional().describe('127.0.0.1 and ::1 when missing.'),
+  hostPort: PORT.optional().describe('A free port when missing.'),
+  targetPort: PORT,
+});
+
+const volumeSchema = z.strictObject({
+  volume: nameText.optional().describe('A volume of the project; made when missing.'),
+  hostPath: insidePath.optional().describe('A directory of the host; only for uid 0 on the socket or allowed paths.'),
+  target: insidePath,
+  readOnly: z.boolean().default(false),
+}).refine((mount) => (mount.volume === undefined) !== (mount.hostPath === undefined), { message: 'give either volume or hostPath' });
+
+export const instanceSpec = z.strictObject({
+  running: field(z.boolean().optional(), 'Should it run?', { change: 'live', means: everyForm('Started when true, stopped when false.') }),
+  isolation: field(z.enum(ISOLATIONS).optional(), 'The boundary asked for.', {
+    change: 'restart', flag: 'isolation', value: 'container|vm|auto',
+    means: { appContainer: 'Namespaces of the host kernel.', osContainer: LATER_OS, microVM: 'A kernel of its own.', vm: LATER_VM },
+  }),
+  mode: field(z.enum(MODES).optional(), 'The life style.', {
+    change: 'never', means: { appContainer: 'PID 1 is the image’s entrypoint.', osContainer: LATER_OS, microVM: 'The agent starts the image’s entrypoint.', vm: LATER_VM },
+  }),
+  image: field(plainText(512, 'an image reference').min(1), 'Reference of the image.', { change: 'restart', means: everyForm('The root file system and the defaults of the process.') }),
+  entrypoint: field(z.array(dataText(131_072)).max(1024).optional(), 'Replaces the image’s entrypoint.', {
+    change: 'restart', flag: 'entrypoint', value: 'COMMAND', means: appForms('First words of the process.', 'First words of the process in the guest.'),
+  }),
+  command: field(z.array(dataText(131_072)).max(4096).optional(), 'Replaces the image’s command.', {
+    change: 'restart', means: appForms('Arguments after the entrypoint.', 'Arguments after the entrypoint.'),
+  }),
+  env: field(z.record(environmentName, dataText(131_072)).optional(), 'Environment of the process, over the image’s.', {
+    change: 'restart', secret: true, flag: 'env', short: 'e', value: 'NAME[=VALUE]', repeat: true,
+    means: appForms('Environment of PID 1 and of every exec.', 'Environment of the workload and of every exec.'),
+  }),
+  workdir: field(insidePath.optional(), 'Working directory; made when missing.', {
+    change: 'restart', flag: 'workdir', short: 'w', value: 'DIR', means: appForms('Where the process starts.', 'Where the process starts in the guest.'),
+  }),
+  user: field(plainText(256, 'a user').optional(), 'USER[:GROUP], names or numbers.', {
+    change: 'restart', flag: 'user', short: 'u', value: 'USER[:GROUP]', means: appForms('User inside a private range of host ids.', 'User of the workload in the guest.'),
+  }),
+  hostname: field(nameText.optional(), 'Host name; the instance’s name when missing.', {
+    change: 'restart', flag: 'hostname', value: 'NAME', means: appForms('Name in the UTS namespace.', 'The guest’s host name.'),
+  }),
+  terminal: field(z.boolean().optional(), 'Give the process a terminal.', {
+    change: 'restart', flag: 'tty', short: 't', means: appForms('A pseudo-terminal held by the monitor.', 'A pseudo-terminal in the guest.'),
+  }),
+  stdin: field(z.boolean().optional(), 'Keep standard input open for attach.', {
+    change: 'restart', flag: 'interactive', short: 'i', means: appForms('A pipe held by the monitor.', 'A port to the guest held by the monitor.'),
+  }),
+  init: field(z.boolean().optional(), 'A small init reaps orphans.', {
+    change: 'restart', flag: 'init', means: appForms('A static init is PID 1, the process its child.', 'Always so: the agent is PID 1.'),
+  }),
+  readOnlyRoot: field(z.boolean().optional(), 'Nothing may be written to the root file system.', {
+    change: 'restart', flag: 'read-only', means: appForms('The root is mounted read-only.', 'The root is mounted read-only in the guest.'),
+  }),
+  memoryBytes: field(bytesNumber.min(4 * 1024 * 1024).optional(), 'Memory that it may use.', {
+    change: 'restart', flag: 'memory', short: 'm', value: 'BYTES', means: byBoundary('cgroup limit, swap included.', 'RAM of the guest.'),
+  }),
+  cpus: field(z.number().min(0.01).max(1024).optional(), 'CPUs’ worth of time; 0.5 is half of one.', {
+    change: 'restart', flag: 'cpus', value: 'N', means: byBoundary('CFS quota.', 'vCPUs (rounded up) and a quota on their threads.'),
+  }),
+  cpuWeight: field(z.number().int().min(1).max(10_000).optional(), 'Share of CPU time when others want it too; 100 is normal.', {
+    change: 'restart', flag: 'cpu-weight', value: 'N', means: byBoundary('cgroup weight.', 'cgroup weight of the VM’s process.'),
+  }),
+  pids: field(z.number().int().min(1).max(4_194_304).optional(), 'Most processes and threads.', {
+    change: 'restart', flag: 'pids-limit', value: 'N', means: byBoundary('cgroup limit.', 'cgroup limit that the agent sets in the guest.'),
+  }),
+  ulimits: field(z.partialRecord(z.enum(ULIMITS), z.strictObject({ soft: z.number().int().min(-1), hard: z.number().int().min(-1) })).optional(), 'Resource limits of the process; −1 is unlimited.', {
+    change: 'restart', flag: 'ulimit', value: 'NAME=SOFT[:HARD]', repeat: true, means: appForms('setrlimit(2), clamped to the daemon’s own.', 'setrlimit(2) in the guest.'),
+  }),
+  shmBytes: field(bytesNumber.optional(), 'Size of /dev/shm.', {
+    change: 'restart', flag: 'shm-size', value: 'BYTES', means: appForms('Size of the tmpfs.', 'Size of the tmpfs in the guest.'),
+  }),
+  rootDiskBytes: field(bytesNumber.min(16 * 1024 * 1024).optional(), 'Size of the writable part of the root.', {
+    change: 'never', flag: 'disk', value: 'BYTES', means: byBoundary('Refused where the pool has no quotas.', 'Size of the upper disk.'),
+  }),
+  tmpfs: field(z.array(z.strictObject({ target: insidePath, sizeBytes: bytesNumber.min(4096) })).max(32).optional(), 'Memory-backed directories.', {
+    change: 'restart', flag: 'tmpfs', value: 'DIR[:size=BYTES]', repeat: true, means: appForms('tmpfs, counted as the instance’s memory.', 'tmpfs in the guest.'),
+  }),
+  volumes: field(z.array(volumeSchema).max(64).optional(), 'Directories that outlive the instance.', {
+    change: 'restart', flag: 'volume', short: 'v', value: 'VOLUME:DIR[:ro]', repeat: true,
+    means: { appContainer: 'Bind mount, ids unshifted on disk.', osContainer: LATER_OS, microVM: { refused: 'Shared directories for VMs need virtio-fs, which is not part of this version yet.' }, vm: LATER_VM },
+  }),
+  networks: field(z.array(z.strictObject({ name: nameText, ipv4: IP_TEXT.optional(), ipv6: IP_TEXT.optional() })).max(8).optional(), 'Networks, in the order of eth0, eth1 …; [] is none; `default` when missing.', {
+    change: 'restart', flag: 'network', value: 'NAME|none', repeat: true, means: appForms('A veth in its own network namespace.', 'A virtio NIC on a tap.'),
+  }),
+  ports: field(z.array(portSchema).max(128).optional(), 'Ports of the host that lead inside.', {
+    change: 'restart', flag: 'publish', short: 'p', value: '[ADDR:][HOSTPORT:]PORT[/udp]', repeat: true, means: everyForm('Destination NAT in the kernel; loopback unless an address is given.'),
+  }),
+  capabilities: field(z.strictObject({ add: z.array(CAPABILITY).max(64).default([]), drop: z.array(CAPABILITY).max(64).default([]) }).optional(), 'Linux capabilities over the form’s own set.', {
+    change: 'restart', means: appForms('Within the user namespace.', 'Of the workload in the guest.'),
+  }),
+  restart: field(z.strictObject({ policy: z.enum(RESTART_POLICIES), maxRetries: z.number().int().min(1).max(1000).optional() }).optional(), 'What happens when it ends by itself.', {
+    change: 'live', flag: 'restart', value: 'no|on-failure[:N]|always|unless-stopped', means: everyForm('Started again with a growing pause.'),
+  }),
+  stopSignal: field(SIGNAL.optional(), 'Signal that asks it to end.', {
+    change: 'live', flag: 'stop-signal', value: 'SIGNAL', means: appForms('Sent to PID 1.', 'Sent to the workload by the agent.'),
+  }),
+  stopGraceMs: field(z.number().int().min(0).max(3_600_000).optional(), 'How long it may take to end before it is killed.', {
+    change: 'live', flag: 'stop-timeout', value: 'SECONDS', means: everyForm('Then it is killed.'),
+  }),
+  log: field(z.strictObject({ maxBytes: bytesNumber.min(64 * 1024).max(1024 ** 4), maxFiles: z.number().int().min(1).max(100) }).optional(), 'How much output is kept.', {
+    change: 'restart', means: appForms('Files written by the monitor.', 'Files written by the monitor.'),
+  }),
+  removeOnExit: field(z.boolean().optional(), 'Delete it when it ends.', { change: 'never', flag: 'rm', means: everyForm('Deleted with its root after the exit code was told.') }),
+});
+export type InstanceSpec = z.infer<typeof instanceSpec>;
+
+export type PortSpec = z.infer<typeof portSchema>;
+export type VolumeMountSpec = z.infer<typeof volumeSchema>;
+export { portSchema, volumeSchema };
