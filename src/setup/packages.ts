@@ -1,0 +1,36 @@
+/** The Debian packages that Berth calls or builds with, each with the reason why it is there. */
+
+/** run: every host · vm: hosts that run VMs · build: compiles the native programs · test: the test lanes only */
+export type PackageUse = 'run' | 'vm' | 'build' | 'test';
+
+export interface DebianPackage {
+  readonly name: string;
+  readonly use: PackageUse;
+  readonly why: string;
+}
+
+export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
+  { name: 'libatomic1', use: 'run', why: 'the pinned Node links to it' },
+  { name: 'crun', use: 'run', why: 'starts containers' },
+  { name: 'conmon', use: 'run', why: 'monitors instances and keeps their logs and exit codes' },
+  { name: 'nftables', use: 'run', why: 'packet rules of networks and published ports' },
+  { name: 'iproute2', use: 'run', why: 'shows links, routes and sockets to doctor' },
+  { name: 'dnsmasq-base', use: 'run', why: 'names and addresses on networks' },
+  { name: 'erofs-utils', use: 'run', why: 'packs an image for virtual machines' },
+  { name: 'e2fsprogs', use: 'run', why: 'formats upper disks and block volumes' },
+  { name: 'mmdebstrap', use: 'run', why: 'image bootstrap debian:…' },
+  { name: 'busybox-static', use: 'run', why: 'image bootstrap busybox' },
+  { name: 'uidmap', use: 'run', why: 'id maps of unprivileged helpers' },
+  { name: 'kmod', use: 'run', why: 'loads overlay, tun and bridge where they are modules; orders guest modules' },
+  { name: 'qemu-system-x86', use: 'vm', why: 'runs virtual machines' },
+  { name: 'gcc', use: 'build', why: 'compiles the native programs' },
+  { name: 'libc6-dev', use: 'build', why: 'headers for the native programs' },
+  { name: 'zlib1g-dev', use: 'build', why: 'gzip layers in the unpack helper' },
+  { name: 'libzstd-dev', use: 'build', why: 'zstd layers in the unpack helper' },
+  { name: 'etcd-server', use: 'test', why: 'the store conformance suite runs on a real etcd' },
+  { name: 'skopeo', use: 'test', why: 'a second opinion on exported images' },
+];
+
+export function packagesFor(uses: readonly PackageUse[]): readonly DebianPackage[] {
+  return DEBIAN_PACKAGES.filter((one) => uses.includes(one.use));
+}
