@@ -15,6 +15,7 @@ for word in "$@"; do case $word in --yes | -y) yes=1 ;; --) break ;; esac; done
 
 exec 9>"$here/.berth-install.lock" || die "$here is not writable, so what is missing there cannot be installed." "run it once as the owner of that directory: sudo $here/berth version"
 flock 9
+exec 8>&2 # where a person looks, also while a program writes to a log
 
 lock_unchanged() { [ -e "$ready" ] && cmp -s "$here/package-lock.json" "$ready"; }
 if lock_unchanged && "$node" --version >/dev/null 2>&1; then touch "$ready"; exit 0; fi
@@ -30,9 +31,9 @@ if [ -x "$node" ]; then "$node" --version >/dev/null 2>&1 || missing="$missing l
 else ls /usr/lib/*/libatomic.so.1 >/dev/null 2>&1 || missing="$missing libatomic1"; fi
 
 wait_for() { # a line every few seconds while a quiet program works; the ticker ends with this shell however that ends
-  (seconds=0; while sleep 5 && kill -0 $$ 2>/dev/null; do seconds=$((seconds + 5)); printf '  … %s s\n' "$seconds" >&2; done) 9>&- &
+  (seconds=0; while sleep 5 && kill -0 $$ 2>/dev/null; do seconds=$((seconds + 5)); printf '  … %s s\n' "$seconds" >&8; done) 9>&- &
   ticker=$!; code=0
-  "$@" </dev/null 9>&- || code=$?
+  "$@" </dev/null 8>&- 9>&- || code=$?
   kill "$ticker" 2>/dev/null; wait "$ticker" 2>/dev/null || :
   return $code
 }

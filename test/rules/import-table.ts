@@ -1,0 +1,94 @@
+/** Which room may import what: the table of the design as data, and the check that reads it. */
+import { importsOf, isTest, isTypeScript, type SourceFile, type Violation } from './source-tree.ts';
+
+export interface RoomRule {
+  /** Prefixes of repository paths, or exact files. The room's own files are always allowed. */
+  readonly files: readonly string[];
+  /** npm packages. */
+  readonly packages: readonly string[];
+}
+
+/** The first pattern that matches a path names its room. */
+const DRIVER_FAMILY_FILE = /^src\/drivers\/([^/]+)\/[^/]+\.ts$/;
+const DRIVER_TECHNOLOGY_FILE = /^src\/drivers\/([^/]+)\/([^/]+)\//;
+
+export const ROOMS: Readonly<Record<string, RoomRule>> = {
+  lib: { files: [], packages: [] },
+  model: { files: ['src/lib/'], packages: ['zod'] },
+  advise: { files: ['src/model/', 'src/lib/'], packages: ['yaml'] },
+  host: { files: ['src/lib/', 'src/model/errors.ts'], packages: ['koffi'] },
+  control: { files: ['src/advise/', 'src/model/', 'src/lib/'], packages: [] },
+  api: { files: ['src/control/', 'src/model/', 'src/lib/'], packages: ['fastify', 'zod', 'ws'] },
+  client: { files: ['src/model/', 'src/lib/'], packages: [] },
+  cli: { files: ['src/client/', 'src/model/', 'src/lib/'], packages: ['commander', 'yaml'] },
+  setup: { files: ['src/host/', 'src/client/', 'src/model/', 'src/lib/'], packages: ['yaml'] },
+};
+
+const DRIVER_PACKAGES = ['tar-stream', 'yaml', 'zod', 'pino'];
+
+/** Node's modules that open the door to Linux, and who may hold them. */
+const GUARDED_MODULES = ['node:child_process', 'child_process', 'koffi'];
+
+export interface ImportException {
+  readonly file: string;
+  readonly target: string;
+  readonly why: string;
+}
+
+export const IMPORT_EXCEPTIONS: readonly ImportException[] = [
+];
+
+export function importViolations(files: readonly SourceFile[], exceptions = IMPORT_EXCEPTIONS): readonly Violation[] {
+  const violations: Violation[] = [];
+  for (const file of files) {
+    if (!isTypeScript(file) || !file.path.startsWith('src/')) continue;
+    for (const one of importsOf(file)) {
+      const wanted = one.target ?? one.specifier;
+      if (exceptions.some((exception) => exception.file === file.path && wanted.startsWith(exception.target))) continue;
+      const problem = one.specifier === '(computed)' ? 'computes what it imports' : refusal(file, one.specifier, one.target, one.dynamic);
+      if (problem !== undefined) violations.push(`${file.path} ${problem}`);
+    }
+  }
+  return violations;
+}
+
+function refusal(file: SourceFile, specifier: string, target: string | undefined, dynamic: boolean): string | undefined {
+  const room = file.path.split('/')[1]!;
+  if (GUARDED_MODULES.includes(specifier) && room !== 'host') return `imports ${specifier}: only src/host opens that door`;
+  if (room === 'daemon' || specifier.startsWith('node:')) return undefined;
+  if (isTest(file)) return testRefusal(room, target);
+  const rule = ruleFor(file.path);
+  if (rule === undefined) return 'lies in no room of the import table';
+  if (target === undefined) {
+    const name = specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : specifier.split('/')[0]!;
+    return rule.packages.includes(name) ? undefined : `imports the package ${name}, which room ${room} may not`;
+  }
+  if (room === 'cli' && target.startsWith('src/advise/')) return dynamic ? undefined : 'imports src/advise statically: it is loaded by `berth advise` alone';
+  return rule.files.some((allowed) => target === allowed || (allowed.endsWith('/') && target.startsWith(allowed))) || contractOf(room, target)
+    ? undefined : `imports ${target}, which room ${room} may not`;
+}
+
+/** control knows the drivers by their contracts alone. */
+function contractOf(room: string, target: string): boolean {
+  return room === 'control' && /^src\/drivers\/[^/]+\/driver\.ts$/.test(target);
+}
+
+function ruleFor(path: string): RoomRule | undefined {
+  const family = DRIVER_FAMILY_FILE.exec(path);
+  if (family !== null) return { files: [`src/drivers/${family[1]!}/driver.ts`, `src/drivers/${family[1]!}/contract.ts`, 'src/model/', 'src/lib/'], packages: [] };
+  const technology = DRIVER_TECHNOLOGY_FILE.exec(path);
+  if (technology !== null) {
+    const [, name, own] = technology;
+    return { files: [`src/drivers/${name!}/driver.ts`, `src/drivers/${name!}/contract.ts`, `src/drivers/${name!}/${own!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
+  }
+  const room = path.split('/')[1]!;
+  const rule = Object.hasOwn(ROOMS, room) ? ROOMS[room]! : undefined;
+  return rule === undefined ? undefined : { ...rule, files: [...rule.files, `src/${room}/`] };
+}
+
+/** Rooms that promise to be tested without root must not reach Linux through their tests either. */
+const TESTED_WITHOUT_ROOT = ['lib', 'model', 'advise', 'control'];
+
+function testRefusal(room: string, target: string | undefined): string | undefined {
+  return TESTED_WITHOUT_ROOT.includes(room) && target?.startsWith('src/host/') === true ? `imports ${target}: room ${room} is tested without root` : undefined;
+}
