@@ -1,0 +1,141 @@
+/** Opens the file of a store: checks it, never starts empty where a store was, and brings older files up to date. */
+import fs from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { exists } from '../../../host/files.ts';
+import { corruptStore, sqliteError } from './errors.ts';
+import { markerName, readMarker, writeMarker, type StoreMark } from './marker.ts';
+import { checkRow, type HistoryRow } from './row.ts';
+import { APPLICATION_ID, checkNotNewer, copyAside, MIGRATIONS, migrate, schemaVersion, targetVersion, type Migration } from './schema.ts';
+import { walDamage } from './wal-check.ts';
+
+/** Pages of 4 KiB in the write-ahead log before it is carried over: small, because that happens on the event loop. */
+const CHECKPOINT_PAGES = 256;
+const HEADER = 'SQLite format 3\0';
+
+/** Only the database's own handle may touch the file while it is open: closing any other one would drop its lock. */
+const openFiles = new Set<string>();
+
+export interface OpenedFile {
+  readonly db: DatabaseSync;
+  /** Closes the database and marks it clean. */
+  close(): Promise<void>;
+}
+
+export async function openFile(file: string, migrations: readonly Migration[] = MIGRATIONS): Promise<OpenedFile> {
+  if (openFiles.has(file)) throw sqliteError({ errcode: 5 }, file);
+  openFiles.add(file);
+  let db: DatabaseSync | undefined;
+  try {
+    const mark = await readMarker(file);
+    checkFile(file, mark);
+    const clean = mark === 'clean' && !(await exists(`${file}-wal`));
+    db = connect(file);
+    if (schemaVersion(db) > 0) checkForeign(db, file);
+    checkNotNewer(db, file, migrations);
+    const version = schemaVersion(db);
+    const suspect = version > 0 && !clean;
+    if (suspect) checkPages(db, file);
+    if (version < targetVersion(migrations)) {
+      if (mark !== 'none' || version > 0) {
+        // The copy must be whole without its log.
+        db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+        db.close();
+        await copyAside(file, version);
+        db = connect(file);
+      }
+      migrate(db, migrations);
+      db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    }
+    if (suspect && migrations === MIGRATIONS) checkRows(db, file);
+    // The first commit makes the log, so that a log that is missing later is known to have been lost.
+    db.exec("UPDATE marks SET revision = revision + 1 WHERE name = 'opened'");
+    await writeMarker(file, 'open');
+    const opened = db;
+    return { db: opened, close: () => closeFile(opened, file) };
+  } catch (error) {
+    if (db?.isOpen === true) db.close();
+    openFiles.delete(file);
+    throw sqliteError(error, file);
+  }
+}
+
+async function closeFile(db: DatabaseSync, file: string): Promise<void> {
+  try {
+    await writeMarker(file, 'closing').catch(() => undefined); // a full disk must not keep the store from closing
+    db.close();
+    if (!(await exists(`${file}-wal`))) await writeMarker(file, 'clean').catch(() => undefined);
+  } finally {
+    openFiles.delete(file);
+  }
+}
+
+function connect(file: string): DatabaseSync {
+  const db = new DatabaseSync(file, { enableForeignKeyConstraints: false, timeout: 0 });
+  try {
+    db.exec(`
+      PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA trusted_schema = OFF;
+      PRAGMA cell_size_check = ON;
+      PRAGMA temp_store = MEMORY;
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+    `);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** What can be said about the bytes before SQLite sees them (https://sqlite.org/fileformat2.html §1.3). */
+function checkFile(file: string, mark: StoreMark): void {
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (stat === undefined || stat.size === 0) {
+    if (mark === 'none') return fs.closeSync(fs.openSync(file, 'a', 0o600)); // SQLite would use the umask
+    throw corruptStore(file, `${stat === undefined ? 'it is gone' : 'it is empty'}, and ${markerName(file)} says that there was one`);
+  }
+  if (!stat.isFile()) throw corruptStore(file, 'it is not a regular file');
+  const header = Buffer.alloc(100);
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+  try {
+    if (fs.readSync(fd, header, 0, 100, 0) < 100 || header.toString('latin1', 0, 16) !== HEADER) throw corruptStore(file, 'it does not begin like a database');
+  } finally {
+    fs.closeSync(fd);
+  }
+  const walBytes = fs.lstatSync(`${file}-wal`, { throwIfNoEntry: false })?.size;
+  if (mark === 'clean' && walBytes === undefined) {
+    const pageBytes = header.readUInt16BE(16) === 1 ? 65_536 : header.readUInt16BE(16);
+    if (header.readUInt32BE(28) * pageBytes !== stat.size) throw corruptStore(file, 'it has another length than its header says');
+    return;
+  }
+  if (mark === 'open' && (walBytes === undefined || walBytes === 0)) throw corruptStore(file, 'its write-ahead log is gone');
+  if (walBytes === undefined) return;
+  const damage = walDamage(fs.readFileSync(`${file}-wal`));
+  if (damage !== undefined) throw corruptStore(file, damage);
+}
+
+function checkForeign(db: DatabaseSync, file: string): void {
+  const { application_id: id } = db.prepare('PRAGMA application_id').get() as { application_id: number };
+  if (id !== APPLICATION_ID) throw corruptStore(file, 'it is a database of another program');
+}
+
+function checkPages(db: DatabaseSync, file: string): void {
+  const answer = db.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
+  if (answer.quick_check !== 'ok') throw corruptStore(file, answer.quick_check);
+}
+
+/** What quick_check leaves out: the bytes of each row, and that `live` and `history` tell the same. */
+function checkRows(db: DatabaseSync, file: string): void {
+  for (const row of db.prepare('SELECT id >> 20 AS revision, key, value, created, version, lease, crc FROM history').iterate()) {
+    checkRow(row as unknown as HistoryRow, file);
+  }
+  const astray = db.prepare(`
+    SELECT l.key FROM live l LEFT JOIN history h ON h.id = l.id
+    WHERE h.key IS NOT l.key OR h.version <> l.version OR h.created <> l.created OR h.lease IS NOT l.lease
+    UNION ALL
+    SELECT h.key FROM history h LEFT JOIN live l ON l.key = h.key
+    WHERE h.version > 0 AND h.id = (SELECT max(n.id) FROM history n WHERE n.key = h.key) AND l.id IS NOT h.id
+    LIMIT 1`).get() as { key: string } | undefined;
+  if (astray !== undefined) throw corruptStore(file, `the index and the history differ about ${JSON.stringify(astray.key)}`);
+}
