@@ -9,6 +9,8 @@ export interface BoundedQueue<T> extends AsyncIterable<T> {
   fail(error: unknown): void;
   /** Total weight that waits for the reader. */
   readonly waiting: number;
+  /** Ended, failed or overflown: nothing is taken any more. */
+  readonly closed: boolean;
 }
 
 /**
@@ -20,10 +22,12 @@ export function boundedQueue<T>(maxWaiting: number, overflow: () => Error): Boun
   let head = 0;
   let waiting = 0;
   let done: { error?: unknown } | undefined;
+  let closed = false;
   let reader: PromiseWithResolvers<IteratorResult<T, undefined>> | undefined;
 
   function finish(state: { error?: unknown }): void {
-    if (done !== undefined) return;
+    if (closed) return;
+    closed = true;
     done = state;
     items = [];
     head = 0;
@@ -58,7 +62,7 @@ export function boundedQueue<T>(maxWaiting: number, overflow: () => Error): Boun
 
   return {
     push(item, weight = 1) {
-      if (done !== undefined) return;
+      if (closed) return;
       if (reader !== undefined) {
         const pending = reader;
         reader = undefined;
@@ -73,6 +77,9 @@ export function boundedQueue<T>(maxWaiting: number, overflow: () => Error): Boun
     fail: (error) => finish({ error }),
     get waiting() {
       return waiting;
+    },
+    get closed() {
+      return closed;
     },
     [Symbol.asyncIterator]: () => ({
       next,
