@@ -3,6 +3,7 @@
  * `code` is the errno name, `syscall` the call. Descriptors returned here are close-on-exec.
  */
 import koffi from 'koffi';
+import fs from 'node:fs';
 import os from 'node:os';
 
 const lib = koffi.load('libc.so.6');
@@ -45,6 +46,7 @@ const c = {
   setfsgid: lib.func('int setfsgid(unsigned int gid)'),
   open: lib.func('int open(const char *path, int flags, int mode)'),
   close: lib.func('int close(int fd)'),
+  memfd_create: lib.func('int memfd_create(const char *name, unsigned int flags)'),
   syscall5: lib.func('long syscall(long number, long a, const char *b, long c, void *d, long e)'),
   syscall6: lib.func('long syscall(long number, long a, const char *b, long c, const char *d, long e)'),
   syscallN: lib.func('long syscall(long number, long a, long b, long c, long d)'),
@@ -87,6 +89,14 @@ export function openDescriptor(path: string, flags: number): number {
 
 export function closeDescriptor(fd: number): void {
   checked('close', c.close(fd));
+}
+
+/** A descriptor of a file in memory that holds `data`, read from its start. memfd_create(2) with MFD_CLOEXEC. */
+export function anonymousFile(data: string | Uint8Array): number {
+  const fd = checked('memfd_create', c.memfd_create('input', 1));
+  const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : data;
+  for (let offset = 0; offset < bytes.length; ) offset += fs.writeSync(fd, bytes, offset, bytes.length - offset, offset);
+  return fd;
 }
 
 /** A detached copy of the mount at `path`, shown through the user namespace's id map. open_tree(2), mount_setattr(2). */

@@ -1,7 +1,9 @@
 /** The one door to short-lived programs: no shell, an argv array, bounded output, a deadline, an empty environment. */
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import os from 'node:os';
 import { BerthError } from '../model/errors.ts';
+import { anonymousFile } from './libc.ts';
 
 export interface RunOptions {
   readonly input?: string | Uint8Array | undefined;
@@ -12,6 +14,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Answer instead of throwing when the exit code is not 0. */
   readonly allowFailure?: boolean;
+  /** How output becomes text; `latin1` keeps bytes. */
+  readonly encoding?: 'utf8' | 'latin1';
 }
 
 export interface RunResult {
@@ -33,12 +37,15 @@ export function run(file: string, args: readonly string[], options: RunOptions =
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const maxBytes = options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES;
   return new Promise((resolve, reject) => {
+    // Node's own pipes are sockets, which a program that opens /dev/stdin (nft) cannot open: a file in memory it can.
+    const input = options.input === undefined ? undefined : anonymousFile(options.input);
     const child = spawn(file, args, {
       cwd: options.cwd ?? '/',
       env: { ...PLAIN_ENV, ...options.env },
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      stdio: [input ?? 'ignore', 'pipe', 'pipe'],
       ...(options.signal === undefined ? {} : { signal: options.signal, killSignal: 'SIGKILL' as const }),
     });
+    if (input !== undefined) fs.closeSync(input);
     const chunks: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };
     let bytes = 0;
     let problem: BerthError | undefined;
@@ -64,7 +71,7 @@ export function run(file: string, args: readonly string[], options: RunOptions =
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       if (problem !== undefined) return reject(problem);
-      const stdout = Buffer.concat(chunks.stdout).toString('utf8');
+      const stdout = Buffer.concat(chunks.stdout).toString(options.encoding ?? 'utf8');
       const stderr = Buffer.concat(chunks.stderr).toString('utf8');
       const exit = code ?? 128 + (signalNumber(signal) ?? 0);
       if (exit !== 0 && options.allowFailure !== true) {
@@ -73,10 +80,6 @@ export function run(file: string, args: readonly string[], options: RunOptions =
       }
       return resolve({ code: exit, stdout, stderr });
     });
-    if (options.input !== undefined) {
-      child.stdin!.on('error', () => undefined); // a program may exit without reading; its exit code says enough
-      child.stdin!.end(options.input);
-    }
   });
 }
 
