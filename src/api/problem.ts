@@ -1,0 +1,32 @@
+/** Errors over the wire: RFC 9457 problem+json, mapped once. */
+import { STATUS_CODES } from 'node:http';
+import { BerthError, errorBody, ERROR_RULES, type ErrorBody } from '../model/errors.ts';
+
+export interface Problem extends ErrorBody {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly requestId: string;
+}
+
+export function problemOf(error: unknown, requestId: string): Problem {
+  const body = errorBody(error);
+  const status = ERROR_RULES[body.code].httpStatus;
+  return { type: `urn:berth:error:${body.code}`, title: STATUS_CODES[status] ?? body.code, status, detail: body.message, ...body, requestId };
+}
+
+/** What the HTTP library found wrong with a request, in our words. */
+export function translateHttpError(error: unknown): unknown {
+  const code = (error as { code?: unknown }).code;
+  if (error instanceof BerthError || typeof code !== 'string') return error;
+  const text: Record<string, [ConstructorParameters<typeof BerthError>[0], string]> = {
+    FST_ERR_CTP_BODY_TOO_LARGE: ['invalid', 'The body is larger than 1 MiB.'],
+    FST_ERR_CTP_INVALID_MEDIA_TYPE: ['invalid', 'The body must be application/json.'],
+    FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid', 'The body is not as long as Content-Length says.'],
+    FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid', 'The body is empty.'],
+    FST_ERR_CTP_INVALID_JSON_BODY: ['invalid', 'The body is not JSON.'],
+  };
+  const known = text[code];
+  return known === undefined ? error : new BerthError(known[0], known[1], { cause: error });
+}

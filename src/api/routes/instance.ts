@@ -1,0 +1,78 @@
+/** Routes of instances. */
+import type * as z from 'zod';
+import { BerthError } from '../../model/errors.ts';
+import { INSTANCE_STATES, type Instance } from '../../model/instance-status.ts';
+import type { createInstanceBody, patchBody } from '../../model/routes.ts';
+import { createInstance } from '../../control/instance/create.ts';
+import { runtimeOf, idOf } from '../../control/instance/context.ts';
+import { deleteInstance } from '../../control/instance/delete.ts';
+import { killInstance, pauseInstance, renameInstance, resizeInstance, resumeInstance } from '../../control/instance/lifecycle.ts';
+import { startInstance } from '../../control/instance/start.ts';
+import { stopInstance } from '../../control/instance/stop.ts';
+import { updateInstance } from '../../control/instance/update.ts';
+import { waitInstance } from '../../control/instance/wait.ts';
+import { objectId } from '../../model/ids.ts';
+import { generationOf } from '../conditional.ts';
+import type { Call, Handler } from '../context.ts';
+import { answerOperation, listObjects } from '../list.ts';
+import { streamLogs } from '../logs.ts';
+
+export function instanceOf(call: Call): Instance {
+  return call.edge.control.services.registry.get<Instance>('Instance', call.project, call.name);
+}
+
+export const instanceRoutes: Readonly<Record<string, Handler>> = {
+  'instance.list': (call) => listObjects(call, 'Instance'),
+  'instance.get': async (call) => instanceOf(call),
+  async 'instance.create'(call) {
+    const body = call.body as z.infer<typeof createInstanceBody>;
+    const key = call.headers['idempotency-key'];
+    return answerOperation(call, await createInstance(call.edge.control.services, call.caller, {
+      project: call.project, meta: body.meta ?? {}, spec: body.spec, ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
+    }));
+  },
+  async 'instance.update'(call) {
+    const { meta, spec } = call.body as z.infer<typeof patchBody>;
+    return updateInstance(call.edge.control.services, call.caller, instanceOf(call), { meta, spec, generation: generationOf(call) });
+  },
+  'instance.delete': async (call) => answerOperation(call, await deleteInstance(call.edge.control.services, call.caller, instanceOf(call), call.query['force'] === true)),
+  'instance.start': async (call) => answerOperation(call, await startInstance(call.edge.control.services, call.caller, instanceOf(call))),
+  'instance.stop': async (call) => answerOperation(call, await stopInstance(call.edge.control.services, call.caller, instanceOf(call), { graceMs: call.query['graceMs'] as number | undefined })),
+  async 'instance.restart'(call) {
+    const { services } = call.edge.control;
+    const instance = instanceOf(call);
+    if (instance.spec.removeOnExit === true) throw new BerthError('unsupported', `'${instance.meta.name}' is removed when it ends: it cannot be restarted.`);
+    const stopped = await (await stopInstance(services, call.caller, instance, { graceMs: call.query['graceMs'] as number | undefined })).done;
+    if (stopped.status.error !== undefined) throw new BerthError(stopped.status.error.code, stopped.status.error.message, { hint: stopped.status.error.hint });
+    return answerOperation(call, await startInstance(services, call.caller, instanceOf(call)));
+  },
+  'instance.kill': async (call) => killInstance(call.edge.control.services, call.caller, instanceOf(call), call.query['signal'] as string | undefined),
+  'instance.pause': async (call) => pauseInstance(call.edge.control.services, call.caller, instanceOf(call)),
+  'instance.resume': async (call) => resumeInstance(call.edge.control.services, call.caller, instanceOf(call)),
+  'instance.rename': async (call) => renameInstance(call.edge.control.services, call.caller, instanceOf(call), (call.body as { name: string }).name),
+  async 'instance.resize'(call) {
+    await resizeInstance(call.edge.control.services, instanceOf(call), call.body as { rows: number; columns: number });
+    return {};
+  },
+  async 'instance.wait'(call) {
+    const states = ((call.query['state'] as string | undefined) ?? 'stopped,failed').split(',');
+    const unknown = states.find((state) => !(INSTANCE_STATES as readonly string[]).includes(state) && state !== 'removed');
+    if (unknown !== undefined) throw new BerthError('invalid', `'${unknown}' is not a state.`, { hint: INSTANCE_STATES.join(', ') });
+    const abort = new AbortController();
+    call.request.raw.on('close', () => abort.abort());
+    return waitInstance(call.edge.control.services, instanceOf(call), states, (call.query['timeoutMs'] as number | undefined) ?? 86_400_000, abort.signal);
+  },
+  'instance.logs': (call) => streamLogs(call, instanceOf(call)),
+  async 'instance.stats'(call) {
+    const { services } = call.edge.control;
+    const running = services.registry.list<Instance>('Instance', call.project === '-' ? undefined : call.project).filter((one) => one.status.state === 'running' || one.status.state === 'paused');
+    const items: Record<string, unknown>[] = [];
+    for (const isolation of ['container', 'vm'] as const) {
+      const some = running.filter((one) => one.status.isolation === isolation);
+      if (some.length === 0) continue;
+      const stats = await runtimeOf(services, some[0]!).stats(some.map(idOf));
+      for (const instance of some) items.push({ name: instance.meta.name, project: instance.meta.project, id: instance.meta.id, form: instance.status.form, ...stats.get(objectId(instance.meta.id)) });
+    }
+    return { kind: 'InstanceStatsList', revision: services.registry.revision, items };
+  },
+};

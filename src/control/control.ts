@@ -1,0 +1,67 @@
+/** The control plane of one node, put together from its drivers. What it offers is the verbs; who calls them is the edge. */
+import type { NetworkDriver } from '../drivers/network/driver.ts';
+import type { Store } from '../drivers/store/driver.ts';
+import type { Services } from './services.ts';
+import type { StepHook } from './journal.ts';
+import { Journal } from './journal.ts';
+import { adoptInstances } from './instance/adopt.ts';
+import type { InstanceServices } from './instance/context.ts';
+import { ExecLimit } from './instance/exec.ts';
+import { Supervisor } from './instance/supervisor.ts';
+import { Locks } from './locks.ts';
+import { Addresses } from './network/addresses.ts';
+import { adoptNetworks, fillPool } from './network/adopt.ts';
+import { SandboxPool } from './network/sandbox-pool.ts';
+import { ensureNode, type NodeDescription } from './node/node.ts';
+import { ensureDefaultProject } from './project/project.ts';
+import { adoptVolumes } from './volume/volume.ts';
+import { Registry } from './registry.ts';
+
+export interface ControlParts extends Omit<Services, 'registry' | 'journal' | 'locks'> {
+  readonly store: Store;
+  readonly network: NetworkDriver;
+  readonly describeNode: () => Promise<NodeDescription>;
+  /** Only tests hand one in. */
+  readonly stepHook?: StepHook | undefined;
+}
+
+export class Control implements AsyncDisposable {
+  readonly services: InstanceServices;
+  readonly execLimit = new ExecLimit();
+  readonly describeNode: () => Promise<NodeDescription>;
+
+  private constructor(services: InstanceServices, parts: ControlParts) {
+    this.services = services;
+    this.describeNode = parts.describeNode;
+  }
+
+  /** Reads the store, settles what an earlier daemon left, adopts what runs, and is ready. */
+  static async open(parts: ControlParts): Promise<Control> {
+    const registry = await Registry.open(parts.store);
+    for (const { key, reason } of registry.quarantined) parts.log.error({ key, reason }, 'an object of the store cannot be read and is left alone');
+    const addresses = new Addresses(registry);
+    const supervisor = new Supervisor();
+    const services: InstanceServices = {
+      ...parts, registry, supervisor, addresses,
+      journal: new Journal({ registry, clock: parts.clock, randomness: parts.randomness, log: parts.log, hook: parts.stepHook }),
+      locks: new Locks(parts.clock),
+      pool: new SandboxPool({ driver: parts.network, addresses, randomness: parts.randomness, log: parts.log }),
+    };
+    supervisor.bind(services);
+    const control = new Control(services, parts);
+    await ensureNode(services, await parts.describeNode());
+    await ensureDefaultProject(services);
+    await adoptNetworks(services);
+    await adoptVolumes(services);
+    await adoptInstances(services);
+    fillPool(services);
+    await services.journal.records.settlePending();
+    return control;
+  }
+
+  /** Stops watching; nothing that runs is touched. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.services.supervisor[Symbol.asyncDispose]();
+    await this.services.pool[Symbol.asyncDispose]();
+  }
+}

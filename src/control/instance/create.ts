@@ -1,0 +1,165 @@
+/** instance.create: the wish is checked against everything that is known before anything is touched. */
+import { BerthError } from '../../model/errors.ts';
+import { formOf, FORM_LABEL, type SettledIsolation } from '../../model/forms.ts';
+import { assertName, makeObjectId } from '../../model/ids.ts';
+import type { Image } from '../../model/image.ts';
+import type { Instance } from '../../model/instance-status.ts';
+import type { InstanceSpec } from '../../model/instance.ts';
+import { API_VERSION, type MetaInput } from '../../model/meta.ts';
+import { DEFAULT_NETWORK, type Network } from '../../model/network.ts';
+import type { Operation } from '../../model/operation.ts';
+import type { Project } from '../../model/project.ts';
+import type { Sandbox } from '../../drivers/network/driver.ts';
+import { timestamp } from '../clock.ts';
+import { findImage } from '../image/find.ts';
+import { addressKey } from '../network/addresses.ts';
+import { bindPorts, hostPortKey, makePort, portTaken, statusOfPort } from '../network/ports.ts';
+import { targetOf } from '../records.ts';
+import type { Transaction } from '../registry.ts';
+import type { Caller } from '../services.ts';
+import { withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { makeName } from './names.ts';
+import { capabilitiesOf, processPlan, stopSignalOf } from './process.ts';
+import { runningStatus } from './start.ts';
+import { CREATE, CREATE_AND_START } from './step-lists.ts';
+import { chooseVolumes } from './volumes.ts';
+
+export interface CreateRequest {
+  readonly project: string;
+  readonly meta: MetaInput;
+  readonly spec: InstanceSpec;
+  readonly idempotencyKey?: string | undefined;
+  /** Called when the unit stands and before its workload starts: the moment to attach. */
+  readonly beforeWorkload?: ((instance: Instance) => Promise<void>) | undefined;
+}
+
+export async function createInstance(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<{ readonly operation: Operation; readonly done: Promise<Operation>; readonly instance: Instance }> {
+  const { registry, journal } = services;
+  const again = journal.repeated(request.project, request.idempotencyKey, 'instance.create', caller);
+  if (again !== undefined) return { operation: again, done: journal.wait(request.project, again.meta.name, 600_000).then((done) => done ?? again), instance: registry.get('Instance', request.project, again.spec.target.name) };
+  const plan = await planInstance(services, caller, request);
+  const { instance, volumes, sandbox } = plan;
+  const start = instance.spec.running === true;
+  const context: InstanceContext = { services, instance, sandbox, beforeWorkload: request.beforeWorkload };
+  const release = await services.locks.acquire(instance.meta.id, 'instance.create');
+  try {
+    const { operation, done } = await journal.begin({
+      list: start ? CREATE_AND_START : CREATE, target: targetOf(instance), caller, context, idempotencyKey: request.idempotencyKey,
+      auditDetails: { image: instance.status.imageReference, form: instance.status.form, start },
+      intent(transaction, name) {
+        transaction.put(withStatus(instance, { operation: name }), 'absent');
+        for (const volume of volumes) transaction.put(volume, 'absent');
+        claimAll(transaction, instance);
+      },
+      outcome(transaction) {
+        const made = start ? runningStatus(services, context) : withStatus(context.instance, { state: 'stopped' });
+        transaction.put(made);
+        journal.records.event(transaction, start ? 'instance.started' : 'instance.created', targetOf(made), `${FORM_LABEL[made.status.form]} '${made.meta.name}' was ${start ? 'started' : 'created'} from ${made.status.imageReference}.`);
+      },
+      failure(transaction, error) {
+        transaction.delete(instance);
+        releaseAll(transaction, instance);
+        journal.records.event(transaction, 'instance.failed', targetOf(instance), `'${instance.meta.name}' could not be made: ${error.message}`, 'error');
+      },
+      result: () => ({ name: instance.meta.name, id: instance.meta.id }),
+    });
+    settleAddresses(services, instance);
+    const finished = done.finally(release).then((operation) => {
+      if (operation.status.state === 'succeeded' && start) services.supervisor.watch(registry.byId<Instance>(instance.meta.id) ?? instance);
+      return operation;
+    });
+    return { operation, done: finished, instance };
+  } catch (error) {
+    release();
+    settleAddresses(services, instance);
+    if (sandbox !== undefined) await services.network.closeSandbox(sandbox);
+    throw error;
+  }
+}
+
+function claimAll(transaction: Transaction, instance: Instance): void {
+  const { id } = instance.meta;
+  for (const port of instance.status.ports) transaction.claim(addressKey(port.networkId, port.ipv4), id, `Address ${port.ipv4} is taken.`);
+  for (const bound of instance.status.published) transaction.claim(hostPortKey(bound), id, portTaken(bound).message);
+}
+
+/** What an instance held alone is free again. */
+export function releaseAll(transaction: Transaction, instance: Instance): void {
+  for (const port of instance.status.ports) transaction.release(addressKey(port.networkId, port.ipv4));
+  for (const bound of instance.status.published) transaction.release(hostPortKey(bound));
+}
+
+function settleAddresses(services: InstanceServices, instance: Instance): void {
+  for (const port of instance.status.ports) services.addresses.settle(port.networkId, port.ipv4);
+}
+
+interface PlannedInstance {
+  readonly instance: Instance;
+  readonly volumes: ReturnType<typeof chooseVolumes>['made'];
+  readonly sandbox: Sandbox | undefined;
+}
+
+async function planInstance(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<PlannedInstance> {
+  const { registry, randomness } = services;
+  const { project, spec } = request;
+  const owner = registry.get<Project>('Project', '', project);
+  const isolation = settleIsolation(spec);
+  const mode = spec.mode ?? 'app';
+  const form = formOf(isolation, mode);
+  const available = await services.runtimes[isolation].available(form);
+  if (!available.ok) throw new BerthError('unsupported', `This host cannot run ${FORM_LABEL[form]}s: ${available.reason}`, { hint: available.hint });
+  if (isolation === 'vm' && (spec.volumes ?? []).length > 0) throw new BerthError('unsupported', 'A volume cannot be shown to a microVM yet: shared directories need virtio-fs.', { hint: 'Leave the volume out, or run it as a container.', fields: [{ path: 'spec.volumes', message: 'refused for microVMs' }] });
+  const limit = owner.spec.instancesLimit;
+  if (limit !== undefined && registry.entries('Instance', project).length >= limit) throw new BerthError('exhausted', `Project '${project}' may have ${limit} instances and has them.`, { hint: 'Delete some, or raise the limit.' });
+  const image = findImage(registry, project, spec.image);
+  const name = request.meta.name === undefined ? makeName(randomness, (taken) => registry.find('Instance', project, taken) !== undefined) : assertName(request.meta.name);
+  if (registry.find('Instance', project, name) !== undefined) throw new BerthError('alreadyExists', `There is already an instance '${name}'.`, { hint: `Choose another name, or delete it first: berth rm ${name}`, details: { name } });
+  validateProcess(spec, image, name);
+  const volumes = chooseVolumes(services, project, spec, caller);
+  const published = bindPorts(spec.ports ?? [], registry, randomness);
+  const networks = (spec.networks ?? [{ name: DEFAULT_NETWORK }]).map((wanted) => ({ wanted, network: registry.get<Network>('Network', project, wanted.name) }));
+  if (published.length > 0 && networks.length === 0) throw new BerthError('invalid', 'Ports cannot be published without a network.', { fields: [{ path: 'spec.ports', message: 'needs a network' }] });
+  const { ports, sandbox } = takePorts(services, networks, isolation, spec.running === true);
+  const createdAt = timestamp(services.clock);
+  const instance: Instance = {
+    apiVersion: API_VERSION, kind: 'Instance',
+    meta: { id: makeObjectId(randomness.bytes(12)), name, project, labels: request.meta.labels, owner: request.meta.owner, purpose: request.meta.purpose, createdAt, generation: 1, revision: 0 },
+    spec: { ...spec, running: spec.running ?? false },
+    status: {
+      state: 'creating', observedGeneration: 1, form, isolation, mode, node: services.nodeName, boundary: available.boundary,
+      imageId: image.status.digest, imageReference: image.spec.references.includes(spec.image) ? spec.image : (image.spec.references[0] ?? spec.image),
+      ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
+    },
+  };
+  return { instance, volumes: volumes.made, sandbox };
+}
+
+function settleIsolation(spec: InstanceSpec): SettledIsolation {
+  if (spec.mode === 'os') throw new BerthError('unsupported', 'OS containers and VMs with their own init are not part of this version yet.', { hint: 'Run the image as an application: berth run IMAGE.' });
+  if (spec.isolation === 'auto') throw new BerthError('unsupported', 'Choosing the isolation automatically is not part of this version yet.', { hint: 'Say --isolation container or --isolation vm.' });
+  return spec.isolation ?? 'container';
+}
+
+/** Everything that a start would find wrong is said now. */
+function validateProcess(spec: InstanceSpec, image: Image, name: string): void {
+  processPlan(spec, image, spec.hostname ?? name);
+  capabilitiesOf(spec);
+  stopSignalOf(spec, image, 'appContainer');
+}
+
+function takePorts(services: InstanceServices, networks: readonly { wanted: NonNullable<InstanceSpec['networks']>[number]; network: Network }[], isolation: SettledIsolation, start: boolean) {
+  const names = networks.map(({ network }) => network.meta.name);
+  if (new Set(names).size !== names.length) throw new BerthError('invalid', 'A network is named twice.', { fields: [{ path: 'spec.networks', message: 'named twice' }] });
+  const single = networks.length === 1 ? networks[0]! : undefined;
+  if (single !== undefined && start && isolation === 'container' && single.network.meta.name === DEFAULT_NETWORK && single.wanted.ipv4 === undefined) {
+    const sandbox = services.pool.take(single.network);
+    if (sandbox !== undefined) return { ports: sandbox.ports.map((port) => statusOfPort(single.network, port)), sandbox };
+  }
+  const ports = networks.map(({ wanted, network }, index) => {
+    if (network.status.state !== 'ready') throw new BerthError('wrongState', `Network '${network.meta.name}' is ${network.status.state}.`);
+    if (wanted.ipv6 !== undefined) throw new BerthError('unsupported', 'An IPv6 address cannot be chosen: it follows the IPv4 one.', { fields: [{ path: `spec.networks.${index}.ipv6`, message: 'follows ipv4' }] });
+    const pair = wanted.ipv4 === undefined ? services.addresses.reserve(network) : services.addresses.reserveExact(network, wanted.ipv4);
+    return statusOfPort(network, makePort(network, `eth${index}`, pair, services.randomness));
+  });
+  return { ports, sandbox: undefined };
+}

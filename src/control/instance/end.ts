@@ -1,0 +1,62 @@
+/** How a workload is asked to end: its signal, its grace period, then the kill. */
+import type { ExitRecord } from '../../drivers/runtime/driver.ts';
+import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
+import type { Step } from '../journal.ts';
+import { idOf, imageOf, runtimeOf, type InstanceContext } from './context.ts';
+import { stopSignalOf } from './process.ts';
+
+export interface EndContext extends InstanceContext {
+  graceMs?: number | undefined;
+  exit?: ExitRecord | undefined;
+}
+
+const KILL_DEADLINE_MS = 10_000;
+
+export const endWorkload: Step<InstanceContext> = {
+  name: 'end',
+  irreversible: true,
+  async run(context: EndContext) {
+    const { services, instance } = context;
+    const runtime = runtimeOf(services, instance);
+    const id = idOf(instance);
+    const observed = await runtime.observe(id);
+    if (observed.state === 'exited') context.exit = observed.exit;
+    if (observed.state === 'exited' || observed.state === 'absent') return;
+    if (observed.state === 'paused') await runtime.resume(id);
+    const graceMs = context.graceMs ?? instance.spec.stopGraceMs ?? FORM_DEFAULTS[instance.status.form].stopGraceMs;
+    const exited = runtime.waitExit(id);
+    exited.catch(() => undefined); // looked at below; an early rejection must not end the process
+    if (graceMs > 0 && observed.state !== 'created') {
+      await signalQuietly(context, stopSignalOf(instance.spec, imageQuietly(context), instance.status.form));
+      context.exit = await within(context, exited, graceMs);
+      if (context.exit !== undefined) return;
+    }
+    await signalQuietly(context, 'SIGKILL');
+    context.exit = await within(context, exited, KILL_DEADLINE_MS);
+  },
+};
+
+function imageQuietly({ services, instance }: InstanceContext) {
+  try {
+    return imageOf(services, instance);
+  } catch {
+    return undefined; // an image that is gone takes its stop signal with it; the form's own is used
+  }
+}
+
+/** It may end between the look and the signal. */
+async function signalQuietly({ services, instance }: InstanceContext, signal: string): Promise<void> {
+  await runtimeOf(services, instance).signal(idOf(instance), signal).catch((error: { code?: string }) => {
+    if (error.code !== 'wrongState' && error.code !== 'notFound') throw error;
+  });
+}
+
+async function within(context: InstanceContext, exited: Promise<ExitRecord>, timeoutMs: number): Promise<ExitRecord | undefined> {
+  let cancel: (() => void) | undefined;
+  const late = new Promise<undefined>((resolve) => { cancel = context.services.clock.after(timeoutMs, () => resolve(undefined)); });
+  try {
+    return await Promise.race([exited, late]);
+  } finally {
+    cancel?.();
+  }
+}

@@ -1,0 +1,65 @@
+/** instance.start. */
+import { FORM_LABEL } from '../../model/forms.ts';
+import type { Instance } from '../../model/instance-status.ts';
+import type { Operation } from '../../model/operation.ts';
+import { errorBody } from '../../model/errors.ts';
+import { timestamp } from '../clock.ts';
+import { targetOf } from '../records.ts';
+import type { Caller } from '../services.ts';
+import { withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { locked } from './locked.ts';
+import { START } from './step-lists.ts';
+
+export interface StartOptions {
+  readonly beforeWorkload?: (instance: Instance) => Promise<void>;
+  /** A restart by policy keeps the count of restarts. */
+  readonly restarts?: number;
+}
+
+export function startInstance(services: InstanceServices, caller: Caller, instance: Instance, options: StartOptions = {}): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
+  return locked(services, instance, 'start', async (current, release) => {
+    services.supervisor.cancelRestart(current.meta.id);
+    const { journal } = services;
+    const restarts = options.restarts ?? 0;
+    const wished = current.spec.running === true ? current : { ...current, spec: { ...current.spec, running: true }, meta: { ...current.meta, generation: current.meta.generation + 1 } };
+    const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts }), ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
+    const before = context.instance;
+    const { operation, done } = await journal.begin({
+      list: START, target: targetOf(current), caller, context,
+      intent: (transaction, name) => { transaction.put(withStatus(before, { operation: name }), current.meta.revision); },
+      outcome(transaction) {
+        const running = runningStatus(services, context);
+        transaction.put(running);
+        journal.records.event(transaction, 'instance.started', targetOf(running), `${FORM_LABEL[running.status.form]} '${running.meta.name}' was started.`);
+      },
+      failure(transaction, error) {
+        transaction.put(withoutProcess(before, { state: 'failed', error: errorBody(error) }));
+        journal.records.event(transaction, 'instance.failed', targetOf(current), `'${current.meta.name}' could not be started: ${error.message}`, 'error');
+      },
+    });
+    return {
+      operation,
+      done: done.finally(release).then((finished) => {
+        const now = services.registry.byId<Instance>(current.meta.id);
+        if (now !== undefined && finished.status.state === 'succeeded') services.supervisor.watch(now);
+        else if (now !== undefined) services.supervisor.startFailed(now, caller);
+        return finished;
+      }),
+    };
+  });
+}
+
+/** The object of a unit that runs. */
+export function runningStatus(services: InstanceServices, context: InstanceContext): Instance {
+  const { info, instance } = context;
+  if (info === undefined) throw new TypeError('the unit was not made');
+  const { operation: _operation, exitCode: _code, reason: _reason, finishedAt: _finished, stoppedByUser: _stopped, error: _error, ...kept } = instance.status;
+  return {
+    ...instance,
+    status: {
+      ...kept, state: 'running', observedGeneration: instance.meta.generation, startedAt: timestamp(services.clock),
+      pid: info.process.pid, pidStartTicks: info.process.startTicks, monitorPid: info.monitor.pid, boundary: info.boundary,
+      ...(info.accelerator === undefined ? {} : { accelerator: info.accelerator }), ...(info.kernel === undefined ? {} : { kernel: info.kernel }),
+    },
+  };
+}

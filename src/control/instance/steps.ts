@@ -1,0 +1,175 @@
+/** The steps of an instance's verbs, each with its undo. Idempotent: the next daemon may run them again. */
+import type { MountPlan, RootPlan } from '../../drivers/runtime/driver.ts';
+import { BerthError } from '../../model/errors.ts';
+import { objectId } from '../../model/ids.ts';
+import type { InstancePort } from '../../model/instance-status.ts';
+import { planOfPort, publishedPorts } from '../network/ports.ts';
+import type { Step } from '../journal.ts';
+import { idOf, imageOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
+import { unitPlan } from './unit-plan.ts';
+
+type InstanceStep = Step<InstanceContext>;
+
+const isVm = (context: InstanceContext): boolean => context.instance.status.isolation === 'vm';
+
+function ports(context: InstanceContext) {
+  return context.instance.status.ports.map(planOfPort);
+}
+
+/** Makes the writable part of the root. */
+export const makeRoot: InstanceStep = {
+  name: 'root',
+  async run({ services, instance }) {
+    await services.storage.createRoot({ id: idOf(instance), form: instance.status.form, sizeBytes: instance.spec.rootDiskBytes, specCopy: specCopy(instance) });
+  },
+  async undo({ services, instance }) {
+    await services.storage.removeRoot(idOf(instance));
+  },
+};
+
+function specCopy(instance: InstanceContext['instance']): string {
+  return JSON.stringify({ kind: instance.kind, meta: instance.meta, spec: instance.spec, status: { imageId: instance.status.imageId, imageReference: instance.status.imageReference, form: instance.status.form, ports: instance.status.ports, volumes: instance.status.volumes } });
+}
+
+/** Refuses a start that would leave the host without its reserve; the sum is shown. */
+export const admit: InstanceStep = {
+  name: 'admit',
+  async run({ services, instance }) {
+    const facts = await services.hostFacts();
+    const reserve = Math.max(512 * MIB, facts.memoryTotalBytes * 0.1);
+    const needs = instance.status.isolation === 'vm' ? (instance.spec.memoryBytes ?? 256 * MIB) + VM_OVERHEAD_BYTES : CONTAINER_FLOOR_BYTES;
+    if (facts.memoryAvailableBytes - needs < reserve) {
+      throw new BerthError('exhausted', `Starting '${instance.meta.name}' needs ${mib(needs)} MiB; ${mib(facts.memoryAvailableBytes)} MiB are available and ${mib(reserve)} MiB of them stay free for the host.`, { hint: 'Stop something, or give it less memory.' });
+    }
+    const diskReserve = facts.diskTotalBytes * 0.05;
+    if (facts.diskFreeBytes < diskReserve) {
+      throw new BerthError('exhausted', `The disk has ${mib(facts.diskFreeBytes)} MiB free; ${mib(diskReserve)} MiB stay free for the host.`, { hint: 'Delete images, volumes or instances.' });
+    }
+  },
+};
+
+const MIB = 1024 * 1024;
+const VM_OVERHEAD_BYTES = 96 * MIB;
+const CONTAINER_FLOOR_BYTES = 8 * MIB;
+const mib = (bytes: number): number => Math.round(bytes / MIB);
+
+/** Namespaces and ports. A pooled sandbox was taken when the addresses were; after a crash or a stop a new one is opened. */
+export const wireNetwork: InstanceStep = {
+  name: 'network',
+  async run(context) {
+    const { services } = context;
+    if (isVm(context)) return;
+    context.sandbox ??= await services.network.openSandbox({ ports: ports(context) });
+    const { idBase, idCount } = context.sandbox;
+    context.instance = withStatus(context.instance, { uidMap: { base: idBase, count: idCount } });
+  },
+  async undo(context) {
+    const { services, instance } = context;
+    const map = instance.status.uidMap;
+    if (context.sandbox !== undefined) await services.network.closeSandbox(context.sandbox);
+    else await services.network.release(map === undefined ? undefined : { idBase: map.base, idCount: map.count }, ports(context));
+    context.sandbox = undefined;
+  },
+};
+
+export const publish: InstanceStep = {
+  name: 'publish',
+  async run({ services, instance }) {
+    const first = instance.status.ports[0];
+    if (instance.status.published.length === 0) return;
+    await services.network.publish(idOf(instance), publishedPorts(instance.status.published, first!));
+  },
+  async undo({ services, instance }) {
+    if (instance.status.published.length > 0) await services.network.unpublish(idOf(instance));
+  },
+};
+
+/** Monitor and boundary: the unit exists and stands right before its first instruction. */
+export const makeUnit: InstanceStep = {
+  name: 'unit',
+  async run(context) {
+    const { services, instance } = context;
+    const image = imageOf(services, instance);
+    const taps = new Map<string, { name: string; bridge: string }>();
+    if (isVm(context)) for (const port of ports(context)) taps.set(port.portId, await services.network.prepareTap(port));
+    const plan = unitPlan(services, instance, { image, root: await rootPlan(context), mounts: volumeMounts(context), sandbox: context.sandbox, taps });
+    context.info = await runtimeOf(services, instance).create(plan, context.signal);
+    if (context.sandbox !== undefined) await services.network.handOver(context.sandbox);
+  },
+  async undo(context) {
+    const { services, instance } = context;
+    await runtimeOf(services, instance).remove(idOf(instance), { keepLog: true });
+    if (isVm(context)) await services.network.release(undefined, ports(context));
+  },
+};
+
+async function rootPlan(context: InstanceContext): Promise<RootPlan> {
+  const { services, instance } = context;
+  const image = imageOf(services, instance);
+  const layers = image.status.layers.map((layer) => services.content.layerPath(layer.diffId));
+  const paths = services.storage.rootPaths(idOf(instance), instance.status.form);
+  const imageFile = isVm(context) ? await services.content.imageFile(image.status.configDigest, image.status.layers.map((layer) => layer.diffId), context.signal) : undefined;
+  return {
+    layers, ...(imageFile === undefined ? {} : { imageFile }),
+    ...(paths.upperDir === undefined ? {} : { upperDir: paths.upperDir }),
+    ...(paths.upperDisk === undefined || instance.spec.removeOnExit === true ? {} : { upperDisk: paths.upperDisk }),
+    readOnly: instance.spec.readOnlyRoot ?? false,
+    volatile: instance.spec.removeOnExit ?? false,
+  };
+}
+
+function volumeMounts({ services, instance }: InstanceContext): MountPlan[] {
+  return (instance.spec.volumes ?? []).map((mount) => ({
+    source: mount.hostPath ?? services.storage.volumePath(objectId(instance.status.volumes[mount.volume!]!), 'filesystem'),
+    target: mount.target, readOnly: mount.readOnly,
+  }));
+}
+
+/** Its names on its networks, before its first instruction: who it calls may call back. */
+export const announce: InstanceStep = {
+  name: 'names',
+  async run({ services, instance }) {
+    for (const [networkId, own] of byNetwork(instance.status.ports)) {
+      await services.network.setNames(objectId(networkId), idOf(instance), [{ name: instance.meta.name, addresses: own.flatMap((port) => [port.ipv4, port.ipv6]) }]);
+    }
+  },
+  async undo({ services, instance }) {
+    for (const networkId of byNetwork(instance.status.ports).keys()) await services.network.setNames(objectId(networkId), idOf(instance), []);
+  },
+};
+
+function byNetwork(all: readonly InstancePort[]): Map<string, InstancePort[]> {
+  return Map.groupBy(all, (port) => port.networkId);
+}
+
+/** The workload runs. */
+export const startWorkload: InstanceStep = {
+  name: 'workload',
+  async run(context) {
+    const { services, instance } = context;
+    await context.beforeWorkload?.(instance);
+    await runtimeOf(services, instance).start(idOf(instance));
+  },
+};
+
+/** Everything a running unit holds beside its disk goes: in the order in which nothing leaks. */
+export const tearDown: readonly InstanceStep[] = [
+  { name: 'names', run: (context) => announce.undo!(context) },
+  { name: 'publish', run: (context) => publish.undo!(context) },
+  { name: 'unit', run: ({ services, instance }) => runtimeOf(services, instance).remove(idOf(instance), { keepLog: true }) },
+  {
+    name: 'network',
+    async run(context) {
+      const map = context.instance.status.uidMap;
+      await context.services.network.release(map === undefined ? undefined : { idBase: map.base, idCount: map.count }, ports(context));
+    },
+  },
+];
+
+export const startSteps: readonly InstanceStep[] = [admit, wireNetwork, publish, announce, makeUnit, startWorkload];
+
+/** The last of it: log and root. */
+export const removeRest: readonly InstanceStep[] = [
+  { name: 'log', run: ({ services, instance }) => runtimeOf(services, instance).remove(idOf(instance), { keepLog: false }) },
+  { name: 'root', irreversible: true, run: ({ services, instance }) => services.storage.removeRoot(idOf(instance)) },
+];

@@ -1,0 +1,65 @@
+/** The instance as a plan for a runtime: everything resolved, nothing left to interpret. Pure but for the drivers' paths. */
+import type { Sandbox } from '../../drivers/network/driver.ts';
+import type { InterfacePlan, MountPlan, RootPlan, UnitPlan } from '../../drivers/runtime/driver.ts';
+import type { Image } from '../../model/image.ts';
+import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
+import type { Instance } from '../../model/instance-status.ts';
+import type { Network } from '../../model/network.ts';
+import type { Services } from '../services.ts';
+import { idOf } from './context.ts';
+import { capabilitiesOf, processPlan, rlimitsOf, stopSignalOf } from './process.ts';
+
+export interface UnitPlanParts {
+  readonly image: Image;
+  readonly root: RootPlan;
+  readonly mounts: readonly MountPlan[];
+  readonly sandbox: Sandbox | undefined;
+  /** By port id, for VM forms. */
+  readonly taps: ReadonlyMap<string, { readonly name: string; readonly bridge: string }>;
+}
+
+export function unitPlan(services: Services, instance: Instance, parts: UnitPlanParts): UnitPlan {
+  const { spec, status, meta } = instance;
+  const defaults = FORM_DEFAULTS[status.form];
+  const hostname = spec.hostname ?? meta.name;
+  const networks = status.ports.map((port) => services.registry.byId<Network>(port.networkId)!);
+  const interfaces: InterfacePlan[] = status.ports.map((port, index) => {
+    const network = networks[index]!;
+    const tap = parts.taps.get(port.portId);
+    return {
+      name: port.interface, mac: port.mac, mtu: 1500,
+      addresses: [{ address: port.ipv4, prefixLength: network.status.ipv4.prefixLength }, { address: port.ipv6, prefixLength: network.status.ipv6.prefixLength }],
+      gateways: index === 0 ? [network.status.ipv4.gateway, network.status.ipv6.gateway] : [],
+      ...(tap === undefined ? {} : { tap }),
+    };
+  });
+  const first = status.ports[0];
+  return Object.freeze({
+    id: idOf(instance), name: meta.name, hostname, form: status.form,
+    process: processPlan(spec, parts.image, hostname),
+    stdin: spec.stdin ?? false,
+    init: spec.init ?? false,
+    capabilities: capabilitiesOf(spec),
+    noNewPrivileges: true,
+    rlimits: rlimitsOf(spec, status.form),
+    resources: {
+      memoryBytes: spec.memoryBytes ?? defaults.memoryBytes,
+      cpus: spec.cpus ?? defaults.cpus,
+      cpuWeight: spec.cpuWeight ?? defaults.cpuWeight,
+      pids: spec.pids ?? defaults.pids,
+    },
+    root: parts.root,
+    mounts: parts.mounts,
+    tmpfs: spec.tmpfs ?? [],
+    shmBytes: spec.shmBytes ?? defaults.shmBytes,
+    sysctls: {},
+    network: {
+      ...(parts.sandbox === undefined ? {} : { sandbox: parts.sandbox }),
+      interfaces,
+      nameservers: first === undefined ? [] : services.network.nameservers(networks[0]!.meta.id as never),
+      searchDomains: first === undefined ? [] : [`${meta.project}.berth`],
+    },
+    log: spec.log ?? defaults.log,
+    stopSignal: stopSignalOf(spec, parts.image, status.form),
+  });
+}

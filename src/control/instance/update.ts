@@ -1,0 +1,62 @@
+/** instance.update: a merge patch on what people own. What cannot be changed is refused, never ignored. */
+import { isDeepStrictEqual } from 'node:util';
+import { mergePatch } from '../../lib/merge-patch.ts';
+import { fieldRows, parseInput } from '../../model/define.ts';
+import { BerthError } from '../../model/errors.ts';
+import { instanceSpec, type InstanceSpec } from '../../model/instance.ts';
+import type { Instance } from '../../model/instance-status.ts';
+import { metaInput } from '../../model/meta.ts';
+import { targetOf } from '../records.ts';
+import { Transaction } from '../registry.ts';
+import type { Caller } from '../services.ts';
+import { findImage } from '../image/find.ts';
+import { withStatus, type InstanceServices } from './context.ts';
+import { PATIENCE_MS } from './locked.ts';
+import { startInstance } from './start.ts';
+import { stopInstance } from './stop.ts';
+
+export interface PatchRequest {
+  readonly meta?: Readonly<Record<string, unknown>> | undefined;
+  readonly spec?: Readonly<Record<string, unknown>> | undefined;
+  /** From If-Match. */
+  readonly generation?: number | undefined;
+}
+
+/** Fields whose places are taken at create: an update of them comes with live network changes. */
+const PLACED: readonly (keyof InstanceSpec)[] = ['networks', 'ports', 'volumes', 'isolation', 'mode', 'rootDiskBytes', 'removeOnExit'];
+
+export async function updateInstance(services: InstanceServices, caller: Caller, instance: Instance, patch: PatchRequest): Promise<Instance> {
+  const updated = await services.locks.hold(instance.meta.id, 'instance.update', async () => {
+    const current = services.registry.byId<Instance>(instance.meta.id);
+    if (current === undefined) throw services.registry.notFound('Instance', instance.meta.project, instance.meta.name);
+    return change(services, caller, current, patch);
+  }, PATIENCE_MS);
+  const { state } = updated.status;
+  if (updated.spec.running === true && (state === 'stopped' || state === 'failed')) await (await startInstance(services, caller, updated)).done;
+  if (updated.spec.running === false && (state === 'running' || state === 'backoff')) await (await stopInstance(services, caller, updated)).done;
+  return services.registry.byId<Instance>(updated.meta.id) ?? updated;
+}
+
+async function change(services: InstanceServices, caller: Caller, current: Instance, patch: PatchRequest): Promise<Instance> {
+  if (patch.generation !== undefined && patch.generation !== current.meta.generation) {
+    throw new BerthError('changed', `'${current.meta.name}' is at generation ${current.meta.generation}, not ${patch.generation}.`, { hint: 'Read it again and repeat.' });
+  }
+  const spec = parseInput(instanceSpec, mergePatch(current.spec, patch.spec ?? {}), 'instance', 'spec');
+  const changed = (Object.keys({ ...current.spec, ...spec }) as (keyof InstanceSpec)[]).filter((name) => !isDeepStrictEqual(current.spec[name], spec[name]));
+  const fixed = changed.filter((name) => PLACED.includes(name));
+  if (fixed.length > 0) throw new BerthError('unsupported', `${fixed.join(', ')} cannot be changed after the instance was made.`, { hint: 'Make a new instance; named volumes keep the data.', fields: fixed.map((name) => ({ path: `spec.${name}`, message: 'cannot be changed' })) });
+  if (changed.includes('image')) findImage(services.registry, current.meta.project, spec.image);
+  if (changed.includes('image')) throw new BerthError('unsupported', 'The image of an instance cannot be changed yet.', { hint: 'Make a new instance on the same volumes.', fields: [{ path: 'spec.image', message: 'cannot be changed' }] });
+  const { name, project, ...owned } = parseInput(metaInput, mergePatch({ labels: current.meta.labels, owner: current.meta.owner, purpose: current.meta.purpose }, patch.meta ?? {}), 'instance', 'meta');
+  if ((name ?? current.meta.name) !== current.meta.name || (project ?? current.meta.project) !== current.meta.project) throw new BerthError('invalid', 'A name is changed by rename, and a project never.', { fields: [{ path: 'meta.name', message: 'use rename' }] });
+  const restart = changed.filter((one) => fieldRows(instanceSpec).find((row) => row.path === one)?.traits.change === 'restart');
+  const up = current.status.state === 'running' || current.status.state === 'paused';
+  const warnings = up && restart.length > 0 ? [`${restart.join(', ')} will change at the next start.`] : undefined;
+  const transaction = new Transaction();
+  const next: Instance = { ...withStatus(current, { ...(warnings === undefined ? {} : { warnings }) }), spec, meta: { ...current.meta, ...owned, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
+  transaction.put(next, current.meta.revision);
+  const audit = services.journal.records.intent(transaction, caller, 'instance.update', targetOf(current), { changed });
+  services.journal.records.outcome(transaction, audit, 'ok');
+  await services.registry.commit(transaction);
+  return services.registry.byId<Instance>(current.meta.id)!;
+}

@@ -1,0 +1,42 @@
+/** instance.wait: until it is in one of these states, or gone. */
+import { BerthError } from '../../model/errors.ts';
+import type { Instance, InstanceState } from '../../model/instance-status.ts';
+import type { InstanceServices } from './context.ts';
+
+export interface WaitAnswer {
+  readonly state: InstanceState | 'removed';
+  readonly exitCode?: number | undefined;
+  readonly reason?: string | undefined;
+}
+
+export function waitInstance(services: InstanceServices, instance: Instance, states: readonly string[], timeoutMs: number, signal: AbortSignal): Promise<WaitAnswer> {
+  const { id } = instance.meta;
+  return new Promise((resolve, reject) => {
+    let exit: { exitCode?: number | undefined; reason?: string | undefined } = {};
+    // A `--rm` instance is gone before its stopped state is ever written: its watch tells the code.
+    void services.supervisor.settled(id).then((record) => {
+      if (record !== undefined) exit = { exitCode: record.exitCode, reason: record.reason };
+      look();
+    });
+    const stopListening = services.registry.onChange((change) => { if (change.kind === 'Instance') look(); });
+    const cancel = services.clock.after(timeoutMs, () => finish(() => reject(new BerthError('timeout', `'${instance.meta.name}' was not ${states.join(' or ')} within ${timeoutMs} ms.`))));
+    signal.addEventListener('abort', aborted);
+    look();
+
+    function aborted() {
+      finish(() => reject(new BerthError('unavailable', 'The caller went away.')));
+    }
+    function finish(how: () => void) {
+      stopListening();
+      cancel();
+      signal.removeEventListener('abort', aborted);
+      how();
+    }
+    function look() {
+      const current = services.registry.byId<Instance>(id);
+      if (current === undefined) return void services.supervisor.settled(id).then((record) => finish(() => resolve({ state: 'removed', ...exit, ...(record === undefined ? {} : { exitCode: record.exitCode, reason: record.reason }) })));
+      const { state, exitCode, reason } = current.status;
+      if (states.includes(state)) finish(() => resolve({ state, exitCode, reason }));
+    }
+  });
+}

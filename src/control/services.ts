@@ -1,0 +1,52 @@
+/** Everything that control works with, handed in by the composition root. Control itself opens no file and no socket. */
+import type { ContentStore } from '../drivers/content/driver.ts';
+import type { NetworkDriver } from '../drivers/network/driver.ts';
+import type { RuntimeDriver } from '../drivers/runtime/driver.ts';
+import type { StorageDriver } from '../drivers/storage/driver.ts';
+import type { Unpacker } from '../drivers/unpack/driver.ts';
+import type { SettledIsolation } from '../model/forms.ts';
+import type { Clock, Randomness } from './clock.ts';
+import type { Journal } from './journal.ts';
+import type { Locks } from './locks.ts';
+import type { Registry } from './registry.ts';
+
+export interface Logger {
+  info(facts: Readonly<Record<string, unknown>>, message: string): void;
+  warn(facts: Readonly<Record<string, unknown>>, message: string): void;
+  error(facts: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+export interface HostFacts {
+  readonly memoryTotalBytes: number;
+  readonly memoryAvailableBytes: number;
+  readonly diskTotalBytes: number;
+  readonly diskFreeBytes: number;
+}
+
+export interface Services {
+  readonly nodeName: string;
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly journal: Journal;
+  readonly locks: Locks;
+  readonly runtimes: Readonly<Record<SettledIsolation, RuntimeDriver>>;
+  readonly storage: StorageDriver;
+  readonly network: NetworkDriver;
+  readonly content: ContentStore;
+  readonly unpacker: Unpacker;
+  readonly hostFacts: () => Promise<HostFacts>;
+}
+
+/** Who asks, from the verified credential. */
+export interface Caller {
+  /** uid:0, uid:1000, system. */
+  readonly actor: string;
+  readonly admin: boolean;
+  /** Uid 0 on the socket: may name paths of the host. */
+  readonly hostPaths: boolean;
+  readonly requestId: string;
+}
+
+export const SYSTEM: Caller = { actor: 'system', admin: true, hostPaths: true, requestId: 'system' };

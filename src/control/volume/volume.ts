@@ -1,0 +1,90 @@
+/** volume.create and volume.delete. */
+import { assertName, makeObjectId, objectId } from '../../model/ids.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { Instance } from '../../model/instance-status.ts';
+import { API_VERSION, type MetaInput } from '../../model/meta.ts';
+import type { Operation } from '../../model/operation.ts';
+import type { Project } from '../../model/project.ts';
+import type { Volume, VolumeSpec } from '../../model/volume.ts';
+import { timestamp } from '../clock.ts';
+import type { StepContext, StepList } from '../journal.ts';
+import { targetOf } from '../records.ts';
+import { Transaction } from '../registry.ts';
+import { SYSTEM, type Caller, type Services } from '../services.ts';
+
+interface VolumeContext extends StepContext {
+  readonly services: Services;
+  readonly volume: Volume;
+}
+
+type Started = { readonly operation: Operation; readonly done: Promise<Operation> };
+
+export const CREATE_VOLUME: StepList<VolumeContext> = {
+  verb: 'volume.create',
+  onCrash: 'undo',
+  steps: [{
+    name: 'data',
+    run: ({ services, volume }) => services.storage.createVolume({ id: objectId(volume.meta.id), type: volume.spec.type, sizeBytes: volume.spec.sizeBytes, specCopy: JSON.stringify(volume) }),
+    undo: ({ services, volume }) => services.storage.removeVolume(objectId(volume.meta.id)),
+  }],
+};
+
+export const DELETE_VOLUME: StepList<VolumeContext> = {
+  verb: 'volume.delete',
+  onCrash: 'finish',
+  steps: [{ name: 'data', irreversible: true, run: ({ services, volume }) => services.storage.removeVolume(objectId(volume.meta.id)) }],
+};
+
+export async function createVolume(services: Services, caller: Caller, request: { readonly project: string; readonly meta: MetaInput; readonly spec: VolumeSpec; readonly idempotencyKey?: string }): Promise<Started> {
+  const { registry, journal } = services;
+  const again = journal.repeated(request.project, request.idempotencyKey, 'volume.create', caller);
+  if (again !== undefined) return { operation: again, done: journal.wait(request.project, again.meta.name, 600_000).then((done) => done ?? again) };
+  registry.get<Project>('Project', '', request.project);
+  const name = assertName(request.meta.name ?? '');
+  const volume: Volume = {
+    apiVersion: API_VERSION, kind: 'Volume',
+    meta: { id: makeObjectId(services.randomness.bytes(12)), name, project: request.project, labels: request.meta.labels, owner: request.meta.owner, purpose: request.meta.purpose, createdAt: timestamp(services.clock), generation: 1, revision: 0 },
+    spec: request.spec, status: { state: 'creating' },
+  };
+  return journal.begin({
+    list: CREATE_VOLUME, target: targetOf(volume), caller, context: { services, volume } as VolumeContext, idempotencyKey: request.idempotencyKey,
+    intent: (transaction, operation) => { transaction.put({ ...volume, status: { state: 'creating', operation } }, 'absent'); },
+    outcome(transaction) {
+      transaction.put({ ...volume, status: { state: 'ready' } });
+      journal.records.event(transaction, 'volume.created', targetOf(volume), `Volume '${name}' was made.`);
+    },
+    failure: (transaction) => { transaction.delete(volume); },
+    result: () => ({ name, id: volume.meta.id }),
+  });
+}
+
+export async function deleteVolume(services: Services, caller: Caller, volume: Volume): Promise<Started> {
+  const { registry, journal } = services;
+  const users = registry.list<Instance>('Instance').filter((instance) => Object.values(instance.status.volumes).includes(volume.meta.id));
+  if (users.length > 0) throw new BerthError('wrongState', `Volume '${volume.meta.name}' is used by ${users.slice(0, 5).map((user) => `'${user.meta.name}'`).join(', ')}.`, { hint: 'Delete those instances first; the volume keeps its data.' });
+  return journal.begin({
+    list: DELETE_VOLUME, target: targetOf(volume), caller, context: { services, volume } as VolumeContext,
+    intent: (transaction, operation) => { transaction.put({ ...volume, status: { state: 'deleting', operation } }, volume.meta.revision); },
+    outcome(transaction) {
+      transaction.delete(volume);
+      journal.records.event(transaction, 'volume.deleted', targetOf(volume), `Volume '${volume.meta.name}' was deleted with its data.`);
+    },
+    failure: (transaction) => { transaction.put({ ...volume, status: { state: 'failed' } }); },
+  });
+}
+
+export async function adoptVolumes(services: Services): Promise<void> {
+  for (const operation of services.journal.unfinished()) {
+    if (operation.spec.target.kind !== 'Volume') continue;
+    const volume = services.registry.byId<Volume>(operation.spec.target.id);
+    if (volume === undefined) {
+      const transaction = new Transaction();
+      transaction.delete(operation);
+      await services.registry.commit(transaction);
+      continue;
+    }
+    const context: VolumeContext = { services, volume };
+    const gone = (transaction: Transaction) => { transaction.delete(volume); };
+    await services.journal.recover(operation, { list: operation.spec.verb === 'volume.create' ? CREATE_VOLUME : DELETE_VOLUME, target: targetOf(volume), caller: SYSTEM, context, intent: () => undefined, outcome: gone, failure: gone });
+  }
+}
