@@ -11,6 +11,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { parseTestArguments, runTestLanes } = await import('./test-run.ts');
     return runTestLanes({ home: HOME, ...parseTestArguments(words, process.cwd()) }, printedProgress());
   },
+  async doctor(words) {
+    const { examine, reportJson, reportText } = await import('./doctor/run-doctor.ts');
+    const { hostView } = await import('./doctor/host-view.ts');
+    const json = outputFormat(words) === 'json';
+    const report = await examine(hostView());
+    process.stdout.write(json ? reportJson(report) : reportText(report, process.stdout.isTTY === true && (process.env['NO_COLOR'] ?? '') === ''));
+    return report.status === 'fail' ? 1 : 0;
+  },
   async bundle(words) {
     const { bundle } = await import('./bundle.ts');
     const [room] = words;
@@ -19,6 +27,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     return bundle(room, { home: HOME, bun: PINNED_BUN }).then(() => 0, () => 1);
   },
 };
+
+function outputFormat(words: readonly string[]): 'json' | 'table' {
+  const text = words.join(' ');
+  if (text === '') return 'table';
+  const match = /^(?:-o|--output)[ =]?(json|table)$/.exec(text);
+  if (match === null) throw new BerthError('invalid', `doctor does not know ${JSON.stringify(text)}.`, { hint: 'berth doctor [-o json]' });
+  return match[1] as 'json' | 'table';
+}
 
 try {
   const [name = '', ...words] = process.argv.slice(2);
