@@ -52,7 +52,7 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
   'nothing is left unfinished in a comment': ['// TO' + 'DO: later', '/* FIX' + 'ME */'],
   'no path of one machine': ['cd /wo' + 'rk/main', "read('../sha" + "red/x')", '/ho' + 'me/ann/src'],
   'nothing about the tools of its makers': ['made by Cla' + 'ude', 'an L' + 'LM'],
-  'no host name of a registry': ['docker' + '.io/library/busybox', 'https://registry' + '.npmjs.org/zod'],
+  'no host name of a registry': ['https://index.docker' + '.io/v1/', 'https://registry' + '.npmjs.org/zod'],
 };
 
 for (const [title, rule] of Object.entries(rules.TEXT_RULES)) {

@@ -68,7 +68,8 @@ export const importExtensions: Rule = (files) => files.filter(isTypeScript).flat
 const UNFINISHED = new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX', 'HA' + 'CK'].join('|')})\\b`);
 const MACHINE_PATHS = new RegExp(['/wo' + 'rk/(main|shared)\\b', '/ho' + 'me/[a-z]+/', '\\.\\./sha' + 'red\\b', '/Us' + 'ers/'].join('|'));
 const DEVELOPMENT = new RegExp(`\\b(${['Cla' + 'ude', 'Anth' + 'ropic', 'Chat' + 'GPT', 'Cop' + 'ilot', 'L' + 'LM', 'sub' + 'agent', 'farm' + '-[a-z]+'].join('|')})\\b`, 'i');
-const REGISTRIES = new RegExp(`\\b(${['docker' + '\\.io', 'gh' + 'cr\\.io', 'qu' + 'ay\\.io', 'gcr' + '\\.io', 'registry' + '\\.npmjs\\.org', 'mcr\\.micro' + 'soft\\.com'].join('|')})\\b`);
+/** Hosts that somebody would pull from. A bare `docker` + `.io` is only what short names mean, in every tool. */
+const REGISTRIES = new RegExp(`\\b(${['(registry-1|index|auth)\\.docker' + '\\.io', 'gh' + 'cr\\.io', 'qu' + 'ay\\.io', 'gcr' + '\\.io', 'registry' + '\\.npmjs\\.org', 'mcr\\.micro' + 'soft\\.com'].join('|')})\\b`);
 
 export interface TextException {
   readonly path: string;
