@@ -1,7 +1,7 @@
 /** The HTTP edge: routes from the model, one parsed and bounded body that both the rights and the handler see. */
 import type { Server as HttpServer } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
-import { parseStrictJson } from '../lib/json-strict.ts';
+import { JsonError, parseJsonStrict } from '../lib/json-strict.ts';
 import { parseInput } from '../model/define.ts';
 import { BerthError } from '../model/errors.ts';
 import { ROUTES, type Route } from '../model/routes.ts';
@@ -37,7 +37,7 @@ export async function makeServer(edge: Edge): Promise<FastifyInstance<HttpServer
   });
   app.server.maxConnections = LIMITS.connections;
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => parseStrictJson(body));
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => strictBody(body));
   app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id).header('cache-control', 'no-store');
@@ -59,6 +59,16 @@ export async function makeServer(edge: Edge): Promise<FastifyInstance<HttpServer
   acceptUpgrades(app.server, edge);
   await app.ready();
   return app;
+}
+
+/** One document, the same for rights and handlers: no repeated keys, no prototype keys, bounded depth. */
+export function strictBody(body: Uint8Array): unknown {
+  try {
+    return parseJsonStrict(body);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    throw new BerthError('invalid', `The body is not acceptable JSON: ${error.message}`, { fields: [{ path: error.path, message: error.message }] });
+  }
 }
 
 function addRoute(app: FastifyInstance<HttpServer>, edge: Edge, route: Route): void {

@@ -14,6 +14,7 @@ import { adoptNetworks, fillPool } from './network/adopt.ts';
 import { SandboxPool } from './network/sandbox-pool.ts';
 import { ensureNode, type NodeDescription } from './node/node.ts';
 import { ensureDefaultProject } from './project/project.ts';
+import { adoptImages } from './image/image.ts';
 import { adoptVolumes } from './volume/volume.ts';
 import { Registry } from './registry.ts';
 
@@ -53,6 +54,7 @@ export class Control implements AsyncDisposable {
     await ensureDefaultProject(services);
     await adoptNetworks(services);
     await adoptVolumes(services);
+    await adoptImages(services);
     await adoptInstances(services);
     fillPool(services);
     await services.journal.records.settlePending();

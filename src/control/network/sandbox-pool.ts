@@ -10,7 +10,6 @@ import type { Addresses } from './addresses.ts';
 import { makePort } from './ports.ts';
 
 const POOL_SIZE = 8;
-/** A failed fill is tried again only when somebody asks. */
 
 export class SandboxPool implements AsyncDisposable {
   readonly #parts: { readonly driver: NetworkDriver; readonly addresses: Addresses; readonly randomness: Randomness; readonly log: Logger };
@@ -60,6 +59,11 @@ export class SandboxPool implements AsyncDisposable {
         else ready.push(result.value);
       }
     }
+  }
+
+  /** Ports that are in the pool, for who looks for leaks. */
+  portIds(): string[] {
+    return [...this.#ready.values()].flat().flatMap((sandbox) => sandbox.ports.map((port) => port.portId));
   }
 
   /** Gives back what is pooled on a network that goes away. */

@@ -1,0 +1,54 @@
+/** Routes of images. */
+import { Readable } from 'node:stream';
+import { bootstrapImage, deleteImage, exportImage, importImage, tagImage } from '../../control/image/image.ts';
+import { findImage } from '../../control/image/find.ts';
+import type { ArchiveFormat } from '../../drivers/content/driver.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { Call, Handler } from '../context.ts';
+import { answerOperation, listObjects } from '../list.ts';
+
+const services = (call: Call) => call.edge.control.services;
+
+function aborted(call: Call): AbortSignal {
+  const abort = new AbortController();
+  call.request.raw.on('close', () => { if (!call.request.raw.complete || !call.reply.raw.writableEnded) abort.abort(); });
+  return abort.signal;
+}
+
+interface BootstrapBody {
+  readonly name: string;
+  readonly include?: string[];
+  readonly as?: string;
+  readonly command?: string[];
+  readonly entrypoint?: string[];
+  readonly env?: Record<string, string>;
+  readonly user?: string;
+  readonly workdir?: string;
+}
+
+export const imageRoutes: Readonly<Record<string, Handler>> = {
+  'image.list': (call) => listObjects(call, 'Image'),
+  'image.get': async (call) => findImage(services(call).registry, call.project, call.query['reference'] as string),
+  async 'image.tag'(call) {
+    const { reference, newReference } = call.body as { reference: string; newReference: string };
+    return tagImage(services(call), call.caller, call.project, reference, newReference);
+  },
+  'image.delete': async (call) => deleteImage(services(call), call.caller, call.project, call.query['reference'] as string, call.query['force'] === true),
+  async 'image.bootstrap'(call) {
+    const { name, include, as, command, entrypoint, env, user, workdir } = call.body as BootstrapBody;
+    const config = {
+      ...(command === undefined ? {} : { command }), ...(entrypoint === undefined ? {} : { entrypoint }), ...(user === undefined ? {} : { user }), ...(workdir === undefined ? {} : { workdir }),
+      ...(env === undefined ? {} : { env: Object.entries(env).map(([key, value]) => `${key}=${value}`) }),
+    };
+    return answerOperation(call, await bootstrapImage(services(call), call.caller, call.project, { name, include: include ?? [], config }, as));
+  },
+  async 'image.import'(call) {
+    if (!(call.body instanceof Readable)) throw new BerthError('invalid', 'The body must be the archive, as application/octet-stream.');
+    const images = await importImage(services(call), call.caller, call.project, call.body as AsyncIterable<Uint8Array>, call.query['as'] as string | undefined, aborted(call));
+    return { images: images.map((image) => ({ reference: image.spec.references[0], references: image.spec.references, id: image.meta.name, digest: image.status.digest })) };
+  },
+  async 'image.export'(call) {
+    const bytes = await exportImage(services(call), call.project, call.query['reference'] as string, (call.query['format'] as ArchiveFormat | undefined) ?? 'oci-archive', aborted(call));
+    return call.reply.header('content-type', 'application/octet-stream').send(Readable.from(bytes, { objectMode: false }));
+  },
+};
