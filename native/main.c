@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define JOB(name) int name##_main(int argc, char **argv) __attribute__((weak));
-JOB(unpack) JOB(pack) JOB(readfile) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init)
+JOB(unpack) JOB(pack) JOB(readfile) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep)
 #undef JOB
 
 static const struct { const char *name; int (*run)(int, char **); const char *does; } jobs[] = {
@@ -16,6 +16,7 @@ static const struct { const char *name; int (*run)(int, char **); const char *do
   {"vm", vm_main, "starts and watches a virtual machine's QEMU"},
   {"proxy", proxy_main, "carries connections of a published port"},
   {"init", init_main, "reaps orphans as PID 1 of a container"},
+  {"keep", keep_main, "keeps the daemon running where no systemd does"},
 };
 
 int main(int argc, char **argv) {
