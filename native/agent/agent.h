@@ -1,0 +1,46 @@
+/* The guest's agent: PID 1 of a microVM's initramfs. One loop, no thread, never waits for the host. */
+#pragma once
+#include "wire.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+__attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
+void set_nonblocking(int fd);
+int write_file(const char *path, const char *text);
+ssize_t read_file(const char *path, char *buffer, size_t room);
+int make_directories(const char *path, mode_t mode);
+
+/* A failure that the host is told: a short code of its own table and a sentence. */
+struct failure { char code[32]; char message[256]; };
+__attribute__((format(printf, 3, 4))) int fail(struct failure *, const char *code, const char *format, ...);
+
+/* modules.c: loads /modules/STAGE, one name a line. */
+int load_modules(const char *stage, struct failure *);
+/* network.c */
+int network_setup(struct fields, struct failure *);
+/* setup.c: identity, network and the root file system at /root. */
+int system_setup(struct fields, struct failure *);
+int set_clock(struct fields, struct failure *);
+void system_teardown(void);
+/* Fields of the last setup, kept for the workload's own mounts. */
+extern struct fields setup_fields;
+
+/* launch.c: children. */
+struct child {
+  pid_t pid;
+  int in, out, err;   /* our ends; with a terminal `in` == `out` is its master and `err` is -1 */
+  int go;             /* workload: a byte here lets it execute; -1 after */
+  int report;         /* failures come here; end of file means that it was executed */
+};
+/* Returns 0 when the child is ready (workload: waits for `go`; exec: executed). */
+int launch(struct fields, bool workload, struct child *, struct failure *);
+/* Waits for the child's report after `go`. */
+int launched(struct child *, struct failure *);
+void set_terminal_size(int fd, long long rows, long long columns);
+int set_pids_limit(long long pids);
+extern pid_t workload_pid;
+
+/* The mount that holds the workload's cgroup, and its files. */
+#define CGROUP_DIR "/sys/fs/cgroup"
+#define WORKLOAD_CGROUP CGROUP_DIR "/workload"

@@ -1,0 +1,120 @@
+#include "agent.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct fields setup_fields;
+static char upper_device[64];
+
+/* mmio disks come up in reverse order: the serial says which is which. */
+static int find_disk(const char *serial, char *path, size_t room) {
+  for (int attempt = 0; attempt < 200; attempt++) {
+    DIR *dir = opendir("/sys/class/block");
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+      char file[300], text[64];
+      snprintf(file, sizeof file, "/sys/class/block/%s/serial", e->d_name);
+      ssize_t length = e->d_name[0] == '.' ? -1 : read_file(file, text, sizeof text);
+      if (length < 0) continue;
+      text[strcspn(text, "\n")] = 0;
+      if (strcmp(text, serial)) continue;
+      snprintf(path, room, "/dev/%.40s", e->d_name);
+      closedir(dir);
+      return 0;
+    }
+    if (dir) closedir(dir);
+    usleep(5000);
+  }
+  return -1;
+}
+
+int set_clock(struct fields f, struct failure *why) {
+  long long now = field_number(f, "clock-ns", 0);
+  struct timespec time = {.tv_sec = now / 1000000000, .tv_nsec = now % 1000000000};
+  if (now > 0 && clock_settime(CLOCK_REALTIME, &time)) return fail(why, "internal", "clock: %s", strerror(errno));
+  const char *seed = field(f, "seed", "");
+  size_t length = strlen(seed) / 2;
+  struct { struct rand_pool_info info; unsigned char bytes[64]; } pool = {0};
+  if (length > sizeof pool.bytes) length = sizeof pool.bytes;
+  for (size_t i = 0; i < length; i++) {
+    unsigned byte;
+    if (sscanf(seed + 2 * i, "%2x", &byte) != 1) return fail(why, "invalid", "malformed seed");
+    ((unsigned char *)pool.info.buf)[i] = byte;
+  }
+  int fd = length ? open("/dev/urandom", O_RDWR | O_CLOEXEC) : -1;
+  if (fd < 0) return 0;
+  pool.info.entropy_count = length * 8;
+  pool.info.buf_size = length;
+  ioctl(fd, RNDADDENTROPY, &pool);
+  ioctl(fd, RNDRESEEDCRNG);
+  close(fd);
+  return 0;
+}
+
+static int mount_root(struct fields f, struct failure *why) {
+  char device[64], options[256];
+  const char *upper = field(f, "upper", "");
+  if (find_disk(field(f, "root", "root"), device, sizeof device)) return fail(why, "internal", "the root disk did not appear");
+  if (mount(device, "/lower", "erofs", MS_RDONLY | MS_NODEV, NULL)) return fail(why, "internal", "root disk: %s", strerror(errno));
+  if (*upper) {
+    if (find_disk(upper, upper_device, sizeof upper_device)) return fail(why, "internal", "the upper disk did not appear");
+    if (mount(upper_device, "/upper", "ext4", MS_NODEV | MS_NOATIME, NULL)) return fail(why, "internal", "upper disk: %s", strerror(errno));
+  } else {
+    snprintf(options, sizeof options, "mode=755,size=%lld", field_number(f, "upper-bytes", 0));
+    if (mount("upper", "/upper", "tmpfs", MS_NODEV, field_number(f, "upper-bytes", 0) ? options : "mode=755")) return fail(why, "internal", "upper: %s", strerror(errno));
+  }
+  mkdir("/upper/up", 0755);
+  mkdir("/upper/work", 0755);
+  /* One meaning of an upper in every form: no redirects, no metadata copies, no index. A tmpfs of this kernel has no user
+   * attributes, and what is thrown away needs to mean nothing elsewhere. */
+  snprintf(options, sizeof options, "lowerdir=/lower,upperdir=/upper/up,workdir=/upper/work,index=off,xino=off%s", *upper ? ",userxattr" : ",redirect_dir=nofollow,metacopy=off");
+  if (mount("overlay", "/root", "overlay", 0, options)) return fail(why, "internal", "root: %s", strerror(errno));
+  return 0;
+}
+
+int system_setup(struct fields f, struct failure *why) {
+  char *copy = malloc(f.length);
+  if (!copy) return fail(why, "exhausted", "out of memory");
+  setup_fields = (struct fields){memcpy(copy, f.data, f.length), f.length};
+  if (set_clock(f, why) || load_modules("root", why)) return -1;
+  const char *name = field(f, "hostname", "");
+  if (*name && sethostname(name, strlen(name))) return fail(why, "internal", "host name: %s", strerror(errno));
+  if (network_setup(f, why) || mount_root(f, why)) return -1;
+  const char *text;
+  for (size_t at = 0; (text = field_next(f, "sysctl", &at));) {
+    char path[256];
+    const char *value = strchr(text, '=');
+    if (!value || value - text > 200) return fail(why, "invalid", "malformed sysctl");
+    snprintf(path, sizeof path, "/proc/sys/%.*s", (int)(value - text), text);
+    for (char *p = path + 10; *p; p++) if (*p == '.') *p = '/';
+    if (strstr(path, "//") || write_file(path, value + 1)) return fail(why, "invalid", "sysctl %.*s: %s", (int)(value - text), text, strerror(errno));
+  }
+  if (mount("cgroup", CGROUP_DIR, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
+    write_file(CGROUP_DIR "/cgroup.subtree_control", "+pids +memory");
+    mkdir(WORKLOAD_CGROUP, 0755);
+  }
+  return 0;
+}
+
+/* Leaves the upper disk clean: once the exit record is out, the machine may vanish at any moment. */
+void system_teardown(void) {
+  umount2("/root", MNT_DETACH);
+  if (!*upper_device) return;
+  int fd = open("/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0) { syncfs(fd); close(fd); }
+  umount2("/upper", MNT_DETACH);
+  /* The file system lets go of its disk a moment later; exclusive opening tells when. */
+  for (int attempt = 0; attempt < 400; attempt++) {
+    fd = open(upper_device, O_RDWR | O_EXCL | O_CLOEXEC);
+    if (fd >= 0) { fsync(fd); close(fd); return; }
+    usleep(2500);
+  }
+}

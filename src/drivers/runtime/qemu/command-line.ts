@@ -1,0 +1,81 @@
+/** QEMU's command line for a microVM, built as data. Pure: what is to be opened is opened before and named by number. */
+
+export interface MachinePlan {
+  readonly qemu: string;
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly memoryMiB: number;
+  readonly virtualCpus: number;
+  /** Rate of the host's time stamp counter; a guest under TCG cannot measure it. */
+  readonly tscKhz: number;
+  /** Hexadecimal, 16 bytes, new for each boot. */
+  readonly nonce: string;
+  readonly upperDisk: boolean;
+  readonly macs: readonly string[];
+}
+
+/** Descriptors that QEMU inherits (0 is the workload's input, 1 nothing, 2 QEMU's complaints). */
+export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stderr: 8, state: 9, firstTap: 20 } as const;
+
+/** Where the jail shows what QEMU reads. */
+export const JAIL = { kernel: '/kernel/vmlinux', initramfs: '/kernel/initramfs' } as const;
+
+/** What QEMU itself takes beside the guest's memory and TCG's code buffer; for the control group. */
+export const OVERHEAD_MIB = 160;
+export const TCG_BUFFER_MIB = 32;
+
+export function kernelCommandLine(plan: MachinePlan): string {
+  return [
+    'reboot=t', 'panic=-1', 'quiet', 'cryptomgr.notests', 'audit=0',
+    ...(plan.accelerator === 'tcg' ? [`tsc_early_khz=${plan.tscKhz}`, ...(plan.virtualCpus === 1 ? ['noreplace-smp'] : [])] : []),
+    `berth.nonce=${plan.nonce}`,
+  ].join(' ');
+}
+
+export function qemuCommandLine(plan: MachinePlan): readonly string[] {
+  const inherited = [DESCRIPTOR.root, ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state];
+  return [
+    plan.qemu, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
+    '-machine', 'microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off',
+    ...(plan.accelerator === 'kvm'
+      ? ['-accel', 'kvm', '-cpu', 'host']
+      // 6.12 kernels hang in cmpxchg16b as QEMU 7.2 emulates it.
+      : ['-accel', `tcg,tb-size=${TCG_BUFFER_MIB}`, '-cpu', 'qemu64,-cx16']),
+    '-m', String(plan.memoryMiB), '-smp', String(plan.virtualCpus),
+    '-kernel', JAIL.kernel, '-initrd', JAIL.initramfs, '-append', kernelCommandLine(plan),
+    ...inherited.flatMap((fd) => ['-add-fd', `fd=${fd},set=${fd}`]),
+    '-chardev', `socket,id=qmp,fd=${DESCRIPTOR.qmp},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control',
+    // A queue pair per port is made whether used or not: as few as there are.
+    '-device', 'virtio-serial-device,max_ports=6',
+    ...port('agent', 1, `socket,id=agent,fd=${DESCRIPTOR.agent},server=on,wait=off`),
+    ...port('state', 2, fileChardev('state', DESCRIPTOR.state)),
+    ...port('stdin', 3, 'stdio,id=stdin,signal=off'),
+    ...port('stdout', 4, fileChardev('stdout', DESCRIPTOR.stdout)),
+    ...port('stderr', 5, fileChardev('stderr', DESCRIPTOR.stderr)),
+    ...disk('root', DESCRIPTOR.root, true),
+    ...(plan.upperDisk ? disk('upper', DESCRIPTOR.upper, false) : []),
+    ...plan.macs.flatMap((mac, index) => [
+      '-netdev', `tap,id=net${index},fd=${DESCRIPTOR.firstTap + index}`, '-device', `virtio-net-device,netdev=net${index},mac=${mac}`,
+    ]),
+    '-device', 'virtio-rng-device',
+    '-device', 'virtio-balloon-device,id=balloon,free-page-reporting=on',
+    '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
+  ];
+}
+
+function port(name: string, number: number, chardev: string): readonly string[] {
+  return ['-chardev', chardev, '-device', `virtserialport,chardev=${name},name=berth.${name},nr=${number}`];
+}
+
+function fileChardev(id: string, fd: number): string {
+  return `file,id=${id},path=/dev/fdset/${fd},append=on`;
+}
+
+/** Formats are named, never probed: a guest could write another header onto its raw disk. */
+function disk(name: string, fd: number, readOnly: boolean): readonly string[] {
+  const node = {
+    driver: 'raw', 'node-name': name, 'read-only': readOnly, ...(readOnly ? {} : { discard: 'unmap' }),
+    // All machines share an image; of a machine's own disk QEMU's lock says that nobody else writes it.
+    file: { driver: 'file', filename: `/dev/fdset/${fd}`, ...(readOnly ? { locking: 'off' } : {}) },
+  };
+  return ['-blockdev', JSON.stringify(node), '-device', `virtio-blk-device,drive=${name},serial=${name}`];
+}

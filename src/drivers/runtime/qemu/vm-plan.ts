@@ -1,0 +1,52 @@
+/** What `berth-native vm` is told (native/vm.c): `key=value` texts, each ended by NUL. */
+import { BerthError } from '../../../model/errors.ts';
+
+export interface TapPlan {
+  readonly fd: number;
+  readonly name: string;
+  readonly bridge: string;
+  readonly mtu: number;
+}
+
+export interface LaunchPlan {
+  /** At least 1. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Files that take a 0 to join (`tasks` of v1, `cgroup.procs` of v2). */
+  readonly cgroupFiles: readonly string[];
+  readonly taps: readonly TapPlan[];
+  readonly files: readonly { readonly fd: number; readonly path: string; readonly writable: boolean }[];
+  /** Sockets in the bundle. */
+  readonly sockets: readonly { readonly fd: number; readonly name: string }[];
+  /** Shown read-only in the jail. */
+  readonly binds: readonly { readonly source: string; readonly target: string }[];
+  readonly links: readonly { readonly to: string; readonly at: string }[];
+  readonly kvm: boolean;
+  /** Descriptors that QEMU writes the guest's output and state to. */
+  readonly stdoutFd: number;
+  readonly stderrFd: number;
+  readonly stateFd: number;
+  /** Number of the resource (Linux) and its limit. */
+  readonly rlimits: readonly { readonly resource: number; readonly value: number }[];
+  readonly args: readonly string[];
+}
+
+export function encodeLaunchPlan(plan: LaunchPlan): Buffer {
+  const items: (readonly [string, string | number])[] = [
+    ['uid', plan.uid], ['gid', plan.gid],
+    ...plan.cgroupFiles.map((file) => ['cgroup', file] as const),
+    ...plan.taps.map((tap) => ['tap', `${tap.fd} ${tap.name} ${tap.bridge} ${tap.mtu}`] as const),
+    ...plan.files.map((file) => ['open', `${file.fd} ${file.writable ? 'w' : 'r'} ${file.path}`] as const),
+    ...plan.sockets.map((socket) => ['listen', `${socket.fd} ${socket.name}`] as const),
+    ...plan.binds.map((bind) => ['bind', `${bind.source}\t${bind.target}`] as const),
+    ...plan.links.map((link) => ['link', `${link.to}\t${link.at}`] as const),
+    ...(plan.kvm ? [['kvm', 1] as const] : []),
+    ['stdout', plan.stdoutFd], ['stderr', plan.stderrFd], ['state', plan.stateFd],
+    ...plan.rlimits.map((limit) => ['rlimit', `${limit.resource} ${limit.value}`] as const),
+    ...plan.args.map((arg) => ['arg', arg] as const),
+  ];
+  for (const [key, value] of items) {
+    if (/[\0\n]/.test(String(value))) throw new BerthError('invalid', `A value of '${key}' holds a control character.`);
+  }
+  return Buffer.from(items.map(([key, value]) => `${key}=${value}\0`).join(''));
+}

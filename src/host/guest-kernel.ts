@@ -1,0 +1,195 @@
+/**
+ * The guests' kernel: the distribution's cloud kernel, fetched by apt (which checks its signature) and unpacked into a
+ * cache, never installed. Cache: DIR/RELEASE/{vmlinux,modules/*.ko,kernel.json}; kernel.json is written last.
+ */
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
+import { BerthError } from '../model/errors.ts';
+import { loadOrder, moduleInfo, packedKernel, unpackLz4Kernel, type ModuleInfo } from '../lib/kernel-image.ts';
+import { readBounded, syncDirectory, writeFileAtomic } from './files.ts';
+import { run } from './run.ts';
+
+export interface GuestKernel {
+  /** As `uname -r` says it in the guest. */
+  readonly release: string;
+  /** Directory of the cache entry. */
+  readonly dir: string;
+  /** ELF image with a PVH entry. */
+  readonly vmlinux: string;
+  /** Modules in the order of loading, by stage: before the agent speaks; before the root is mounted; when there is time. */
+  readonly modules: Readonly<Record<ModuleStage, readonly string[]>>;
+  readonly packageVersion: string;
+  /** Hexadecimal sha256 by file: `package` and `vmlinux`. */
+  readonly sha256: Readonly<Record<'package' | 'vmlinux', string>>;
+}
+
+export type ModuleStage = 'early' | 'root' | 'idle';
+
+export const MODULE_STAGES: Readonly<Record<ModuleStage, readonly string[]>> = {
+  early: ['virtio_mmio', 'virtio_console'],
+  root: ['virtio_blk', 'erofs', 'overlay', 'virtio_net'],
+  idle: ['virtio_rng', 'virtio_balloon'],
+};
+
+const META_PACKAGE = 'linux-image-cloud-amd64';
+const DESCRIPTION = 'kernel.json';
+const FORMAT = 1;
+const FETCH_TIMEOUT_MS = 10 * 60_000;
+const MAX_KERNEL_BYTES = 256 * 1024 * 1024;
+const MAX_MODULE_BYTES = 8 * 1024 * 1024;
+
+export type KernelProgress = (message: string) => void;
+
+/**
+ * Makes sure that the newest kernel which apt knows is in `cacheDir`; does nothing when it is. What is cached serves when
+ * apt knows none. Errors: `unavailable` (nothing cached and nothing to fetch). Takes seconds: not for the event loop of a daemon.
+ */
+export async function prepareGuestKernel(cacheDir: string, onProgress: KernelProgress = () => undefined): Promise<GuestKernel> {
+  await fs.promises.mkdir(cacheDir, { recursive: true, mode: 0o755 });
+  await removeUnfinished(cacheDir);
+  const candidate = await newestPackage();
+  const cached = await cachedGuestKernels(cacheDir);
+  if (candidate === undefined) {
+    if (cached[0] !== undefined) return cached[0];
+    throw new BerthError('unavailable', `apt knows no ${META_PACKAGE}, and no guest kernel is cached.`, { hint: 'Run `apt-get update`, then `berth up` again.' });
+  }
+  const same = cached.find((kernel) => kernel.packageVersion === candidate.version);
+  if (same !== undefined) return same;
+  return fetchKernel(cacheDir, candidate, onProgress);
+}
+
+/** What is cached, newest first. Damaged entries are left out. */
+export async function cachedGuestKernels(cacheDir: string): Promise<readonly GuestKernel[]> {
+  const names = await fs.promises.readdir(cacheDir).catch(() => []);
+  const found: { readonly kernel: GuestKernel; readonly madeAtMs: number }[] = [];
+  for (const name of names.filter((one) => /^\d[\w.+-]*$/.test(one))) {
+    const file = path.join(cacheDir, name, DESCRIPTION);
+    try {
+      const value = JSON.parse((await readBounded(file, 64 * 1024)).toString('utf8')) as GuestKernel & { format: number };
+      if (value.format !== FORMAT || value.release !== name) continue;
+      const dir = path.join(cacheDir, name);
+      found.push({ kernel: { ...value, dir, vmlinux: path.join(dir, 'vmlinux') }, madeAtMs: (await fs.promises.stat(file)).mtimeMs });
+    } catch {
+      continue;
+    }
+  }
+  return found.sort((a, b) => b.madeAtMs - a.madeAtMs).map((one) => one.kernel);
+}
+
+interface KernelPackage {
+  readonly name: string;
+  readonly version: string;
+}
+
+async function newestPackage(): Promise<KernelPackage | undefined> {
+  const { stdout, code } = await run('apt-cache', ['show', '--no-all-versions', META_PACKAGE], { allowFailure: true });
+  const match = /^Depends: .*?\b(linux-image-\d[\w.+-]*-cloud-amd64) \(= ([\w.+~:-]+)\)/m.exec(stdout);
+  return code === 0 && match !== null ? { name: match[1]!, version: match[2]! } : undefined;
+}
+
+async function fetchKernel(cacheDir: string, wanted: KernelPackage, onProgress: KernelProgress): Promise<GuestKernel> {
+  const work = await fs.promises.mkdtemp(path.join(cacheDir, 'fetch-'));
+  try {
+    onProgress(`fetching ${wanted.name} ${wanted.version}`);
+    await run('apt-get', ['-q', '-o', 'APT::Sandbox::User=root', 'download', `${wanted.name}=${wanted.version}`], { cwd: work, timeoutMs: FETCH_TIMEOUT_MS });
+    const file = (await fs.promises.readdir(work)).find((name) => name.endsWith('.deb'));
+    if (file === undefined) throw new BerthError('unavailable', `apt-get fetched no file for ${wanted.name}.`);
+    const archive = path.join(work, file);
+    onProgress(`unpacking ${wanted.name}`);
+    const tree = path.join(work, 'tree');
+    await run('dpkg-deb', ['-x', archive, tree], { timeoutMs: FETCH_TIMEOUT_MS });
+    const release = wanted.name.slice('linux-image-'.length);
+    const out = path.join(work, 'out');
+    await fs.promises.mkdir(path.join(out, 'modules'), { recursive: true, mode: 0o755 });
+    const vmlinuxHash = await unpackVmlinux(path.join(tree, 'boot', `vmlinuz-${release}`), path.join(out, 'vmlinux'));
+    // Debian 13 has /lib as a link to /usr/lib in its packages.
+    const roots = [path.join(tree, 'lib/modules', release), path.join(tree, 'usr/lib/modules', release)];
+    const modulesDir = roots.find((dir) => fs.existsSync(dir));
+    if (modulesDir === undefined) throw new BerthError('internal', `${wanted.name} holds no modules.`);
+    const modules = await collectModules(modulesDir, path.join(out, 'modules'));
+    const kernel = {
+      format: FORMAT, release, modules, packageVersion: wanted.version,
+      sha256: { package: await hashFile(archive), vmlinux: vmlinuxHash },
+    };
+    await fs.promises.chmod(work, 0o755);
+    await writeFileAtomic(path.join(out, DESCRIPTION), `${JSON.stringify(kernel, null, 2)}\n`, 0o644);
+    const dir = path.join(cacheDir, release);
+    await fs.promises.rm(dir, { recursive: true, force: true });
+    await fs.promises.rename(out, dir);
+    await syncDirectory(cacheDir);
+    return { ...kernel, dir, vmlinux: path.join(dir, 'vmlinux') };
+  } finally {
+    await fs.promises.rm(work, { recursive: true, force: true });
+  }
+}
+
+async function unpackVmlinux(image: string, target: string): Promise<string> {
+  const packed = packedKernel(await readBounded(image, MAX_KERNEL_BYTES));
+  const hash = createHash('sha256');
+  const handle = await fs.promises.open(target, 'wx', 0o644);
+  try {
+    const pieces = packed.packing === 'lz4' ? unpackLz4Kernel(packed)
+      : [await promisify(zlib.zstdDecompress)(packed.payload, { maxOutputLength: MAX_KERNEL_BYTES })];
+    for (const piece of pieces) {
+      hash.update(piece);
+      await handle.writeFile(piece);
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return hash.digest('hex');
+}
+
+/** Copies what the stages need, unpacked, and answers names in load order. */
+async function collectModules(modulesDir: string, target: string): Promise<GuestKernel['modules']> {
+  const files = new Map<string, string>();
+  for (const file of await fs.promises.readdir(path.join(modulesDir, 'kernel'), { recursive: true })) {
+    const match = /([^/]+)\.ko(?:\.xz)?$/.exec(file);
+    if (match !== null) files.set(match[1]!.replaceAll('-', '_'), path.join(modulesDir, 'kernel', file));
+  }
+  const wanted = Object.values(MODULE_STAGES).flat();
+  const known = new Map<string, ModuleInfo>();
+  for (const queue = [...wanted]; queue.length > 0;) {
+    const name = queue.pop()!, file = files.get(name);
+    if (known.has(name) || file === undefined) continue;
+    const data = await readModule(file);
+    const info = moduleInfo(data);
+    known.set(name, info);
+    queue.push(...info.depends);
+    await fs.promises.writeFile(path.join(target, `${name}.ko`), data, { mode: 0o644 });
+  }
+  const placed = new Set<string>();
+  const stage = (name: ModuleStage): readonly string[] => {
+    const order = loadOrder(MODULE_STAGES[name], (module) => known.get(module)).filter((module) => !placed.has(module));
+    for (const module of order) placed.add(module);
+    return order;
+  };
+  return { early: stage('early'), root: stage('root'), idle: stage('idle') };
+}
+
+/** Debian 13 packs modules with xz, for which Node has no decoder and busybox has one. */
+async function readModule(file: string): Promise<Uint8Array> {
+  if (!file.endsWith('.xz')) return readBounded(file, MAX_MODULE_BYTES);
+  const { stdout } = await run('busybox', ['xzcat', file], { maxOutputBytes: MAX_MODULE_BYTES, encoding: 'latin1' });
+  return Buffer.from(stdout, 'latin1');
+}
+
+async function hashFile(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of fs.createReadStream(file)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+/** What a fetch that was killed left behind; a live one holds nothing that is older than its deadline. */
+async function removeUnfinished(cacheDir: string): Promise<void> {
+  for (const name of await fs.promises.readdir(cacheDir)) {
+    if (!name.startsWith('fetch-')) continue;
+    const dir = path.join(cacheDir, name);
+    const { mtimeMs } = await fs.promises.stat(dir);
+    if (Date.now() - mtimeMs > 2 * FETCH_TIMEOUT_MS) await fs.promises.rm(dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,67 @@
+/** Reads a Linux x86 boot image (bzImage) and module files. Pure; the input comes from a package that apt verified. */
+import { legacyLz4Blocks, isLegacyLz4 } from './lz4.ts';
+
+const BOOT_MAGIC = 0x53726448; // "HdrS"
+const ZSTD_MAGIC = 0xfd2fb528;
+
+export interface PackedKernel {
+  readonly packing: 'lz4' | 'zstd';
+  readonly payload: Uint8Array;
+}
+
+/** Finds the packed ELF kernel in a bzImage. Offsets: Documentation/x86/boot.rst. Throws RangeError when it is none. */
+export function packedKernel(image: Uint8Array): PackedKernel {
+  const words = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  if (image.length < 0x260 || words.getUint32(0x202, true) !== BOOT_MAGIC) throw new RangeError('not a bzImage');
+  const setupSectors = image[0x1f1]! === 0 ? 4 : image[0x1f1]!;
+  const start = (setupSectors + 1) * 512 + words.getUint32(0x248, true);
+  // The last four bytes are the unpacked size, not part of the stream.
+  const end = start + words.getUint32(0x24c, true) - 4;
+  if (end > image.length || end <= start + 8) throw new RangeError('the payload passes the end of the bzImage');
+  const payload = image.subarray(start, end);
+  if (isLegacyLz4(payload)) return { packing: 'lz4', payload };
+  if (new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) === ZSTD_MAGIC) return { packing: 'zstd', payload };
+  throw new RangeError('the kernel is packed in a way that is not known here (lz4 and zstd are)');
+}
+
+/** Yields the unpacked pieces of an lz4 kernel; 8 MiB each, so that a caller may let other work in between. */
+export function unpackLz4Kernel(kernel: PackedKernel): Generator<Uint8Array> {
+  return legacyLz4Blocks(kernel.payload);
+}
+
+export interface ModuleInfo {
+  /** As the kernel knows it: underscores, never dashes. */
+  readonly name: string;
+  readonly depends: readonly string[];
+}
+
+/** Reads name and dependencies from a module's .modinfo, which is a run of NUL-ended `key=value` texts. */
+export function moduleInfo(module: Uint8Array): ModuleInfo {
+  const text = Buffer.from(module.buffer, module.byteOffset, module.byteLength);
+  const value = (key: string): string | undefined => {
+    const start = text.indexOf(`\0${key}=`, 0, 'latin1');
+    if (start < 0) return undefined;
+    const from = start + key.length + 2;
+    return text.toString('latin1', from, text.indexOf(0, from));
+  };
+  const name = value('name');
+  if (name === undefined) throw new RangeError('a file without a module name');
+  const softBefore = /(?:^| )pre: ([^:]*?)(?: post:|$)/.exec(value('softdep') ?? '')?.[1]?.split(' ') ?? [];
+  const depends = (value('depends') ?? '').split(',');
+  return { name, depends: [...softBefore, ...depends].filter((one) => one !== '').map((one) => one.replaceAll('-', '_')) };
+}
+
+/** Wanted modules with all they need, each after what it needs. `load` answers undefined for what is built in. */
+export function loadOrder(wanted: readonly string[], load: (name: string) => ModuleInfo | undefined): readonly string[] {
+  const order: string[] = [], seen = new Set<string>();
+  const visit = (name: string): void => {
+    if (seen.has(name)) return;
+    seen.add(name);
+    const info = load(name);
+    if (info === undefined) return;
+    for (const needed of info.depends) visit(needed);
+    order.push(name);
+  };
+  for (const name of wanted) visit(name.replaceAll('-', '_'));
+  return order;
+}
