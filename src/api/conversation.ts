@@ -1,7 +1,7 @@
 /** run, exec and attach over frames: input one way, output the other, and how it ended. */
 import type * as z from 'zod';
 import type { IoSession } from '../drivers/runtime/driver.ts';
-import { FRAME, type Frame } from '../lib/frames.ts';
+import { FRAME, jsonOfFrame, type Frame } from '../lib/frames.ts';
 import { parseInput } from '../model/define.ts';
 import { BerthError } from '../model/errors.ts';
 import type { Instance } from '../model/instance-status.ts';
@@ -13,7 +13,7 @@ import { killInstance, resizeInstance } from '../control/instance/lifecycle.ts';
 import { signalName } from '../control/instance/process.ts';
 import type { Caller } from '../control/services.ts';
 import type { Edge } from './context.ts';
-import { jsonOf, type FrameSocket } from './frame-socket.ts';
+import type { FrameSocket } from './frame-socket.ts';
 
 export interface StreamCall {
   readonly edge: Edge;
@@ -53,8 +53,8 @@ async function takeFrame(session: IoSession, frame: Frame, signal: Signal): Prom
   switch (frame.type) {
     case FRAME.stdin: return session.write(frame.payload);
     case FRAME.stdinEnd: return session.endInput();
-    case FRAME.resize: return session.resize(parseInput(terminalSize, jsonOf(frame), 'terminal size'));
-    case FRAME.signal: return signal(signalName(String((jsonOf(frame) as { signal?: unknown } | null)?.signal)));
+    case FRAME.resize: return session.resize(parseInput(terminalSize, jsonOfFrame(frame), 'terminal size'));
+    case FRAME.signal: return signal(signalName(String((jsonOfFrame(frame) as { signal?: unknown } | null)?.signal)));
     default: throw new BerthError('invalid', `Frame type ${frame.type} means nothing here.`);
   }
 }

@@ -1,6 +1,6 @@
 /** A socket that speaks frames, with back-pressure both ways. */
 import type { Socket } from 'node:net';
-import { decodeText, encodeFrame, encodeJsonFrame, FRAME, FrameDecoder, type Frame } from '../lib/frames.ts';
+import { encodeFrame, encodeJsonFrame, FRAME, frameDecoder, type Frame, type FrameType } from '../lib/frames.ts';
 import { JsonError, parseJsonStrict } from '../lib/json-strict.ts';
 import { BerthError } from '../model/errors.ts';
 import type { Clock } from '../control/clock.ts';
@@ -9,7 +9,7 @@ const MAX_WAITING_FRAMES = 256;
 
 export class FrameSocket {
   readonly #socket: Socket;
-  readonly #decoder = new FrameDecoder();
+  readonly #decoder = frameDecoder();
   readonly #waiting: Frame[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
@@ -74,13 +74,13 @@ export class FrameSocket {
   }
 
   /** Resolves when there is room for more. */
-  async send(type: number, payload: Uint8Array): Promise<void> {
+  async send(type: FrameType, payload: Uint8Array): Promise<void> {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
     if (this.#socket.write(encodeFrame(type, payload))) return;
     await Promise.race([new Promise<void>((resolve) => { this.#socket.once('drain', resolve); }), this.closed]);
   }
 
-  sendJson(type: number, value: unknown): void {
+  sendJson(type: FrameType, value: unknown): void {
     if (!this.#socket.destroyed && !this.#socket.writableEnded) this.#socket.write(encodeJsonFrame(type, value));
   }
 
@@ -92,8 +92,4 @@ export class FrameSocket {
   end(): void {
     this.#socket.end();
   }
-}
-
-export function jsonOf(frame: Frame): unknown {
-  return JSON.parse(decodeText(frame.payload));
 }

@@ -1,0 +1,26 @@
+/** The daemon's command line. */
+import { parseArgs } from 'node:util';
+import { BerthError } from '../model/errors.ts';
+
+export interface DaemonOptions {
+  readonly rootDir: string;
+  readonly runDir: string;
+  readonly leaseDir: string;
+}
+
+export const DAEMON_USAGE = 'usage: berth daemon [--root DIR] [--run DIR]';
+
+export function parseDaemonOptions(args: readonly string[], env: Readonly<Record<string, string | undefined>>): DaemonOptions {
+  try {
+    const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' }, run: { type: 'string' }, leases: { type: 'string' }, listen: { type: 'string' } }, strict: true, allowPositionals: false });
+    if (values.listen !== undefined) throw new BerthError('unsupported', '--listen (TCP with TLS) is not part of this version yet.', { hint: 'Use the unix socket.' });
+    return {
+      rootDir: values.root ?? env['BERTH_ROOT'] ?? '/var/lib/berth',
+      runDir: values.run ?? env['BERTH_RUN'] ?? '/run/berth',
+      leaseDir: values.leases ?? '/run/berth-leases',
+    };
+  } catch (error) {
+    if (error instanceof BerthError) throw error;
+    throw new BerthError('invalid', (error as Error).message, { hint: DAEMON_USAGE });
+  }
+}
