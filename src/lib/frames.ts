@@ -35,6 +35,8 @@ export interface Frame {
 
 export const MAX_FRAME_BYTES = 1024 * 1024;
 export const FRAME_HEADER_BYTES = 5;
+const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder('utf-8', { fatal: true });
 const LAST_TYPE = FRAME.request;
 
 /** The other end does not speak this format, or speaks it to do harm: close the connection. */
@@ -67,80 +69,89 @@ export function encodeStream(type: FrameType, bytes: Uint8Array): Uint8Array[] {
 }
 
 export function encodeJsonFrame(type: FrameType, value: unknown): Uint8Array {
-  return encodeFrame(type, new TextEncoder().encode(JSON.stringify(value)));
+  return encodeFrame(type, encoder.encode(JSON.stringify(value)));
+}
+
+/** UTF-8 as text. Throws TypeError when it is not well-formed. */
+export function decodeText(payload: Uint8Array): string {
+  return strictDecoder.decode(payload);
 }
 
 /** The payload as JSON. Throws FrameError when it is none; what it says is still to be validated. */
 export function jsonOfFrame(frame: Frame): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(frame.payload));
+    return JSON.parse(decodeText(frame.payload));
   } catch {
     throw new FrameError('The payload of a frame is not valid JSON.');
   }
 }
 
-export interface FrameDecoder {
+/** Payloads that came in one piece are not copied; one that comes in pieces is put together once. */
+export class FrameDecoder {
+  readonly #maxBytes: number;
+  readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
+  #headerBytes = 0;
+  #pieces: Uint8Array[] = [];
+  #missing = 0;
+  #broken: FrameError | undefined;
+
+  constructor(maxBytes = MAX_FRAME_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
+
   /** The frames that are whole now. Throws FrameError for an unknown type or a payload that is too large, then always. */
-  push(chunk: Uint8Array): Frame[];
+  push(chunk: Uint8Array): Frame[] {
+    if (this.#broken !== undefined) throw this.#broken;
+    const frames: Frame[] = [];
+    let at = 0;
+    for (;;) {
+      if (this.#headerBytes < FRAME_HEADER_BYTES) {
+        const part = chunk.subarray(at, at + FRAME_HEADER_BYTES - this.#headerBytes);
+        this.#header.set(part, this.#headerBytes);
+        this.#headerBytes += part.length;
+        at += part.length;
+        if (this.#headerBytes < FRAME_HEADER_BYTES) return frames;
+        this.#startPayload();
+      }
+      const piece = chunk.subarray(at, at + this.#missing);
+      // A part is kept beyond this call, and the caller may use its chunk again (slice of a Buffer would share it).
+      if (piece.length > 0) this.#pieces.push(piece.length === this.#missing ? piece : new Uint8Array(piece));
+      this.#missing -= piece.length;
+      at += piece.length;
+      if (this.#missing > 0) return frames;
+      frames.push(this.#finish());
+    }
+  }
+
   /** Throws FrameError when the stream ended within a frame. */
-  end(): void;
+  end(): void {
+    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#headerBytes > 0) this.#refuse('The stream ended within a frame.');
+  }
+
+  #startPayload(): void {
+    const [type, a, b, c, d] = this.#header as unknown as [number, number, number, number, number];
+    if (type > LAST_TYPE) this.#refuse(`A frame has the unknown type ${type}.`);
+    this.#missing = (a << 24 | b << 16 | c << 8 | d) >>> 0;
+    if (this.#missing > this.#maxBytes) this.#refuse(`A frame announces ${this.#missing} bytes; at most ${this.#maxBytes} are allowed.`);
+  }
+
+  #finish(): Frame {
+    const payload = this.#pieces.length === 1 ? this.#pieces[0]! : join(this.#pieces);
+    this.#pieces = [];
+    this.#headerBytes = 0;
+    return { type: this.#header[0] as FrameType, payload };
+  }
+
+  #refuse(message: string): never {
+    this.#broken = new FrameError(message);
+    this.#pieces = [];
+    throw this.#broken;
+  }
 }
 
-/** Payloads that came in one piece are not copied; one that comes in pieces is put together once. */
 export function frameDecoder(maxBytes = MAX_FRAME_BYTES): FrameDecoder {
-  const header = new Uint8Array(FRAME_HEADER_BYTES);
-  let headerBytes = 0;
-  let pieces: Uint8Array[] = [];
-  let missing = 0;
-  let broken: FrameError | undefined;
-
-  function refuse(message: string): never {
-    broken = new FrameError(message);
-    pieces = [];
-    throw broken;
-  }
-
-  function startPayload(): void {
-    if (header[0]! > LAST_TYPE) refuse(`A frame has the unknown type ${header[0]}.`);
-    missing = (header[1]! << 24 | header[2]! << 16 | header[3]! << 8 | header[4]!) >>> 0;
-    if (missing > maxBytes) refuse(`A frame announces ${missing} bytes; at most ${maxBytes} are allowed.`);
-  }
-
-  function finish(): Frame {
-    const payload = pieces.length === 1 ? pieces[0]! : join(pieces);
-    pieces = [];
-    headerBytes = 0;
-    return { type: header[0] as FrameType, payload };
-  }
-
-  return {
-    push(chunk) {
-      if (broken !== undefined) throw broken;
-      const frames: Frame[] = [];
-      let at = 0;
-      for (;;) {
-        if (headerBytes < FRAME_HEADER_BYTES) {
-          const part = chunk.subarray(at, at + FRAME_HEADER_BYTES - headerBytes);
-          header.set(part, headerBytes);
-          headerBytes += part.length;
-          at += part.length;
-          if (headerBytes < FRAME_HEADER_BYTES) return frames;
-          startPayload();
-        }
-        const piece = chunk.subarray(at, at + missing);
-        // A part is kept beyond this call, and the caller may use its chunk again (slice of a Buffer would share it).
-        if (piece.length > 0) pieces.push(piece.length === missing ? piece : new Uint8Array(piece));
-        missing -= piece.length;
-        at += piece.length;
-        if (missing > 0) return frames;
-        frames.push(finish());
-      }
-    },
-    end() {
-      if (broken !== undefined) throw broken;
-      if (headerBytes > 0) refuse('The stream ended within a frame.');
-    },
-  };
+  return new FrameDecoder(maxBytes);
 }
 
 function join(pieces: readonly Uint8Array[]): Uint8Array {

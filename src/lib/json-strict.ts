@@ -45,7 +45,7 @@ interface Level {
  * Throws JsonError for text that is no JSON (RFC 8259), is not UTF-8, is beyond a limit, has a key twice in one object,
  * or has a key that reaches an object's prototype.
  */
-export function parseStrictJson(input: string | Uint8Array, limits: JsonLimits = {}): unknown {
+export function parseJsonStrict(input: string | Uint8Array, limits: JsonLimits = {}): unknown {
   const { maxBytes = JSON_LIMITS.maxBytes, maxDepth = JSON_LIMITS.maxDepth, maxKeys = JSON_LIMITS.maxKeys } = limits;
   if ((typeof input === 'string' ? Buffer.byteLength(input) : input.length) > maxBytes) {
     throw new JsonError('', `The JSON text has more than ${maxBytes} bytes.`);
@@ -58,6 +58,8 @@ export function parseStrictJson(input: string | Uint8Array, limits: JsonLimits =
     throw new JsonError('', `This is not valid JSON: ${(error as Error).message}.`);
   }
 }
+
+export { parseJsonStrict as parseStrictJson };
 
 function decode(input: Uint8Array): string {
   try {

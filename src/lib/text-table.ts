@@ -1,0 +1,93 @@
+/** Tables for terminals: columns as wide as they must be, and no line longer than the terminal. */
+import { terminalSafeLine } from './terminal-safe.ts';
+
+export interface Column {
+  readonly title: string;
+  /** `right` is for numbers: such a column is cut last. */
+  readonly align?: 'left' | 'right';
+}
+
+export interface TableOptions {
+  /** Cells of the terminal; without it nothing is cut. */
+  readonly width?: number | undefined;
+  /** Cells between two columns; 2 when missing. */
+  readonly gap?: number;
+}
+
+const MIN_COLUMN = 4;
+
+/**
+ * Lines, each ended by a line feed; the first has the titles. Cells come from anywhere: control characters are taken
+ * out here. Too long cells end in “…”.
+ */
+export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[], { width, gap = 2 }: TableOptions = {}): string {
+  const cells = [columns.map(({ title }) => title), ...rows].map((row) => columns.map((_, i) => terminalSafeLine(row[i] ?? '')));
+  const natural = columns.map((_, i) => Math.max(...cells.map((row) => displayWidth(row[i]!))));
+  const widths = width === undefined ? natural : fit(natural, columns, width - gap * (columns.length - 1));
+  return cells.map((row) => {
+    const line = row.map((cell, i) => pad(truncate(cell, widths[i]!), widths[i]!, columns[i]!.align ?? 'left')).join(' '.repeat(gap)).trimEnd();
+    return `${width === undefined ? line : truncate(line, width)}\n`;
+  }).join('');
+}
+
+/** Takes cells from the widest columns until the sum fits: first from text, then from numbers. */
+function fit(natural: readonly number[], columns: readonly Column[], room: number): number[] {
+  const widths = [...natural];
+  for (const aligns of [['left'], ['left', 'right']]) {
+    const may = columns.map(({ align }) => aligns.includes(align ?? 'left'));
+    for (let over = sum(widths) - room; over > 0; over = sum(widths) - room) {
+      const open = widths.map((width, i) => (may[i]! && width > MIN_COLUMN ? width : 0));
+      const widest = Math.max(...open);
+      if (widest === 0) break;
+      const second = Math.max(MIN_COLUMN, ...open.filter((width) => width < widest));
+      const level = open.flatMap((width, i) => (width === widest ? [i] : []));
+      const each = Math.max(1, Math.min(widest - second, Math.floor(over / level.length)));
+      for (const i of level.slice(0, Math.ceil(over / each))) widths[i]! -= each;
+    }
+  }
+  return widths;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+function pad(text: string, width: number, align: 'left' | 'right'): string {
+  const blank = ' '.repeat(Math.max(0, width - displayWidth(text)));
+  return align === 'right' ? blank + text : text + blank;
+}
+
+const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
+const PLAIN = /^[\x20-\x7e]*$/;
+const ZERO = /^[\p{M}\p{Cf}\p{Cc}\u{1160}-\u{11ff}]+$/u;
+// East Asian Wide and Fullwidth (Unicode TR 11), and emoji that terminals show in two cells.
+const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\p{Emoji}\ufe0f/u;
+
+function graphemeWidth(grapheme: string): number {
+  if (ZERO.test(grapheme)) return 0;
+  return WIDE.test(grapheme) ? 2 : 1;
+}
+
+/** Cells that a terminal needs for text without control characters. */
+export function displayWidth(text: string): number {
+  if (PLAIN.test(text)) return text.length;
+  let width = 0;
+  for (const { segment } of SEGMENTER.segment(text)) width += graphemeWidth(segment);
+  return width;
+}
+
+/** At most `width` cells; when something had to go, the last one is “…”. */
+export function truncate(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  if (width < 1) return '';
+  if (PLAIN.test(text)) return `${text.slice(0, width - 1)}…`;
+  let kept = '';
+  let used = 0;
+  for (const { segment } of SEGMENTER.segment(text)) {
+    const cells = graphemeWidth(segment);
+    if (used + cells > width - 1) break;
+    kept += segment;
+    used += cells;
+  }
+  return `${kept}…`;
+}
