@@ -1,0 +1,123 @@
+/**
+ * Removes everything on the host that belongs to one root, without its daemon and without its store: a root whose
+ * daemon or store is broken must be removable too. What belongs to it is known by the root's tag, which every name on
+ * the host carries, and by paths below its two directories.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { openControlGroups } from '../host/cgroup.ts';
+import { Forwarding } from '../host/forwarding.ts';
+import { LeaseDirectory } from '../host/lease-directory.ts';
+import { MNT_DETACH, unmount } from '../host/libc.ts';
+import { Links } from '../host/links.ts';
+import { Nft } from '../host/nft.ts';
+import { signalProcess } from '../host/process.ts';
+import { runningPrograms, type RunningProgram } from '../host/socket-owner.ts';
+import type { Place } from './daemon-process.ts';
+
+export const LEASE_DIR = '/run/berth-leases';
+const TAG = /^[0-9a-z]{6}$/;
+const DEADLINE_MS = 30_000;
+
+/** Programs that instances and networks are made of. Others that have a path of ours among their words are somebody's editor. */
+const OUR_PROGRAMS = /^(conmon|crun|dnsmasq|berth-native|qemu-system-[\w-]+|virtiofsd)$/;
+
+export interface RootTag {
+  readonly tag: string;
+}
+
+/** undefined: no daemon ever finished its first start here, so nothing on the host carries its name. */
+export function readRootTag(root: string): string | undefined {
+  try {
+    const tag = fs.readFileSync(path.join(root, 'tag'), 'utf8').trim();
+    return TAG.test(tag) ? tag : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The helper processes of this root: monitors, name servers, port proxies, virtual machines. */
+export function helpersOf(place: Place, programs: readonly RunningProgram[]): readonly RunningProgram[] {
+  const below = [place.root, place.run].map((dir) => new RegExp(`(^|[=:,])${escape(dir)}(/|$)`));
+  return programs.filter(({ args }) => OUR_PROGRAMS.test(path.basename(args[0] ?? '')) && args.some((word) => below.some((pattern) => pattern.test(word))));
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+/** Interfaces are one letter, the tag, and more: v and b today. */
+export function isLinkOf(tag: string, name: string): boolean {
+  return TAG.test(tag) && new RegExp(`^[a-z]${tag}[0-9a-z]*$`).test(name);
+}
+
+/** Mount points at or below the directories, deepest and latest first. */
+export function mountsBelow(mountinfo: string, directories: readonly string[]): readonly string[] {
+  const points = mountinfo.split('\n').flatMap((line) => {
+    const point = line.split(' ')[4];
+    return point === undefined ? [] : [point.replace(/\\([0-7]{3})/g, (_match, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))];
+  });
+  return points.filter((point) => directories.some((dir) => point === dir || point.startsWith(`${dir}/`))).toReversed();
+}
+
+/** Runs until nothing of the root is left; each part is idempotent. @throws when something is still there at the end. */
+export async function removeFromHost(place: Place): Promise<void> {
+  const tag = readRootTag(place.root);
+  for (const { process } of helpersOf(place, runningPrograms()).filter((one) => path.basename(one.args[0]!) === 'conmon')) signalProcess(process, 'SIGKILL');
+  if (tag !== undefined) await removeGroups(`berth-${tag}`);
+  await gone('processes', () => {
+    const left = helpersOf(place, runningPrograms());
+    for (const { process } of left) signalProcess(process, 'SIGKILL');
+    return left.length === 0;
+  });
+  if (tag !== undefined) {
+    await removeLinks(tag);
+    await removeTables(`berth_${tag}`);
+    await removeLeases(place, tag);
+  }
+  for (const point of mountsBelow(await fs.promises.readFile('/proc/self/mountinfo', 'utf8'), [place.root, place.run])) unmount(point, MNT_DETACH);
+  await fs.promises.rm(place.run, { recursive: true, force: true });
+  await fs.promises.rm(place.root, { recursive: true, force: true });
+}
+
+async function removeGroups(parent: string): Promise<void> {
+  using groups = openControlGroups(parent);
+  await gone('control groups', () => {
+    const left = groups.ids();
+    for (const id of left) groups.kill(id);
+    return left.filter((id) => !groups.remove(id)).length === 0;
+  });
+  groups.removeParent();
+}
+
+async function removeLinks(tag: string): Promise<void> {
+  using links = new Links();
+  await gone('network interfaces', async () => {
+    const left = (await links.list()).filter((link) => isLinkOf(tag, link.name));
+    for (const link of left) await links.remove(link.index).catch(() => undefined);
+    return left.length === 0;
+  });
+}
+
+async function removeTables(name: string): Promise<void> {
+  const nft = new Nft();
+  const ours = (await nft.tables()).filter((table) => table.name === name);
+  if (ours.length > 0) await nft.apply(ours.map((table) => ({ delete: { table: { family: table.family, name: table.name } } })));
+}
+
+/** The switches for forwarding go back to what they were with the last root that needed them. */
+async function removeLeases(place: Place, tag: string): Promise<void> {
+  const leases = new LeaseDirectory({ leaseDir: LEASE_DIR, rootTag: tag, rootDir: place.root });
+  await new Forwarding({ leases }).release();
+  await leases.forget();
+  const left = await fs.promises.readdir(LEASE_DIR).catch(() => []);
+  if (left.every((name) => name === 'lock')) await fs.promises.rm(LEASE_DIR, { recursive: true, force: true });
+}
+
+async function gone(what: string, attempt: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + DEADLINE_MS;
+  while (!(await attempt())) {
+    if (performance.now() > end) throw new Error(`${what} of this root are still there after ${DEADLINE_MS / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
