@@ -1,0 +1,174 @@
+/**
+ * A real daemon for tests: its own root, run and lease directories, in a network namespace of its own, ended at the end
+ * with everything that it made. `restart` and `kill` are what the crash tests are about.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { until } from './until.ts';
+
+const HERE = import.meta.dirname;
+const READY_DEADLINE_MS = 60_000;
+
+export interface Answer {
+  readonly status: number;
+  readonly body: any; // eslint-disable-line -- tests look into answers of every shape
+  readonly headers: http.IncomingHttpHeaders;
+}
+
+export interface TestDaemonOptions {
+  /** `verb/step/moment`: the daemon kills itself (SIGKILL) there. */
+  readonly killAt?: string | undefined;
+  /** `verb/step/moment/ERRNO`: that step fails. */
+  readonly failAt?: string | undefined;
+}
+
+export class TestDaemon implements AsyncDisposable {
+  readonly base: string;
+  readonly rootDir: string;
+  readonly runDir: string;
+  readonly leaseDir: string;
+  readonly socketPath: string;
+  readonly #holder: ChildProcess;
+  #child: ChildProcess | undefined;
+  /** What the daemon wrote to stderr. */
+  log = '';
+
+  private constructor(base: string, holder: ChildProcess) {
+    this.base = base;
+    this.rootDir = path.join(base, 'root');
+    this.runDir = path.join(base, 'run');
+    this.leaseDir = path.join(base, 'leases');
+    this.socketPath = path.join(this.runDir, 'berth.sock');
+    this.#holder = holder;
+  }
+
+  static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
+    const base = await mkdtemp(path.join(os.tmpdir(), 'berth-test-'));
+    // Holds the network namespace; ends when its stdin does, whatever happens to this process.
+    const holder = spawn('unshare', ['--net', '--', 'sh', '-c', 'ip link set lo up && echo up && exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    await new Promise((resolve, reject) => { holder.stdout!.once('data', resolve); holder.once('exit', reject); });
+    const daemon = new TestDaemon(base, holder);
+    await daemon.up(options);
+    return daemon;
+  }
+
+  get namespacePid(): number {
+    return this.#holder.pid!;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** argv prefix that runs a program in the daemon's network namespace. */
+  get enter(): readonly string[] {
+    return ['nsenter', `--net=/proc/${this.namespacePid}/ns/net`, '--'];
+  }
+
+  async up(options: TestDaemonOptions = {}): Promise<void> {
+    const [program, ...rest] = this.enter;
+    const child = spawn(program!, [...rest, process.execPath, path.join(HERE, 'daemon-main.ts'), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, BERTH_TEST_KILL_AT: options.killAt ?? '', BERTH_TEST_FAIL_AT: options.failAt ?? '' },
+    });
+    this.#child = child;
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => { this.log += text; });
+    const lines = createInterface({ input: child.stdout! });
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`the daemon is not ready after ${READY_DEADLINE_MS} ms\n${this.log}`)), READY_DEADLINE_MS);
+      lines.once('line', (line) => { clearTimeout(timer); if (line.startsWith('berth ready')) resolve(); else reject(new Error(line)); });
+      child.once('exit', (code, signal) => { clearTimeout(timer); reject(new Error(`the daemon ended with ${code ?? signal} before it was ready\n${this.log}`)); });
+    });
+  }
+
+  /** Resolves when the daemon process is gone. */
+  async ended(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    await new Promise((resolve) => child.once('exit', resolve));
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.#child?.kill(signal);
+    await this.ended();
+  }
+
+  async restart(options: TestDaemonOptions = {}): Promise<void> {
+    await this.kill();
+    await this.up(options);
+  }
+
+  request(method: string, url: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const request = http.request({ socketPath: this.socketPath, method, path: url, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) }), ...headers } }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          const raw = Buffer.concat(chunks).toString('utf8');
+          let parsed: unknown = raw;
+          try { parsed = JSON.parse(raw); } catch { /* not every answer is JSON */ }
+          resolve({ status: response.statusCode!, body: parsed, headers: response.headers });
+        });
+      });
+      request.on('error', reject);
+      request.end(text);
+    });
+  }
+
+  /** Throws unless the answer is 2xx. */
+  async ok(method: string, url: string, body?: unknown): Promise<any> {
+    const answer = await this.request(method, url, body);
+    if (answer.status < 200 || answer.status > 299) throw new Error(`${method} ${url} answered ${answer.status}: ${JSON.stringify(answer.body)}\n${this.log.slice(-4000)}`);
+    if (answer.body?.kind === 'Operation' && answer.body.status.state !== 'succeeded') throw new Error(`${method} ${url}: ${JSON.stringify(answer.body.status)}\n${this.log.slice(-4000)}`);
+    return answer.body;
+  }
+
+  async bootstrapBusybox(): Promise<void> {
+    await this.ok('POST', '/v1/projects/default/images/-/bootstrap?waitMs=120000', { name: 'busybox' });
+  }
+
+  create(name: string, spec: Record<string, unknown>): Promise<any> {
+    return this.ok('POST', '/v1/projects/default/instances?waitMs=120000', { meta: { name }, spec: { image: 'busybox', running: true, ...spec } });
+  }
+
+  async instance(name: string): Promise<any> {
+    const answer = await this.request('GET', `/v1/projects/default/instances/${name}`);
+    return answer.status === 404 ? undefined : answer.body;
+  }
+
+  untilState(name: string, state: string, deadlineMs = 30_000): Promise<any> {
+    return until(async () => { const found = await this.instance(name); return found?.status.state === state ? found : undefined; }, { deadlineMs, what: `'${name}' ${state}` });
+  }
+
+  async leaks(): Promise<string[]> {
+    return (await this.ok('GET', '/v1/debug/leaks')).leaks as string[];
+  }
+
+  /** Deletes every instance, volume and network of its own, checks that nothing leaked, ends the daemon. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (this.#child?.exitCode === null && this.#child.signalCode === null) {
+        for (const kind of ['instances', 'volumes', 'networks']) {
+          for (const item of (await this.ok('GET', `/v1/projects/-/${kind}`)).items) {
+            if (kind === 'networks' && item.meta.name === 'default') continue;
+            await this.request('DELETE', `/v1/projects/${item.meta.project}/${kind}/${item.meta.name}?waitMs=60000${kind === 'instances' ? '&force=1' : ''}`);
+          }
+        }
+        const leaks = await this.leaks();
+        if (leaks.length > 0) throw new Error(`left over:\n${leaks.join('\n')}`);
+        await this.kill('SIGTERM');
+      }
+    } finally {
+      await this.kill();
+      this.#holder.stdin!.end();
+      await new Promise((resolve) => this.#holder.once('exit', resolve));
+      await rm(this.base, { recursive: true, force: true });
+    }
+  }
+}
