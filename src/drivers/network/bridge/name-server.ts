@@ -1,0 +1,159 @@
+/**
+ * The name server of one network: a dnsmasq that outlives the daemon. It answers the network's own names and asks the
+ * host's resolvers for the rest (an internal network: nothing). Names live in one file per owner; dnsmasq sees new
+ * ones by itself and reads all again at SIGHUP.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { addressBytes, canonicalAddress } from '../../../lib/ip-address.ts';
+import { BerthError } from '../../../model/errors.ts';
+import { NAME_PATTERN } from '../../../model/ids.ts';
+import { readBounded, writeFileAtomic } from '../../../host/files.ts';
+import { identify, isAlive, signalProcess } from '../../../host/process.ts';
+import type { ProcessIdentity } from '../../../host/process.ts';
+import { run } from '../../../host/run.ts';
+import type { NameRecord, NetworkPlan } from '../driver.ts';
+
+export interface NameServerOptions {
+  /** A directory of this network alone. */
+  readonly dir: string;
+  readonly program: string;
+  /** The host's resolv.conf. */
+  readonly resolvConf: string;
+  /** Whom it becomes after it has its sockets. */
+  readonly user: string;
+}
+
+const MAX_FILE_BYTES = 64 * 1024;
+/** Names that vanish together cause one re-reading. */
+const REREAD_DELAY_MS = 40;
+const START_TIMEOUT_MS = 10_000;
+
+/** Text of the configuration. Every value was validated as an address, a name or a path of ours. */
+export function configuration(plan: NetworkPlan, bridge: string, { dir, resolvConf, user }: NameServerOptions): string {
+  const lines = [
+    `pid-file=${path.join(dir, 'pid')}`,
+    `user=${user}`,
+    'group=nogroup',
+    `interface=${bridge}`,
+    'except-interface=lo',
+    'bind-interfaces',
+    `listen-address=${plan.ipv4.gateway}`,
+    `listen-address=${plan.ipv6.gateway}`,
+    'no-hosts',
+    `hostsdir=${path.join(dir, 'names')}`,
+    'local=/berth/',
+    `local=/${reverseZone(plan.ipv4.gateway, plan.ipv4.prefixLength)}/`,
+    `local=/${reverseZone(plan.ipv6.gateway, plan.ipv6.prefixLength)}/`,
+    'domain-needed',
+    'local-ttl=0',
+    'cache-size=500',
+    'log-facility=/dev/null',
+    ...(plan.internal ? ['no-resolv'] : [`resolv-file=${resolvConf}`]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** The zone in which addresses of this prefix are looked up, cut down to a whole label. */
+export function reverseZone(address: string, prefixLength: number): string {
+  const bytes = [...addressBytes(address)];
+  if (bytes.length === 4) return `${bytes.slice(0, prefixLength >> 3).toReversed().join('.')}.in-addr.arpa`;
+  const digits = bytes.flatMap((byte) => [byte >> 4, byte & 15]).slice(0, prefixLength >> 2);
+  return `${digits.toReversed().map((digit) => digit.toString(16)).join('.')}.ip6.arpa`;
+}
+
+/** Lines of hosts(5): the full name first, so that a reverse lookup gives it. */
+export function hostsFile(records: readonly NameRecord[], domain: string): string {
+  return records.flatMap(({ name, addresses }) => {
+    if (!NAME_PATTERN.test(name)) throw new BerthError('invalid', `'${name.slice(0, 63)}' cannot be a DNS name.`, { hint: 'Use 1–63 lower-case letters, digits and dashes.' });
+    return addresses.map((address) => `${canonicalAddress(address)} ${name}.${domain} ${name}\n`);
+  }).join('');
+}
+
+export class NameServer {
+  readonly #options: NameServerOptions;
+  #domain = '';
+  #reread: Promise<void> | undefined;
+
+  constructor(options: NameServerOptions) {
+    this.#options = options;
+  }
+
+  /** Runs with this configuration when it resolves; true when it had to be started. An old one with another is replaced. */
+  async ensure(plan: NetworkPlan, bridge: string): Promise<boolean> {
+    const { dir, program } = this.#options;
+    this.#domain = `${plan.project}.berth`;
+    const wanted = configuration(plan, bridge, this.#options);
+    const file = path.join(dir, 'dnsmasq.conf');
+    const process = await this.process();
+    const found = await readBounded(file, MAX_FILE_BYTES).then(String, () => '');
+    if (process !== undefined && found === wanted) return false;
+    if (process !== undefined) await end(process);
+    await fs.promises.mkdir(path.join(dir, 'names'), { recursive: true, mode: 0o755 });
+    await fs.promises.chmod(dir, 0o711); // the unprivileged server reads the names
+    await fs.promises.chmod(path.join(dir, 'names'), 0o755);
+    await writeFileAtomic(file, wanted);
+    // It goes to the background by itself once its sockets are bound, so its exit code says whether it can serve.
+    const { code, stderr } = await run(program, [`--conf-file=${file}`], { timeoutMs: START_TIMEOUT_MS, allowFailure: true });
+    if (code !== 0) throw new BerthError('unavailable', `The name server of network ${plan.name} did not start: ${stderr.trim().slice(0, 500)}`, { hint: 'Something else may listen on port 53 of all addresses; `berth doctor` names it.' });
+    return true;
+  }
+
+  /** Makes these the names of `owner`. New ones are known at once, old ones forgotten within a moment. */
+  async setNames(owner: string, records: readonly NameRecord[]): Promise<void> {
+    const file = path.join(this.#options.dir, 'names', owner);
+    const text = hostsFile(records, this.#domain);
+    const before = await readBounded(file, MAX_FILE_BYTES).then(String, () => '');
+    if (text === before) return;
+    if (text === '') await fs.promises.rm(file, { force: true });
+    else await replaceFile(file, path.join(this.#options.dir, `new-${owner}`), text);
+    if (before !== '') await this.#rereadSoon();
+  }
+
+  async owners(): Promise<readonly string[]> {
+    return fs.promises.readdir(path.join(this.#options.dir, 'names')).catch(() => []);
+  }
+
+  /** Ends it and takes its files away. */
+  async remove(): Promise<void> {
+    const process = await this.process();
+    if (process !== undefined) await end(process);
+    await fs.promises.rm(this.#options.dir, { recursive: true, force: true });
+  }
+
+  /** The running server, told from a stranger with its pid by its command line. */
+  async process(): Promise<ProcessIdentity | undefined> {
+    const text = await readBounded(path.join(this.#options.dir, 'pid'), 32).then(String, () => '');
+    const pid = Number(text.trim());
+    if (!Number.isSafeInteger(pid) || pid <= 1) return undefined;
+    const identity = identify(pid);
+    const command = await fs.promises.readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
+    return command.includes(`--conf-file=${path.join(this.#options.dir, 'dnsmasq.conf')}\0`) ? identity : undefined;
+  }
+
+  #rereadSoon(): Promise<void> {
+    this.#reread ??= new Promise<void>((resolve) => {
+      setTimeout(resolve, REREAD_DELAY_MS);
+    }).then(async () => {
+      this.#reread = undefined;
+      const process = await this.process();
+      if (process !== undefined) signalProcess(process, 'SIGHUP');
+    });
+    return this.#reread;
+  }
+}
+
+/** Seen by the reader as one event, never half written. No fsync: names are written anew after a reboot. */
+async function replaceFile(file: string, temporary: string, text: string): Promise<void> {
+  await fs.promises.writeFile(temporary, text, { mode: 0o644 });
+  await fs.promises.rename(temporary, file);
+}
+
+async function end(process: ProcessIdentity): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  signalProcess(process, 'SIGTERM');
+  while (isAlive(process)) {
+    if (performance.now() > deadline) signalProcess(process, 'SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

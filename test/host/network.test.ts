@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { run } from '../../src/host/run.ts';
+import { enterOwnNamespaces } from '../lib/own-namespaces.ts';
+import { NetworkLab } from '../lib/network-lab.ts';
+
+enterOwnNamespaces();
+
+test('two sandboxes resolve through their gateway and are kept apart on an isolated network', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network({ isolated: true });
+  const [a, b] = await Promise.all([lab.sandbox(plan), lab.sandbox(plan)]);
+  await lab.driver.setNames(plan.id, 'a00000000001' as never, [{ name: 'web', addresses: [b.ports[0]!.ipv4, b.ports[0]!.ipv6] }]);
+  const [server] = lab.driver.nameservers(plan.id);
+  const answer = await lab.inside(a, ['busybox', 'nslookup', 'web.default.berth', server!]);
+  assert.match(answer.stdout, new RegExp(b.ports[0]!.ipv4.replaceAll('.', '\\.')), answer.stdout + answer.stderr);
+  assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', plan.ipv4.gateway])).code, 0);
+  assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', plan.ipv6.gateway])).code, 0);
+  assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv4])).code, 1);
+  assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv6])).code, 1);
+  await lab.driver.closeSandbox(a);
+  await lab.driver.closeSandbox(b);
+});
+
+test('members of an open network reach each other', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network();
+  const [a, b] = await Promise.all([lab.sandbox(plan), lab.sandbox(plan)]);
+  assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv4])).code, 0);
+  assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv6])).code, 0);
+  await lab.driver.closeSandbox(a);
+  await lab.driver.closeSandbox(b);
+});
+
+test('the world sees the host’s address, in IPv4 and IPv6', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network({ isolated: true });
+  const world = await lab.neighbour();
+  const a = await lab.sandbox(plan);
+  // The neighbour has no route to the bridge: only a masqueraded packet gets an answer.
+  assert.equal((await lab.inside(a, ['ping', '-c1', '-W2', world.there4])).code, 0);
+  assert.equal((await lab.inside(a, ['ping', '-c1', '-W2', world.there6])).code, 0);
+  await lab.driver.closeSandbox(a);
+});

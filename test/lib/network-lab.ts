@@ -1,0 +1,140 @@
+/** A network driver on a root of its own, in the test's own network namespace, and the means to look from inside. */
+import { spawn } from 'node:child_process';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { bridgeNetwork } from '../../src/drivers/network/bridge/bridge-network.ts';
+import type { BridgeNetworkOptions } from '../../src/drivers/network/bridge/bridge-network.ts';
+import type { NetworkDriver, NetworkPlan, PortPlan, Sandbox } from '../../src/drivers/network/driver.ts';
+import { Links } from '../../src/host/links.ts';
+import { NATIVE_PROGRAM } from '../../src/host/native.ts';
+import { run } from '../../src/host/run.ts';
+import type { RunResult } from '../../src/host/run.ts';
+import { makeObjectId } from '../../src/model/ids.ts';
+import type { ObjectId } from '../../src/model/ids.ts';
+
+const LETTERS = '0123456789abcdefghijklmnopqrstuvwxyz';
+const randomText = (length: number): string => [...crypto.randomBytes(length)].map((byte) => LETTERS[byte % 36]).join('');
+export const newId = (): ObjectId => makeObjectId(crypto.randomBytes(12));
+
+export interface Neighbour {
+  readonly here4: string;
+  readonly here6: string;
+  readonly there4: string;
+  readonly there6: string;
+  run(args: readonly string[], timeoutMs?: number): Promise<RunResult>;
+  start(args: readonly string[]): ReturnType<typeof spawn>;
+}
+
+export class NetworkLab implements AsyncDisposable {
+  readonly dir: string;
+  readonly options: BridgeNetworkOptions;
+  driver: NetworkDriver;
+  readonly #plans = new Map<ObjectId, NetworkPlan>();
+  readonly #next = new Map<ObjectId, number>();
+  #neighbours = 0;
+  readonly #children = new Set<ReturnType<typeof spawn>>();
+
+  constructor(dir: string, options: Partial<BridgeNetworkOptions> = {}) {
+    this.dir = dir;
+    for (const name of ['root', 'run', 'leases']) fs.mkdirSync(path.join(dir, name), { recursive: true, mode: 0o755 });
+    this.options = {
+      rootDir: path.join(dir, 'root'),
+      runDir: path.join(dir, 'run'),
+      leaseDir: path.join(dir, 'leases'),
+      rootTag: randomText(6),
+      nativeProgram: NATIVE_PROGRAM,
+      ...options,
+    };
+    this.driver = bridgeNetwork(this.options);
+  }
+
+  static async open(options: Partial<BridgeNetworkOptions> = {}): Promise<NetworkLab> {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-net-'));
+    fs.chmodSync(dir, 0o711);
+    using links = new Links();
+    await links.setUp(1);
+    return new NetworkLab(dir, options);
+  }
+
+  /** What a killed daemon leaves: the driver's process is gone, the kernel's things stay. */
+  async restart(): Promise<void> {
+    await this.driver[Symbol.asyncDispose]();
+    this.driver = bridgeNetwork(this.options);
+  }
+
+  async network(wish: Partial<NetworkPlan> = {}): Promise<NetworkPlan> {
+    const subnet = await this.driver.leaseSubnet();
+    const plan: NetworkPlan = { id: newId(), name: `net${this.#plans.size}`, project: 'default', isolated: false, internal: false, mtu: 1500, ...subnet, ...wish };
+    await this.driver.ensureNetwork(plan);
+    this.#plans.set(plan.id, plan);
+    return plan;
+  }
+
+  port(plan: NetworkPlan, interfaceName = 'eth0'): PortPlan {
+    const number = (this.#next.get(plan.id) ?? 9) + 1;
+    this.#next.set(plan.id, number);
+    const host = (gateway: string): string => gateway.replace(/1$/, gateway.includes(':') ? number.toString(16) : String(number));
+    return {
+      portId: randomText(8), network: plan.id, interfaceName, ipv4: host(plan.ipv4.gateway), ipv6: host(plan.ipv6.gateway),
+      mac: `02:${[...crypto.randomBytes(5)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`,
+    };
+  }
+
+  sandbox(...plans: readonly NetworkPlan[]): Promise<Sandbox> {
+    return this.driver.openSandbox({ ports: plans.map((plan, i) => this.port(plan, `eth${i}`)) });
+  }
+
+  /** Runs a program with the sandbox's network, as host root. */
+  inside(sandbox: Sandbox, args: readonly string[], timeoutMs = 10_000): Promise<RunResult> {
+    return run('nsenter', [`--net=/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`, '--', ...args], { allowFailure: true, timeoutMs });
+  }
+
+  /**
+   * A machine beside this host, on a cable of its own: 198.51.100.1 and 2001:db8:1::1 here, .2 and ::2 there. It knows
+   * no way to the bridges unless a test gives it one.
+   */
+  async neighbour(): Promise<Neighbour> {
+    const child = this.start(undefined, ['unshare', '--net', '--', 'sh', '-c', 'echo ready; exec sleep 1000']);
+    await new Promise((resolve) => child.stdout!.once('data', resolve));
+    const at = ['nsenter', `--net=/proc/${child.pid}/ns/net`, '--'];
+    const number = ++this.#neighbours;
+    const near = `near${number}`;
+    for (const args of [
+      ['ip', 'link', 'add', near, 'type', 'veth', 'peer', 'name', 'far', 'netns', String(child.pid)],
+      ['ip', 'addr', 'add', `198.51.${99 + number}.1/24`, 'dev', near],
+      ['ip', '-6', 'addr', 'add', `2001:db8:${number}::1/64`, 'dev', near, 'nodad'],
+      ['ip', 'link', 'set', near, 'up'],
+      [...at, 'ip', 'link', 'set', 'lo', 'up'],
+      [...at, 'ip', 'addr', 'add', `198.51.${99 + number}.2/24`, 'dev', 'far'],
+      [...at, 'ip', '-6', 'addr', 'add', `2001:db8:${number}::2/64`, 'dev', 'far', 'nodad'],
+      [...at, 'ip', 'link', 'set', 'far', 'up'],
+    ]) await run(args[0]!, args.slice(1));
+    return {
+      here4: `198.51.${99 + number}.1`, here6: `2001:db8:${number}::1`, there4: `198.51.${99 + number}.2`, there6: `2001:db8:${number}::2`,
+      run: (args, timeoutMs = 10_000) => run(at[0]!, [...at.slice(1), ...args], { allowFailure: true, timeoutMs }),
+      start: (args) => this.start(undefined, [...at, ...args]),
+    };
+  }
+
+  /** Starts a program that runs until the lab closes. */
+  start(sandbox: Sandbox | undefined, args: readonly string[]): ReturnType<typeof spawn> {
+    const all = sandbox === undefined ? args : ['nsenter', `--net=/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`, '--', ...args];
+    const child = spawn(all[0]!, all.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#children.add(child);
+    child.on('close', () => this.#children.delete(child));
+    return child;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) {
+      const gone = new Promise((resolve) => child.once('close', resolve));
+      child.kill('SIGKILL');
+      await gone;
+    }
+    for (const id of this.#plans.keys()) await this.driver.removeNetwork(id);
+    await this.driver[Symbol.asyncDispose]();
+    fs.rmSync(this.dir, { recursive: true, force: true });
+  }
+}
