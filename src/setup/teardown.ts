@@ -12,7 +12,9 @@ import { MNT_DETACH, unmount } from '../host/libc.ts';
 import { Links } from '../host/links.ts';
 import { Nft } from '../host/nft.ts';
 import { signalProcess } from '../host/process.ts';
+import { readRootTag } from '../host/root-tag.ts';
 import { runningPrograms, type RunningProgram } from '../host/socket-owner.ts';
+import { BerthError } from '../model/errors.ts';
 import type { Place } from './daemon-process.ts';
 
 export const LEASE_DIR = '/run/berth-leases';
@@ -21,20 +23,6 @@ const DEADLINE_MS = 30_000;
 
 /** Programs that instances and networks are made of. Others that have a path of ours among their words are somebody's editor. */
 const OUR_PROGRAMS = /^(conmon|crun|dnsmasq|berth-native|qemu-system-[\w-]+|virtiofsd)$/;
-
-export interface RootTag {
-  readonly tag: string;
-}
-
-/** undefined: no daemon ever finished its first start here, so nothing on the host carries its name. */
-export function readRootTag(root: string): string | undefined {
-  try {
-    const tag = fs.readFileSync(path.join(root, 'tag'), 'utf8').trim();
-    return TAG.test(tag) ? tag : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** The helper processes of this root: monitors, name servers, port proxies, virtual machines. */
 export function helpersOf(place: Place, programs: readonly RunningProgram[]): readonly RunningProgram[] {
@@ -110,14 +98,17 @@ async function removeLeases(place: Place, tag: string): Promise<void> {
   const leases = new LeaseDirectory({ leaseDir: LEASE_DIR, rootTag: tag, rootDir: place.root });
   await new Forwarding({ leases }).release();
   await leases.forget();
-  const left = await fs.promises.readdir(LEASE_DIR).catch(() => []);
-  if (left.every((name) => name === 'lock')) await fs.promises.rm(LEASE_DIR, { recursive: true, force: true });
+  // Under the lock, so that no other root can be about to write there.
+  await leases.locked(async (_own, others) => {
+    if (others.length === 0) await fs.promises.rm(LEASE_DIR, { recursive: true, force: true });
+    return { result: undefined };
+  });
 }
 
 async function gone(what: string, attempt: () => boolean | Promise<boolean>): Promise<void> {
   const end = performance.now() + DEADLINE_MS;
   while (!(await attempt())) {
-    if (performance.now() > end) throw new Error(`${what} of this root are still there after ${DEADLINE_MS / 1000} s`);
+    if (performance.now() > end) throw new BerthError('busy', `Some ${what} of this root are still there after ${DEADLINE_MS / 1000} s.`, { hint: 'Run the same command again.' });
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
