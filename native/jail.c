@@ -88,6 +88,7 @@ int jail_run(const struct jail_plan *plan, int (*inside)(void *), void *argument
   static char *no_environment[] = {NULL};
   environ = no_environment;
   if (syscall(SYS_close_range, plan->keep_fds, ~0u, 0) < 0) fail_errno("close descriptors");
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail_errno("tie the job to the daemon");
   /* The working directory follows the process into the new mount namespace; a descriptor does not. */
   if (fchdir(plan->root_fd) < 0) fail_errno("enter the directory");
   if (!RULE_JAIL) return inside(argument);

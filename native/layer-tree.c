@@ -63,7 +63,8 @@ static size_t clean_path(const char *path, size_t length, char clean[PATH_BYTES 
       fail("invalid", "parentReference", "The entry's %s has a '..' component.", what);
     if (part_length >= 2 && part[1] == ':' && ((part[0] | 32) >= 'a' && (part[0] | 32) <= 'z') && strspn(part + 2, ".") >= part_length - 2 && RULE_DRIVE_PREFIX)
       fail("invalid", "drivePrefix", "The entry's %s has a drive letter.", what);
-    if (part_length > NAME_BYTES && RULE_PATH_LENGTH) fail("invalid", "pathLength", "A component of the entry's %s has more than %d bytes.", what, NAME_BYTES);
+    /* The mark of a whiteout does not count: it hides a name of any length. */
+    if (part_length > NAME_BYTES + (strncmp(part, ".wh.", 4) == 0 ? 4 : 0) && RULE_PATH_LENGTH) fail("invalid", "pathLength", "A component of the entry's %s has more than %d bytes.", what, NAME_BYTES);
     if (out > 0) clean[out++] = '/';
     memcpy(clean + out, part, part_length);
     out += part_length;

@@ -1,0 +1,126 @@
+/* berth-native erofs UUID CPU_SECONDS LAYER...        (lowest layer first)
+ * The layers as one read-only EROFS image, written to `image` in the directory on descriptor 3. mkfs.erofs walks what
+ * an image brought, so it runs in namespaces of its own, sees the distribution's /usr read-only, the merged layers and
+ * the output, and may do nothing but read. */
+#include "jail.h"
+#include "job-report.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OUTPUT_FD = 3, LAYERS = 128 };
+static const int capabilities[] = {CAP_DAC_READ_SEARCH, -1};
+
+static int clone_mount(int dir, const char *path, uint64_t flags) {
+  int fd = (int)syscall(SYS_open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  struct mount_attr attributes = {.attr_set = flags};
+  if (fd < 0) fail_errno("clone a mount");
+  if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0) fail_errno("set mount flags");
+  return fd;
+}
+
+static void place(int fd, const char *target) {
+  if (mkdir(target, 0755) < 0 && errno != EEXIST) fail_errno("make a mount point");
+  if (syscall(SYS_move_mount, fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0) fail_errno("attach a mount");
+  close(fd);
+}
+
+/* /lib and its like are links into /usr on a merged distribution, else directories. */
+static void copy_system_directory(const char *path) {
+  struct stat stat;
+  char link[256], host[300];
+  snprintf(host, sizeof host, "/old%s", path);
+  if (lstat(host, &stat) < 0) return;
+  ssize_t length = S_ISLNK(stat.st_mode) ? readlink(host, link, sizeof link - 1) : -1;
+  if (length > 0) {
+    link[length] = 0;
+    if (symlink(link, path) < 0) fail_errno("link a system directory");
+  } else if (S_ISDIR(stat.st_mode)) place(clone_mount(AT_FDCWD, host, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), path);
+}
+
+static void limit(int resource, uint64_t value) {
+  struct rlimit wanted = {value, value};
+  if (setrlimit(resource, &wanted) < 0) fail_errno("set a resource limit");
+}
+
+static _Noreturn void build(int count, char **layers, char *uuid, uint64_t cpu_seconds, int log) {
+  int fds[LAYERS];
+  char lower[LAYERS * 8 + 64] = "";
+  static const char *const system[] = {"/usr", "/bin", "/sbin", "/lib", "/lib64", NULL};
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) fail_errno("make mounts private");
+  int output = clone_mount(AT_FDCWD, ".", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  for (int i = 0; i < count; i++) fds[i] = clone_mount(AT_FDCWD, layers[i], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  if (mount("berth", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") < 0 || chdir("/tmp") < 0) fail_errno("mount a root");
+  if (mkdir("old", 0700) < 0 || syscall(SYS_pivot_root, ".", "old") < 0 || chdir("/") < 0) fail_errno("change the root");
+  for (int i = 0; system[i]; i++) copy_system_directory(system[i]);
+  if (mkdir("/l", 0755) < 0 || mkdir("/empty", 0755) < 0 || mkdir("/root", 0755) < 0) fail_errno("make a directory");
+  place(output, "/out");
+  for (int i = 0; i < count; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "/l/%d", i);
+    place(fds[i], name);
+  }
+  /* Also for one layer: an overlay is what turns its whiteouts and marks into nothing. */
+  size_t length = (size_t)snprintf(lower, sizeof lower, "userxattr,lowerdir=");
+  for (int i = count - 1; i >= 0; i--) length += (size_t)snprintf(lower + length, sizeof lower - length, "/l/%d:", i);
+  snprintf(lower + length, sizeof lower - length, "/empty");
+  if (mount("berth", "/root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, lower) < 0) fail_errno("merge the layers");
+  if (umount2("/old", MNT_DETACH) < 0) fail_errno("hide the host");
+  limit(RLIMIT_AS, 4ull << 30);
+  limit(RLIMIT_CPU, cpu_seconds);
+  limit(RLIMIT_CORE, 0);
+  umask(0077);
+  if (dup2(log, 1) < 0 || dup2(log, 2) < 0) fail_errno("redirect output");
+  jail_keep_capabilities(capabilities);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) _exit(126);
+  char *const arguments[] = {"mkfs.erofs", "-T0", "-U", uuid, "/out/image", "/root", NULL};
+  char *const environment[] = {"LC_ALL=C", NULL};
+  static const char *const places[] = {"/usr/bin/mkfs.erofs", "/usr/sbin/mkfs.erofs", "/sbin/mkfs.erofs"};
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) execve(places[i], arguments, environment);
+  _exit(127);
+}
+
+int erofs_main(int argc, char **argv) {
+  char *end;
+  if (argc < 4 || argc - 3 > LAYERS || strlen(argv[1]) != 36) return 2;
+  uint64_t cpu_seconds = strtoull(argv[2], &end, 10);
+  if (*end != 0 || cpu_seconds == 0) return 2;
+  static char *no_environment[] = {NULL};
+  environ = no_environment;
+  if (syscall(SYS_close_range, OUTPUT_FD + 1, ~0u, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail_errno("close descriptors");
+  if (fchdir(OUTPUT_FD) < 0) fail_errno("enter the directory");
+  close(OUTPUT_FD);
+  int log[2];
+  if (pipe2(log, O_CLOEXEC) < 0) fail_errno("make a pipe");
+  pid_t pid = jail_clone(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+  if (pid == 0) build(argc - 3, argv + 3, argv[1], cpu_seconds, log[1]);
+  close(log[1]);
+  char said[512], rest[4096];
+  size_t length = 0;
+  for (ssize_t n; (n = read(log[0], rest, sizeof rest)) > 0;) {
+    size_t take = (size_t)n < sizeof said - 1 - length ? (size_t)n : sizeof said - 1 - length;
+    memcpy(said + length, rest, take);
+    length += take;
+  }
+  said[length] = 0;
+  int status;
+  while (waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR) fail_errno("wait for mkfs.erofs");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 1 && length == 0) return 1; /* the child has reported */
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 127) fail("unavailable", "mkfs.erofs", "mkfs.erofs is not installed.");
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) fail("internal", "mkfs.erofs", "mkfs.erofs failed: %s", said);
+  if (write(STDOUT_FILENO, "{\"report\":{}}\n", 14) != 14) return 1;
+  return 0;
+}
