@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import type { RunningProgram } from '../host/socket-owner.ts';
 import { findDaemons, findKeepers } from './daemon-process.ts';
-import { helpersOf, isLinkOf, mountsBelow } from './teardown.ts';
+import { helpersOf, isLinkOf, mountsBelow, tagsOf } from './teardown.ts';
 
 const place = { root: '/srv/a', run: '/run/a' };
 let pid = 4_000_000; // above pid_max: none of these is real
@@ -43,4 +46,21 @@ test('daemons and keepers of this place alone are found, whoever started them', 
   assert.deepEqual(pids(findDaemons(place, [bundled, byHand, keeper, ...others])), pids([bundled.process, byHand.process]));
   assert.deepEqual(pids(findKeepers(place, [bundled, byHand, keeper, ...others])), [keeper.process.pid]);
   assert.deepEqual(pids(findDaemons({ root: '/var/lib/berth', run: '/run/berth' }, others)), [others[1]!.process.pid]);
+});
+
+test('the tag is read from the root, and from the leases where the root has lost it', (t) => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-tags-'));
+  t.after(() => fs.rmSync(dir, { recursive: true }));
+  const root = path.join(dir, 'root');
+  const leases = path.join(dir, 'leases');
+  assert.deepEqual(tagsOf(root, leases), []);
+  fs.mkdirSync(path.join(root, 'state'), { recursive: true });
+  fs.mkdirSync(leases);
+  fs.writeFileSync(path.join(leases, 'root-abc123.json'), JSON.stringify({ rootDir: root }));
+  fs.writeFileSync(path.join(leases, 'root-other1.json'), JSON.stringify({ rootDir: '/elsewhere' }));
+  fs.writeFileSync(path.join(leases, 'root-torn11.json'), '{');
+  fs.writeFileSync(path.join(root, 'state/tag'), '../../etc\n');
+  assert.deepEqual(tagsOf(root, leases), ['abc123']);
+  fs.writeFileSync(path.join(root, 'state/tag'), 'abc123\n');
+  assert.deepEqual(tagsOf(root, leases), ['abc123']);
 });

@@ -12,7 +12,6 @@ import { MNT_DETACH, unmount } from '../host/libc.ts';
 import { Links } from '../host/links.ts';
 import { Nft } from '../host/nft.ts';
 import { signalProcess } from '../host/process.ts';
-import { readRootTag } from '../host/root-tag.ts';
 import { runningPrograms, type RunningProgram } from '../host/socket-owner.ts';
 import { BerthError } from '../model/errors.ts';
 import type { Place } from './daemon-process.ts';
@@ -23,6 +22,34 @@ const DEADLINE_MS = 30_000;
 
 /** Programs that instances and networks are made of. Others that have a path of ours among their words are somebody's editor. */
 const OUR_PROGRAMS = /^(conmon|crun|dnsmasq|berth-native|qemu-system-[\w-]+|virtiofsd)$/;
+
+/**
+ * Tags under which this root may have things on the host: its own file says it, and where that is lost the leases do.
+ * None: no daemon ever finished its first start here.
+ */
+export function tagsOf(root: string, leaseDir = LEASE_DIR): readonly string[] {
+  const tags = new Set<string>();
+  const own = textOf(path.join(root, 'state/tag'))?.trim();
+  if (own !== undefined && TAG.test(own)) tags.add(own);
+  for (const name of fs.existsSync(leaseDir) ? fs.readdirSync(leaseDir) : []) {
+    const tag = /^root-([0-9a-z]{6})\.json$/.exec(name)?.[1];
+    if (tag === undefined) continue;
+    try {
+      if ((JSON.parse(textOf(path.join(leaseDir, name)) ?? '{}') as { rootDir?: string }).rootDir === root) tags.add(tag);
+    } catch {
+      continue; // a torn file holds nothing
+    }
+  }
+  return [...tags];
+}
+
+function textOf(file: string): string | undefined {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
 
 /** The helper processes of this root: monitors, name servers, port proxies, virtual machines. */
 export function helpersOf(place: Place, programs: readonly RunningProgram[]): readonly RunningProgram[] {
@@ -50,15 +77,16 @@ export function mountsBelow(mountinfo: string, directories: readonly string[]): 
 
 /** Runs until nothing of the root is left; each part is idempotent. @throws when something is still there at the end. */
 export async function removeFromHost(place: Place): Promise<void> {
-  const tag = readRootTag(place.root);
+  const tags = tagsOf(place.root);
+  // Monitors first: one that sees its unit die would still write and call.
   for (const { process } of helpersOf(place, runningPrograms()).filter((one) => path.basename(one.args[0]!) === 'conmon')) signalProcess(process, 'SIGKILL');
-  if (tag !== undefined) await removeGroups(`berth-${tag}`);
+  for (const tag of tags) await removeGroups(`berth-${tag}`);
   await gone('processes', () => {
     const left = helpersOf(place, runningPrograms());
     for (const { process } of left) signalProcess(process, 'SIGKILL');
     return left.length === 0;
   });
-  if (tag !== undefined) {
+  for (const tag of tags) {
     await removeLinks(tag);
     await removeTables(`berth_${tag}`);
     await removeLeases(place, tag);
