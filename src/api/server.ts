@@ -9,7 +9,7 @@ import { VERBS } from '../model/verbs.ts';
 import { describe } from '../control/journal.ts';
 import { assertNotCrossSite, assertPermission, callerOf } from './caller.ts';
 import type { Call, Edge, Handler } from './context.ts';
-import { openapiDocument } from './openapi.ts';
+import { openapiDocument } from '../model/openapi.ts';
 import { problemOf, translateHttpError } from './problem.ts';
 import { debugRoutes } from './routes/debug.ts';
 import { imageRoutes } from './routes/image.ts';

@@ -1,8 +1,8 @@
 /** OpenAPI 3.1 from the routes and kinds: nothing is written twice. */
 import * as z from 'zod';
-import { ERROR_CODES } from '../model/errors.ts';
-import { ROUTES, type Route } from '../model/routes.ts';
-import { VERBS } from '../model/verbs.ts';
+import { ERROR_CODES } from './errors.ts';
+import { ROUTES, type Route } from './routes.ts';
+import { VERBS } from './verbs.ts';
 
 type Json = Record<string, unknown>;
 
