@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { everyForm, field } from './define.ts';
 import type { BerthObject } from './meta.ts';
 
-const SUBNET = z.string().max(18).regex(/^\d{1,3}\.\d{1,3}\.\d{1,3}\.0\/24$/, 'write an IPv4 /24 such as 10.40.7.0/24');
+const SUBNET = z.string().max(18).regex(/^(?:\d{1,3}\.){3}\d{1,3}\/(?:1[6-9]|2[0-8])$/, 'write an IPv4 subnet such as 10.40.0.0/20; lengths 16 to 28');
 
 export const networkSpec = z.strictObject({
   ipv4: field(SUBNET.optional(), 'IPv4 subnet; a free one when missing.', { change: 'never', flag: 'subnet', value: 'CIDR', means: everyForm('Addresses are given from it.') }),
