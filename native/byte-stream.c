@@ -29,6 +29,13 @@ static struct {
 
 static struct { const uint8_t *at; size_t left; uint64_t taken; bool ended; bool holds; struct sha256 hash; } reader;
 
+bool stream_compression(const char *name, enum compression *compression) {
+  static const char *const names[] = {"none", "gzip", "zstd"};
+  for (int i = 0; i < 3; i++)
+    if (strcmp(name, names[i]) == 0) return *compression = (enum compression)i, true;
+  return false;
+}
+
 static size_t read_input(void) {
   for (;;) {
     ssize_t n = read(ring.fd, ring.input, CHUNK_BYTES);

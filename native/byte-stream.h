@@ -7,6 +7,9 @@
 
 enum compression { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD };
 
+/* 'none', 'gzip' or 'zstd'; false for anything else. */
+bool stream_compression(const char *name, enum compression *compression);
+
 struct stream_limits { uint64_t max_bytes, max_ratio, ratio_from_bytes; };
 
 /* Starts the thread; call before jail_seal(). */

@@ -4,6 +4,7 @@
  * the output, and may do nothing but read. */
 #include "jail.h"
 #include "job-report.h"
+#include "merged-root.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -20,22 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OUTPUT_FD = 3, LAYERS = 128 };
+enum { OUTPUT_FD = 3 };
 static const int capabilities[] = {CAP_DAC_READ_SEARCH, -1};
-
-static int clone_mount(int dir, const char *path, uint64_t flags) {
-  int fd = (int)syscall(SYS_open_tree, dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-  struct mount_attr attributes = {.attr_set = flags};
-  if (fd < 0) fail_errno("clone a mount");
-  if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0) fail_errno("set mount flags");
-  return fd;
-}
-
-static void place(int fd, const char *target) {
-  if (mkdir(target, 0755) < 0 && errno != EEXIST) fail_errno("make a mount point");
-  if (syscall(SYS_move_mount, fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0) fail_errno("attach a mount");
-  close(fd);
-}
 
 /* /lib and its like are links into /usr on a merged distribution, else directories. */
 static void copy_system_directory(const char *path) {
@@ -47,7 +34,7 @@ static void copy_system_directory(const char *path) {
   if (length > 0) {
     link[length] = 0;
     if (symlink(link, path) < 0) fail_errno("link a system directory");
-  } else if (S_ISDIR(stat.st_mode)) place(clone_mount(AT_FDCWD, host, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), path);
+  } else if (S_ISDIR(stat.st_mode)) place_mount(clone_mount(AT_FDCWD, host, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), path);
 }
 
 static void limit(int resource, uint64_t value) {
@@ -56,27 +43,15 @@ static void limit(int resource, uint64_t value) {
 }
 
 static _Noreturn void build(int count, char **layers, char *uuid, uint64_t cpu_seconds, int log) {
-  int fds[LAYERS];
-  char lower[LAYERS * 8 + 64] = "";
   static const char *const system[] = {"/usr", "/bin", "/sbin", "/lib", "/lib64", NULL};
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) fail_errno("make mounts private");
   int output = clone_mount(AT_FDCWD, ".", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  for (int i = 0; i < count; i++) fds[i] = clone_mount(AT_FDCWD, layers[i], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  if (mount("berth", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") < 0 || chdir("/tmp") < 0) fail_errno("mount a root");
-  if (mkdir("old", 0700) < 0 || syscall(SYS_pivot_root, ".", "old") < 0 || chdir("/") < 0) fail_errno("change the root");
+  merged_clone_layers(count, layers);
+  merged_root_begin();
   for (int i = 0; system[i]; i++) copy_system_directory(system[i]);
-  if (mkdir("/l", 0755) < 0 || mkdir("/empty", 0755) < 0 || mkdir("/root", 0755) < 0) fail_errno("make a directory");
-  place(output, "/out");
-  for (int i = 0; i < count; i++) {
-    char name[16];
-    snprintf(name, sizeof name, "/l/%d", i);
-    place(fds[i], name);
-  }
-  /* Also for one layer: an overlay is what turns its whiteouts and marks into nothing. */
-  size_t length = (size_t)snprintf(lower, sizeof lower, "userxattr,lowerdir=");
-  for (int i = count - 1; i >= 0; i--) length += (size_t)snprintf(lower + length, sizeof lower - length, "/l/%d:", i);
-  snprintf(lower + length, sizeof lower - length, "/empty");
-  if (mount("berth", "/root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, lower) < 0) fail_errno("merge the layers");
+  place_mount(output, "/out");
+  if (mkdir("/tmp", 0700) < 0) fail_errno("make a directory"); /* mkfs.erofs collects attributes there */
+  merged_mount_layers();
   if (umount2("/old", MNT_DETACH) < 0) fail_errno("hide the host");
   limit(RLIMIT_AS, 4ull << 30);
   limit(RLIMIT_CPU, cpu_seconds);
@@ -94,7 +69,7 @@ static _Noreturn void build(int count, char **layers, char *uuid, uint64_t cpu_s
 
 int erofs_main(int argc, char **argv) {
   char *end;
-  if (argc < 4 || argc - 3 > LAYERS || strlen(argv[1]) != 36) return 2;
+  if (argc < 4 || argc - 3 > MERGED_LAYERS || strlen(argv[1]) != 36) return 2;
   uint64_t cpu_seconds = strtoull(argv[2], &end, 10);
   if (*end != 0 || cpu_seconds == 0) return 2;
   static char *no_environment[] = {NULL};

@@ -68,7 +68,6 @@ void jail_keep_capabilities(const int *capabilities) {
 
 /* `.` becomes / and nothing else is left to see. pivot_root(2) with both arguments the same, see its manual page. */
 static void change_root(int writable) {
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) fail_errno("make the mounts of the jail private");
   int fd = (int)syscall(SYS_open_tree, AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (fd < 0) fail_errno("clone the mount of the directory");
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | (writable ? 0 : MOUNT_ATTR_RDONLY)};
@@ -90,11 +89,13 @@ int jail_run(const struct jail_plan *plan, int (*inside)(void *), void *argument
   if (syscall(SYS_close_range, plan->keep_fds, ~0u, 0) < 0) fail_errno("close descriptors");
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail_errno("tie the job to the daemon");
   /* The working directory follows the process into the new mount namespace; a descriptor does not. */
-  if (fchdir(plan->root_fd) < 0) fail_errno("enter the directory");
+  if (plan->root_fd >= 0 && fchdir(plan->root_fd) < 0) fail_errno("enter the directory");
   if (!RULE_JAIL) return inside(argument);
   pid_t pid = jail_clone(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
   if (pid == 0) {
-    close(plan->root_fd);
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) fail_errno("make the mounts of the jail private");
+    if (plan->root_fd >= 0) close(plan->root_fd);
+    if (plan->prepare) plan->prepare(argument);
     change_root(plan->writable);
     limit(RLIMIT_AS, plan->memory_bytes);
     limit(RLIMIT_FSIZE, plan->file_bytes);

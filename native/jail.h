@@ -7,7 +7,8 @@
 #include <sys/types.h>
 
 struct jail_plan {
-  int root_fd;            /* becomes /; read-only unless writable */
+  int root_fd;            /* becomes /; read-only unless writable. -1: prepare() makes one */
+  void (*prepare)(void *argument); /* runs in the new namespaces, before anything is given up; leaves the root as working directory */
   int writable;
   int keep_fds;           /* descriptors 0 .. keep_fds-1 survive */
   uint64_t memory_bytes;  /* RLIMIT_AS */

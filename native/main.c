@@ -4,12 +4,13 @@
 #include <string.h>
 
 #define JOB(name) int name##_main(int argc, char **argv) __attribute__((weak));
-JOB(unpack) JOB(pack) JOB(erofs) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep)
+JOB(unpack) JOB(pack) JOB(inflate) JOB(erofs) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep)
 #undef JOB
 
 static const struct { const char *name; int (*run)(int, char **); const char *does; } jobs[] = {
   {"unpack", unpack_main, "unpacks a layer inside a jail"},
   {"pack", pack_main, "writes a directory as a layer tar"},
+  {"inflate", inflate_main, "decompresses inside a jail"},
   {"erofs", erofs_main, "writes layers as one read-only image for VMs"},
   {"userns", userns_main, "holds a user and a network namespace open"},
   {"join", join_main, "joins control groups, then executes"},

@@ -1,9 +1,10 @@
-/* berth-native pack CPU_SECONDS
+/* berth-native pack CPU_SECONDS [LAYER...]
  * The directory on descriptor 3 (a layer or the writable part of an instance, in overlay's format) as an OCI layer tar
- * on descriptor 1; a report or an error as JSON on descriptor 4. What is read was written by a tenant: links are never
+ * on descriptor 1, or the given layers (lowest first) merged; a report or an error as JSON on descriptor 4. What is read was written by a tenant: links are never
  * followed, only regular files are opened, and what changes meanwhile cannot break the archive. */
 #include "jail.h"
 #include "job-report.h"
+#include "merged-root.h"
 #include "tar-write.h"
 #include <dirent.h>
 #include <errno.h>
@@ -198,6 +199,16 @@ static void pack_directory(int fd, char *path, size_t path_length) {
   free(names);
 }
 
+static struct { int count; char **paths; } layers;
+
+static void merge(void *unused) {
+  (void)unused;
+  merged_clone_layers(layers.count, layers.paths);
+  merged_root_begin();
+  merged_mount_layers();
+  if (chdir("/root") < 0) fail_errno("enter the merged root");
+}
+
 static int pack(void *unused) {
   (void)unused;
   char path[PATH_BYTES + 2] = "./", digest[65];
@@ -226,10 +237,12 @@ static int pack(void *unused) {
 int pack_main(int argc, char **argv) {
   report_fd = REPORT_FD;
   char *end;
-  uint64_t cpu_seconds = argc == 2 ? strtoull(argv[1], &end, 10) : 0;
-  if (cpu_seconds == 0 || *end != 0) return 2;
+  uint64_t cpu_seconds = argc >= 2 ? strtoull(argv[1], &end, 10) : 0;
+  if (cpu_seconds == 0 || *end != 0 || argc - 2 > MERGED_LAYERS) return 2;
+  layers.count = argc - 2;
+  layers.paths = argv + 2;
   struct jail_plan plan = {
-    .root_fd = DIRECTORY_FD, .writable = 0, .keep_fds = REPORT_FD + 1, .memory_bytes = 640ull << 20, .file_bytes = RLIM_INFINITY,
+    .root_fd = layers.count > 0 ? -1 : DIRECTORY_FD, .prepare = layers.count > 0 ? merge : NULL, .writable = 0, .keep_fds = REPORT_FD + 1, .memory_bytes = 640ull << 20, .file_bytes = RLIM_INFINITY,
     .cpu_seconds = cpu_seconds, .open_files = 4400, .capabilities = capabilities,
   };
   return jail_run(&plan, pack, NULL);

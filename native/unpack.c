@@ -52,12 +52,7 @@ static int unpack(void *unused) {
 }
 
 int unpack_main(int argc, char **argv) {
-  static const char *const names[] = {"none", "gzip", "zstd"};
-  if (argc != 6) return 2;
-  int compression = 0;
-  while (compression < 3 && strcmp(argv[1], names[compression]) != 0) compression++;
-  if (compression == 3) return 2;
-  order.compression = (enum compression)compression;
+  if (argc != 6 || !stream_compression(argv[1], &order.compression)) return 2;
   uint64_t *numbers[] = {&order.max_bytes, &order.max_entries, &order.max_ratio, &order.cpu_seconds};
   for (int i = 0; i < 4; i++) {
     char *end;

@@ -46,6 +46,7 @@ const c = {
   setfsgid: lib.func('int setfsgid(unsigned int gid)'),
   open: lib.func('int open(const char *path, int flags, int mode)'),
   close: lib.func('int close(int fd)'),
+  fgetxattr: lib.func('ssize_t fgetxattr(int fd, const char *name, _Out_ uint8_t *value, size_t size)'),
   memfd_create: lib.func('int memfd_create(const char *name, unsigned int flags)'),
   syscall5: lib.func('long syscall(long number, long a, const char *b, long c, void *d, long e)'),
   syscall6: lib.func('long syscall(long number, long a, const char *b, long c, const char *d, long e)'),
@@ -89,6 +90,16 @@ export function openDescriptor(path: string, flags: number): number {
 
 export function closeDescriptor(fd: number): void {
   checked('close', c.close(fd));
+}
+
+/** An extended attribute of at most 255 bytes; undefined when there is none. fgetxattr(2). */
+export function extendedAttribute(fd: number, name: string): Buffer | undefined {
+  const value = Buffer.alloc(255);
+  const length = Number(c.fgetxattr(fd, name, value, value.length));
+  if (length >= 0) return value.subarray(0, length);
+  const error = systemError('fgetxattr', koffi.errno(), name);
+  if (error.code === 'ENODATA' || error.code === 'EOPNOTSUPP') return undefined;
+  throw error;
 }
 
 /** A descriptor of a file in memory that holds `data`, read from its start. memfd_create(2) with MFD_CLOEXEC. */

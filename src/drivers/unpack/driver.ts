@@ -46,8 +46,12 @@ export interface Unpacker {
   unpack(source: LayerSource, targetDir: string, limits?: LayerLimits, signal?: AbortSignal): Promise<LayerReport>;
   /** Writes `layers` (lowest first), as one root file system, into a read-only image file for VMs. */
   buildErofs(layers: readonly string[], targetFile: string, signal?: AbortSignal): Promise<{ readonly bytes: number }>;
-  /** A directory (a layer, or an instance's upper) as a layer tar with OCI whiteouts, written to `target`. */
+  /** A directory (a layer, or an instance's upper) as a layer tar with OCI whiteouts, written to `target`, which is not ended. */
   pack(dir: string, target: NodeJS.WritableStream, signal?: AbortSignal): Promise<{ readonly diffId: string; readonly bytes: number }>;
+  /** The layers (lowest first) merged as an instance sees them, as one tar without whiteouts. `target` is not ended. */
+  packMerged(layers: readonly string[], target: NodeJS.WritableStream, signal?: AbortSignal): Promise<{ readonly diffId: string; readonly bytes: number }>;
+  /** Decompresses within the limits. `target` is not ended. */
+  inflate(source: LayerSource, target: NodeJS.WritableStream, limits?: LayerLimits, signal?: AbortSignal): Promise<{ readonly bytes: number }>;
   /**
    * Reads one small regular file of an unpacked root (`layers` lowest first), as the root sees it, symbolic links
    * resolved inside of it. undefined when there is none or it is not a regular file or is larger than `maxBytes`.
