@@ -46,7 +46,7 @@ const c = {
   setfsgid: lib.func('int setfsgid(unsigned int gid)'),
   open: lib.func('int open(const char *path, int flags, int mode)'),
   close: lib.func('int close(int fd)'),
-  fgetxattr: lib.func('ssize_t fgetxattr(int fd, const char *name, _Out_ uint8_t *value, size_t size)'),
+  fgetxattr: lib.func('long fgetxattr(int fd, const char *name, _Out_ uint8_t *value, size_t size)'),
   memfd_create: lib.func('int memfd_create(const char *name, unsigned int flags)'),
   syscall5: lib.func('long syscall(long number, long a, const char *b, long c, void *d, long e)'),
   syscall6: lib.func('long syscall(long number, long a, const char *b, long c, const char *d, long e)'),
