@@ -29,6 +29,7 @@ export async function installPackages(names: readonly string[], progress: Progre
   if (process.getuid?.() !== 0) {
     throw new BerthError('forbidden', 'Only root may install Debian packages.', { hint: `sudo apt-get install --no-install-recommends ${names.join(' ')}` });
   }
+  await finishInterrupted(progress);
   await updateLists(progress);
   const undo = forbidServiceStarts();
   const tail: string[] = [];
@@ -41,6 +42,13 @@ export async function installPackages(names: readonly string[], progress: Progre
   } finally {
     undo();
   }
+}
+
+/** Whoever interrupted dpkg before (with Ctrl-C, say) left packages half set up, and apt-get refuses to go on from there. */
+async function finishInterrupted(progress: Progress): Promise<void> {
+  if (fs.readdirSync('/var/lib/dpkg/updates').length === 0) return;
+  progress.note('finishing an interrupted installation of packages');
+  await run('dpkg', ['--configure', '-a', '--force-confold'], { allowFailure: true, timeoutMs: INSTALL_TIMEOUT_MS, env: aptEnvironment(), maxOutputBytes: 16 * 1024 * 1024 });
 }
 
 async function updateLists(progress: Progress): Promise<void> {

@@ -47,6 +47,8 @@ if [ -n "$missing" ]; then
   fi
   say "installing Debian packages:$missing"
   export DEBIAN_FRONTEND=noninteractive
+  # Whoever interrupted dpkg before left packages half set up, and apt-get refuses to go on from there.
+  [ -z "$(ls /var/lib/dpkg/updates)" ] || dpkg --configure -a --force-confold >&2 || :
   # The lists have a lock of their own, which apt does not wait for.
   tries=0
   until wait_for apt-get -qq update; do

@@ -7,6 +7,19 @@ type Command = (words: readonly string[]) => Promise<number>;
 
 /** Loaded one by one: doctor must not wait for what only up needs. */
 const COMMANDS: Readonly<Record<string, Command>> = {
+  async up(words) {
+    const { up } = await import('./up.ts');
+    const known = ['--yes', '-y', '--no-estate'];
+    const unknown = words.find((word) => !known.includes(word));
+    if (unknown !== undefined) throw new BerthError('invalid', `up does not know ${JSON.stringify(unknown)}.`, { hint: 'berth up [--yes] [--no-estate]' });
+    await up({ home: HOME, yes: words.includes('--yes') || words.includes('-y'), estate: !words.includes('--no-estate') }, printedProgress(), (text) => void process.stdout.write(text));
+    return 0;
+  },
+  async down(words) {
+    const { down, parseDownArguments } = await import('./down.ts');
+    await down(parseDownArguments(words), printedProgress());
+    return 0;
+  },
   async test(words) {
     const { parseTestArguments, runTestLanes } = await import('./test-run.ts');
     return runTestLanes({ home: HOME, ...parseTestArguments(words, process.cwd()) }, printedProgress());
