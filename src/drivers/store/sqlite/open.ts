@@ -27,14 +27,12 @@ export async function openFile(file: string, migrations: readonly Migration[] = 
   let db: DatabaseSync | undefined;
   try {
     const mark = await readMarker(file);
-    checkFile(file, mark);
+    const bytes = checkFile(file, mark);
     const clean = mark === 'clean' && !(await exists(`${file}-wal`));
+    // Closing a connection that may write would carry the log over into the damaged file: it looks first, without writing.
+    if (bytes > 0) inspect(file, migrations, !clean);
     db = connect(file);
-    if (schemaVersion(db) > 0) checkForeign(db, file);
-    checkNotNewer(db, file, migrations);
     const version = schemaVersion(db);
-    const suspect = version > 0 && !clean;
-    if (suspect) checkPages(db, file);
     if (version < targetVersion(migrations)) {
       if (mark !== 'none' || version > 0) {
         // The copy must be whole without its log.
@@ -46,7 +44,6 @@ export async function openFile(file: string, migrations: readonly Migration[] = 
       migrate(db, migrations);
       db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     }
-    if (suspect && migrations === MIGRATIONS) checkRows(db, file);
     // The first commit makes the log, so that a log that is missing later is known to have been lost.
     db.exec("UPDATE marks SET revision = revision + 1 WHERE name = 'opened'");
     await writeMarker(file, 'open');
@@ -56,6 +53,25 @@ export async function openFile(file: string, migrations: readonly Migration[] = 
     if (db?.isOpen === true) db.close();
     openFiles.delete(file);
     throw sqliteError(error, file);
+  }
+}
+
+/** `suspect`: the store was not closed well, so every page and row is read. */
+function inspect(file: string, migrations: readonly Migration[], suspect: boolean): void {
+  const db = new DatabaseSync(file, { readOnly: true, timeout: 0 });
+  try {
+    const { n: tables } = db.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
+    const { application_id: id } = db.prepare('PRAGMA application_id').get() as { application_id: number };
+    if (tables > 0 && id !== APPLICATION_ID) throw corruptStore(file, 'it is a database of another program');
+    checkNotNewer(db, file, migrations);
+    if (!suspect) return;
+    checkPages(db, file);
+    if (schemaVersion(db) === targetVersion(MIGRATIONS)) checkRows(db, file);
+  } finally {
+    db.close();
+    // Looking leaves an index of the log behind, which the writing connection keeps in memory, and an empty log.
+    fs.rmSync(`${file}-shm`, { force: true });
+    if (fs.statSync(`${file}-wal`, { throwIfNoEntry: false })?.size === 0) fs.rmSync(`${file}-wal`);
   }
 }
 
@@ -88,11 +104,14 @@ function connect(file: string): DatabaseSync {
   }
 }
 
-/** What can be said about the bytes before SQLite sees them (https://sqlite.org/fileformat2.html §1.3). */
-function checkFile(file: string, mark: StoreMark): void {
+/** What can be said about the bytes before SQLite sees them (https://sqlite.org/fileformat2.html §1.3). Answers their number. */
+function checkFile(file: string, mark: StoreMark): number {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   if (stat === undefined || stat.size === 0) {
-    if (mark === 'none') return fs.closeSync(fs.openSync(file, 'a', 0o600)); // SQLite would use the umask
+    if (mark === 'none') {
+      fs.closeSync(fs.openSync(file, 'a', 0o600)); // SQLite would use the umask
+      return 0;
+    }
     throw corruptStore(file, `${stat === undefined ? 'it is gone' : 'it is empty'}, and ${markerName(file)} says that there was one`);
   }
   if (!stat.isFile()) throw corruptStore(file, 'it is not a regular file');
@@ -107,17 +126,13 @@ function checkFile(file: string, mark: StoreMark): void {
   if (mark === 'clean' && walBytes === undefined) {
     const pageBytes = header.readUInt16BE(16) === 1 ? 65_536 : header.readUInt16BE(16);
     if (header.readUInt32BE(28) * pageBytes !== stat.size) throw corruptStore(file, 'it has another length than its header says');
-    return;
+    return stat.size;
   }
   if (mark === 'open' && (walBytes === undefined || walBytes === 0)) throw corruptStore(file, 'its write-ahead log is gone');
-  if (walBytes === undefined) return;
+  if (walBytes === undefined) return stat.size;
   const damage = walDamage(fs.readFileSync(`${file}-wal`));
   if (damage !== undefined) throw corruptStore(file, damage);
-}
-
-function checkForeign(db: DatabaseSync, file: string): void {
-  const { application_id: id } = db.prepare('PRAGMA application_id').get() as { application_id: number };
-  if (id !== APPLICATION_ID) throw corruptStore(file, 'it is a database of another program');
+  return stat.size;
 }
 
 function checkPages(db: DatabaseSync, file: string): void {
