@@ -46,7 +46,7 @@ export class Control implements AsyncDisposable {
       ...parts, registry, supervisor, addresses,
       journal: new Journal({ registry, clock: parts.clock, randomness: parts.randomness, log: parts.log, hook: parts.stepHook }),
       locks: new Locks(parts.clock),
-      pool: new SandboxPool({ driver: parts.network, addresses, randomness: parts.randomness, log: parts.log }),
+      pool: new SandboxPool({ driver: parts.network, addresses, randomness: parts.randomness, clock: parts.clock, log: parts.log }),
     };
     supervisor.bind(services);
     const control = new Control(services, parts);

@@ -64,7 +64,10 @@ export async function createInstance(services: InstanceServices, caller: Caller,
       result: () => ({ name: instance.meta.name, id: instance.meta.id }),
     });
     settleAddresses(services, instance);
-    const finished = done.finally(release).then((operation) => {
+    const finished = done.finally(release).then(async (operation) => {
+      // The steps of a mere create know nothing of it.
+      if (operation.status.state !== 'succeeded' && !start && sandbox !== undefined) await services.network.closeSandbox(sandbox);
+      if (operation.status.state === 'succeeded' && !start && sandbox !== undefined) services.pool.park(instance.meta.id, sandbox);
       if (operation.status.state === 'succeeded' && start) services.supervisor.watch(registry.byId<Instance>(instance.meta.id) ?? instance);
       return operation;
     });
@@ -119,7 +122,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const published = bindPorts(spec.ports ?? [], registry, randomness);
   const networks = (spec.networks ?? [{ name: DEFAULT_NETWORK }]).map((wanted) => ({ wanted, network: registry.get<Network>('Network', project, wanted.name) }));
   if (published.length > 0 && networks.length === 0) throw new BerthError('invalid', 'Ports cannot be published without a network.', { fields: [{ path: 'spec.ports', message: 'needs a network' }] });
-  const { ports, sandbox } = takePorts(services, networks, isolation, spec.running === true);
+  const { ports, sandbox } = takePorts(services, networks, isolation);
   const createdAt = timestamp(services.clock);
   const instance: Instance = {
     apiVersion: API_VERSION, kind: 'Instance',
@@ -147,11 +150,11 @@ function validateProcess(spec: InstanceSpec, image: Image, name: string): void {
   stopSignalOf(spec, image, 'appContainer');
 }
 
-function takePorts(services: InstanceServices, networks: readonly { wanted: NonNullable<InstanceSpec['networks']>[number]; network: Network }[], isolation: SettledIsolation, start: boolean) {
+function takePorts(services: InstanceServices, networks: readonly { wanted: NonNullable<InstanceSpec['networks']>[number]; network: Network }[], isolation: SettledIsolation) {
   const names = networks.map(({ network }) => network.meta.name);
   if (new Set(names).size !== names.length) throw new BerthError('invalid', 'A network is named twice.', { fields: [{ path: 'spec.networks', message: 'named twice' }] });
   const single = networks.length === 1 ? networks[0]! : undefined;
-  if (single !== undefined && start && isolation === 'container' && single.network.meta.name === DEFAULT_NETWORK && single.wanted.ipv4 === undefined) {
+  if (single !== undefined && isolation === 'container' && single.network.meta.name === DEFAULT_NETWORK && single.wanted.ipv4 === undefined) {
     const sandbox = services.pool.take(single.network);
     if (sandbox !== undefined) return { ports: sandbox.ports.map((port) => statusOfPort(single.network, port)), sandbox };
   }

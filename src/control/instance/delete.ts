@@ -14,6 +14,7 @@ import { removeRest } from './steps.ts';
 export function deleteInstance(services: InstanceServices, caller: Caller, instance: Instance, force: boolean): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
   return locked(services, instance, force ? 'forceDelete' : 'delete', async (current, release) => {
     services.supervisor.forget(current.meta.id);
+    await services.pool.discard(current.meta.id);
     const { journal } = services;
     const before = withStatus(current, { state: 'deleting' });
     const context: InstanceContext = { services, instance: before };

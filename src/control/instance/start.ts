@@ -22,7 +22,7 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
     const { journal } = services;
     const restarts = options.restarts ?? 0;
     const wished = current.spec.running === true ? current : { ...current, spec: { ...current.spec, running: true }, meta: { ...current.meta, generation: current.meta.generation + 1 } };
-    const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts }), ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
+    const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts }), sandbox: services.pool.unpark(current.meta.id), ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
     const before = context.instance;
     const { operation, done } = await journal.begin({
       list: START, target: targetOf(current), caller, context,

@@ -4,20 +4,24 @@
  */
 import type { NetworkDriver, PortPlan, Sandbox } from '../../drivers/network/driver.ts';
 import type { Network } from '../../model/network.ts';
-import type { Randomness } from '../clock.ts';
+import type { Clock, Randomness } from '../clock.ts';
 import type { Logger } from '../services.ts';
 import type { Addresses } from './addresses.ts';
 import { makePort } from './ports.ts';
 
 const POOL_SIZE = 8;
+/** How long a sandbox waits for the start of the instance that was created with its addresses. */
+const PARKED_MS = 10_000;
+const MOST_PARKED = 32;
 
 export class SandboxPool implements AsyncDisposable {
-  readonly #parts: { readonly driver: NetworkDriver; readonly addresses: Addresses; readonly randomness: Randomness; readonly log: Logger };
+  readonly #parts: { readonly driver: NetworkDriver; readonly addresses: Addresses; readonly randomness: Randomness; readonly clock: Clock; readonly log: Logger };
   readonly #ready = new Map<string, Sandbox[]>();
   readonly #filling = new Map<string, Promise<void>>();
+  readonly #parked = new Map<string, { readonly sandbox: Sandbox; readonly cancel: () => void }>();
   #closed = false;
 
-  constructor(parts: { driver: NetworkDriver; addresses: Addresses; randomness: Randomness; log: Logger }) {
+  constructor(parts: { driver: NetworkDriver; addresses: Addresses; randomness: Randomness; clock: Clock; log: Logger }) {
     this.#parts = parts;
   }
 
@@ -26,6 +30,32 @@ export class SandboxPool implements AsyncDisposable {
     const sandbox = this.#ready.get(network.meta.id)?.shift();
     this.fill(network);
     return sandbox;
+  }
+
+  /** Keeps the sandbox of an instance that was made and will probably be started in a moment. */
+  park(instanceId: string, sandbox: Sandbox): void {
+    const expire = () => {
+      if (this.unpark(instanceId) !== undefined) void this.#close(sandbox);
+    };
+    if (this.#closed || this.#parked.size >= MOST_PARKED) return void this.#close(sandbox);
+    this.#parked.set(instanceId, { sandbox, cancel: this.#parts.clock.after(PARKED_MS, expire) });
+  }
+
+  unpark(instanceId: string): Sandbox | undefined {
+    const parked = this.#parked.get(instanceId);
+    parked?.cancel();
+    this.#parked.delete(instanceId);
+    return parked?.sandbox;
+  }
+
+  /** The instance goes away without a start. */
+  async discard(instanceId: string): Promise<void> {
+    const sandbox = this.unpark(instanceId);
+    if (sandbox !== undefined) await this.#close(sandbox);
+  }
+
+  #close(sandbox: Sandbox): Promise<void> {
+    return this.#parts.driver.closeSandbox(sandbox).catch((error: unknown) => this.#parts.log.warn({ error: String(error) }, 'a sandbox could not be closed'));
   }
 
   fill(network: Network): void {
@@ -80,5 +110,6 @@ export class SandboxPool implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     for (const id of [...this.#ready.keys()]) await this.drain(id);
+    for (const id of [...this.#parked.keys()]) await this.discard(id);
   }
 }
