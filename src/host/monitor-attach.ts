@@ -5,9 +5,10 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { BerthError } from '../model/errors.ts';
-import { closeDescriptor, libc, systemError, openDescriptor } from './libc.ts';
 import koffi from 'koffi';
+import { pullQueue, type PullQueue } from '../lib/pull-queue.ts';
+import { BerthError } from '../model/errors.ts';
+import { closeDescriptor, libc, openDescriptor, systemError } from './libc.ts';
 
 const AF_UNIX = 1, SOCK_SEQPACKET = 5, SOCK_CLOEXEC = 0o2000000, SHUT_RD = 0, MSG_DONTWAIT = 0x40;
 const O_PATH = 0o10000000;
@@ -89,13 +90,9 @@ function connectPacketSocket(file: string): number {
   }
 }
 
-interface PipeHandle {
-  open(fd: number): void;
-}
-
-/** net.Socket refuses a descriptor of this type; the handle below it does not. */
-function socketOf(fd: number, onRead: (length: number, buffer: Uint8Array) => boolean): net.Socket {
-  const binding = (process as unknown as { binding(name: string): { Pipe: new (type: number) => PipeHandle } }).binding('pipe_wrap');
+/** A stream over a descriptor of a kind that net.Socket refuses (SEQPACKET, the master of a terminal): the handle below it does not. */
+export function socketOf(fd: number, onRead: (length: number, buffer: Uint8Array) => boolean): net.Socket {
+  const binding = (process as unknown as { binding(name: string): { Pipe: new (type: number) => { open(fd: number): void } } }).binding('pipe_wrap');
   const handle = new binding.Pipe(0);
   handle.open(fd);
   return new net.Socket({
@@ -108,26 +105,24 @@ class PacketAttachment implements Attachment {
   readonly #socket: net.Socket;
   readonly #spare: number;
   readonly #park: () => boolean;
-  readonly #held: AttachedChunk[] = [];
-  #heldBytes = 0;
+  readonly #held: PullQueue<AttachedChunk>;
   #ended = false;
   #inputEnded = false;
   #closed = false;
-  #wake: (() => void) | undefined;
-  readonly output: AsyncIterable<AttachedChunk>;
 
   constructor(fd: number, spare: number, park: () => boolean) {
     this.#spare = spare;
     this.#park = park;
-    this.#socket = socketOf(fd, (length, buffer) => {
-      this.#take(buffer.subarray(0, length));
-      return this.#heldBytes < HELD_BYTES;
-    });
+    this.#held = pullQueue(HELD_BYTES, () => { this.#socket.resume(); }, () => { this.close(); });
+    this.#socket = socketOf(fd, (length, buffer) => this.#take(buffer.subarray(0, length)));
     this.#socket.on('error', () => { this.#drain(); });
     this.#socket.on('end', () => { this.#finish(); });
     this.#socket.on('close', () => { this.#finish(); });
     this.#socket.resume();
-    this.output = { [Symbol.asyncIterator]: () => ({ next: () => this.#next(), return: () => Promise.resolve({ done: true as const, value: undefined }) }) };
+  }
+
+  get output(): AsyncIterable<AttachedChunk> {
+    return this.#held;
   }
 
   async write(data: Uint8Array): Promise<void> {
@@ -158,14 +153,11 @@ class PacketAttachment implements Attachment {
     if (kept) c.shutdown(this.#spare, SHUT_RD);
     else closeDescriptor(this.#spare);
     this.#socket.destroy();
-    this.#finish();
+    this.#held.drop();
   }
 
-  #take(packet: Uint8Array): void {
-    if (packet.length < 2) return;
-    this.#held.push({ stream: packet[0] === 3 ? 'stderr' : 'stdout', data: Buffer.from(packet.subarray(1)) });
-    this.#heldBytes += packet.length;
-    this.#wake?.();
+  #take(packet: Uint8Array): boolean {
+    return packet.length < 2 || this.#held.push({ stream: packet[0] === 3 ? 'stderr' : 'stdout', data: Buffer.from(packet.subarray(1)) }, packet.length);
   }
 
   /** A monitor that ends with input unread resets the connection; what it had written before is still to be read. */
@@ -183,27 +175,6 @@ class PacketAttachment implements Attachment {
 
   #finish(): void {
     this.#ended = true;
-    this.#wake?.();
-  }
-
-  async #next(): Promise<IteratorResult<AttachedChunk>> {
-    for (;;) {
-      const chunk = this.#held.shift();
-      if (chunk !== undefined) {
-        this.#heldBytes -= chunk.data.length + 1;
-        if (this.#heldBytes < HELD_BYTES / 2 && !this.#ended) this.#socket.resume();
-        return { done: false, value: chunk };
-      }
-      if (this.#ended) {
-        this.close();
-        return { done: true, value: undefined };
-      }
-      await new Promise<void>((resolve) => {
-        this.#wake = () => {
-          this.#wake = undefined;
-          resolve();
-        };
-      });
-    }
+    this.#held.end();
   }
 }

@@ -39,7 +39,9 @@ export class MonitorExits implements Disposable {
     }
   }
 
+  /** Takes the record away; who waits for it gets it before. */
   forget(id: string): void {
+    this.#look(id);
     fs.rmSync(path.join(this.#dir, id), { force: true });
   }
 

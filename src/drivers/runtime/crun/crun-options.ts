@@ -1,0 +1,56 @@
+import type { ObjectId } from '../../../model/ids.ts';
+import { MASKED_PATHS, READ_ONLY_PATHS, thermalPaths } from './hidden-paths.ts';
+import type { OciSeccomp } from './oci-types.ts';
+import { RootPreflight } from './preflight.ts';
+import { seccompProfile } from './seccomp-profile.ts';
+import os from 'node:os';
+
+/** The walls of a container that are ours to build. Tests take one away to see their case go red; nothing else may. */
+export interface CrunGuards {
+  readonly preflight: { check(layers: readonly string[], upper: string | undefined): void };
+  readonly maskedPaths: readonly string[];
+  readonly readOnlyPaths: readonly string[];
+  /** undefined: no filter. */
+  readonly seccomp: (capabilities: readonly string[]) => OciSeccomp | undefined;
+}
+
+export interface Sandboxed {
+  readonly userNamespaceFd: number;
+  readonly networkNamespaceFd: number;
+  readonly idBase: number;
+  readonly idCount: number;
+}
+
+export interface CrunOptions {
+  /** State that outlives a reboot: logs, compiled filters. */
+  readonly rootDir: string;
+  /** State that does not. At most 60 bytes long; others may pass through it (x): the container's root does. */
+  readonly runDir: string;
+  /** Names of the root on this host: control groups are `berth-TAG/ID`. */
+  readonly rootTag: string;
+  readonly nativeProgram: string;
+  readonly crun: string;
+  readonly conmon: string;
+  /** Namespaces for a plan that brings none; `close` after the unit took them. */
+  readonly openSandbox: (id: ObjectId) => Promise<Sandboxed & { close(): void }>;
+  readonly guards?: Partial<CrunGuards> | undefined;
+  /** How long crun may take to bring the container up. */
+  readonly createTimeoutMs?: number | undefined;
+  /** Told how long each step took. */
+  readonly timings?: ((step: string, milliseconds: number) => void) | undefined;
+}
+
+export function defaultGuards(): CrunGuards {
+  const profiles = new Map<string, OciSeccomp>();
+  return {
+    preflight: new RootPreflight(),
+    maskedPaths: [...MASKED_PATHS, ...thermalPaths(os.cpus().length)],
+    readOnlyPaths: READ_ONLY_PATHS,
+    seccomp(capabilities) {
+      const key = [...capabilities].sort().join();
+      let profile = profiles.get(key);
+      if (profile === undefined) profiles.set(key, profile = seccompProfile(capabilities, process.arch));
+      return profile;
+    },
+  };
+}

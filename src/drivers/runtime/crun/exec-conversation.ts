@@ -1,0 +1,192 @@
+import fs from 'node:fs';
+import net from 'node:net';
+import type { StreamedChild } from '../../../host/child-streams.ts';
+import { setTerminalSize, type ConsoleSocket } from '../../../host/console-socket.ts';
+import { socketOf } from '../../../host/monitor-attach.ts';
+import { identify, signalProcess, type ProcessIdentity } from '../../../host/process.ts';
+import { pullQueue, type PullQueue } from '../../../lib/pull-queue.ts';
+import { BerthError } from '../../../model/errors.ts';
+import type { ExecSession, OutputChunk, TerminalSize } from '../driver.ts';
+import { commandFailure, NOT_RUNNABLE } from './start-failure.ts';
+
+export interface ExecParts {
+  readonly child: StreamedChild;
+  readonly console: ConsoleSocket | undefined;
+  readonly pidFile: string;
+  /** crun's own complaints; empty when the process ran. */
+  readonly logFile: string;
+  readonly size: TerminalSize | undefined;
+  readonly ended: () => void;
+}
+
+/** Bytes held for a reader that does not come. */
+const HELD_BYTES = 256 * 1024;
+const MAX_LOG_BYTES = 64 * 1024;
+const CRUN_FAILED = 1;
+const JOIN_FAILED = 125;
+
+/** An exec from its fork to its exit code. */
+export class ExecConversation implements ExecSession {
+  readonly exit: Promise<{ readonly exitCode: number }>;
+  readonly #parts: ExecParts;
+  readonly #held: PullQueue<OutputChunk>;
+  /** Streams that may still bring output. */
+  readonly #open = new Set<net.Socket>();
+  /** Where input goes: a pipe at once, a terminal when it came. */
+  readonly #input: Promise<net.Socket | undefined>;
+  #masterFd: number | undefined;
+  #pendingSize: TerminalSize | undefined;
+  #identity: ProcessIdentity | undefined;
+  #exited = false;
+  #closed = false;
+  #inputEnded = false;
+
+  constructor(parts: ExecParts) {
+    this.#parts = parts;
+    this.#pendingSize = parts.size;
+    this.#held = pullQueue(HELD_BYTES, () => { for (const stream of this.#open) stream.resume(); });
+    const { child } = parts;
+    child.stdin?.on('error', () => undefined);
+    this.#read(child.stdout, 'stdout');
+    this.#read(child.stderr, 'stderr');
+    this.#input = parts.console === undefined ? Promise.resolve(child.stdin) : this.#takeTerminal(parts.console);
+    this.exit = this.#end();
+    this.exit.catch(() => undefined);
+  }
+
+  get output(): AsyncIterable<OutputChunk> {
+    return this.#held;
+  }
+
+  async write(data: Uint8Array): Promise<void> {
+    const input = await this.#input;
+    if (input === undefined || this.#inputEnded || this.#exited || input.destroyed) throw new BerthError('wrongState', 'The process does not take input any more.');
+    await new Promise<void>((resolve, reject) => {
+      input.write(data, (cause) => { if (cause) reject(new BerthError('wrongState', 'The process does not take input any more.', { cause })); else resolve(); });
+    });
+  }
+
+  async endInput(): Promise<void> {
+    const input = await this.#input;
+    if (this.#inputEnded || input === undefined || input.destroyed) return;
+    this.#inputEnded = true;
+    // A terminal has no end of file but the character that means it.
+    if (this.#masterFd !== undefined) input.write('\u0004');
+    else input.end();
+  }
+
+  resize(size: TerminalSize): Promise<void> {
+    this.#pendingSize = size;
+    this.#applySize();
+    return Promise.resolve();
+  }
+
+  async signal(signal: string): Promise<void> {
+    const identity = await this.#process();
+    if (identity === undefined || !signalProcess(identity, signal)) throw new BerthError('wrongState', 'The process has ended.');
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#exited) {
+      const identity = await this.#process();
+      if (identity !== undefined) signalProcess(identity, 'SIGKILL');
+    }
+    const input = await this.#input.catch(() => undefined);
+    input?.destroy();
+    for (const stream of this.#open) stream.destroy();
+    this.#held.drop();
+  }
+
+  #read(stream: net.Socket, name: OutputChunk['stream']): void {
+    this.#open.add(stream);
+    stream.on('data', (data: Buffer) => {
+      if (!this.#held.push({ stream: name, data }, data.length)) for (const one of this.#open) one.pause();
+    });
+    stream.on('error', () => { stream.destroy(); });
+    stream.once('close', () => { this.#gone(stream); });
+    stream.once('end', () => { this.#gone(stream); });
+  }
+
+  #gone(stream: net.Socket): void {
+    this.#open.delete(stream);
+    this.#endOutput();
+  }
+
+  /** After the last stream and, so that crun's complaint comes before it, after the process. */
+  #endOutput(): void {
+    if (this.#exited && this.#open.size === 0) this.#held.end();
+  }
+
+  async #takeTerminal(console_: ConsoleSocket): Promise<net.Socket | undefined> {
+    let masterFd: number;
+    try {
+      masterFd = await console_.master;
+    } catch {
+      return undefined;
+    }
+    this.#masterFd = masterFd;
+    const terminal = socketOf(masterFd, (length, buffer) => {
+      const more = this.#held.push({ stream: 'stdout', data: Buffer.from(buffer.subarray(0, length)) }, length);
+      if (!more) for (const one of this.#open) one.pause();
+      return more;
+    });
+    terminal.once('close', () => { this.#masterFd = undefined; });
+    this.#open.add(terminal);
+    // EIO is how the master of a terminal says that nobody has the other side open any more.
+    terminal.on('error', () => { terminal.destroy(); });
+    terminal.once('end', () => { terminal.destroy(); });
+    terminal.once('close', () => { this.#gone(terminal); });
+    terminal.resume();
+    this.#applySize();
+    if (this.#closed) terminal.destroy();
+    return terminal;
+  }
+
+  #applySize(): void {
+    if (this.#masterFd === undefined || this.#pendingSize === undefined) return;
+    setTerminalSize(this.#masterFd, this.#pendingSize);
+    this.#pendingSize = undefined;
+  }
+
+  /** crun writes the pid file once the process is there; undefined when it never came or is gone. */
+  async #process(): Promise<ProcessIdentity | undefined> {
+    while (this.#identity === undefined && !this.#exited) {
+      const pid = Number(readText(this.#parts.pidFile));
+      if (pid > 1) return this.#identity = identify(pid);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return this.#identity;
+  }
+
+  async #end(): Promise<{ readonly exitCode: number }> {
+    try {
+      const code = await this.#parts.child.exitCode;
+      const said = code === CRUN_FAILED || code === JOIN_FAILED ? readText(this.#parts.logFile) : '';
+      if (said === '' || fs.existsSync(this.#parts.pidFile)) return { exitCode: code };
+      const meant = commandFailure(said);
+      const text = Buffer.from(`${plainSentence(said)}\n`);
+      this.#held.push({ stream: 'stderr', data: text }, text.length);
+      return { exitCode: meant ?? NOT_RUNNABLE };
+    } finally {
+      this.#exited = true;
+      this.#parts.console?.[Symbol.dispose]();
+      this.#parts.ended();
+      this.#endOutput();
+    }
+  }
+}
+
+function readText(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8').slice(0, MAX_LOG_BYTES).trim();
+  } catch {
+    return '';
+  }
+}
+
+/** crun's log line: `time error: text`. */
+function plainSentence(said: string): string {
+  return said.split('\n').at(-1)!.replace(/^\S+Z:?\s*/, '');
+}

@@ -1,0 +1,59 @@
+/** What a container's private mount namespace holds: see mounts.ts for the namespace itself. All of it synchronous. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { bindReadOnlyInPlace, hideMount, mountIdmapped, mountOverlay, mountScratch } from '../../../host/mounts.ts';
+import type { UnitPlan } from '../driver.ts';
+import type { NetworkFiles } from './network-files.ts';
+
+export interface RootMounts {
+  readonly scratch: string;
+  /** Mount of the other cgroup version, which crun must not see. */
+  readonly hide: string | undefined;
+  readonly crun: string;
+  readonly userNamespaceFd: number;
+  readonly idBase: number;
+  readonly files: NetworkFiles;
+}
+
+/** Mount points, the network files, and what a root without an upper of its own leaves (mount points). */
+const SCRATCH_BYTES = 16 * 1024 * 1024;
+
+export function rootPath(scratch: string): string {
+  return path.join(scratch, 'root');
+}
+
+export function volumeSource(scratch: string, index: number): string {
+  return path.join(scratch, `v${index}`);
+}
+
+export function networkFile(scratch: string, name: keyof NetworkFiles): string {
+  return path.join(scratch, name);
+}
+
+export function makeRootMounts(plan: UnitPlan, what: RootMounts): void {
+  const { scratch, userNamespaceFd, idBase } = what;
+  if (what.hide !== undefined) hideMount(what.hide);
+  // What runs as crun inside the container's namespaces (/proc/PID/exe) cannot be written through: CVE-2019-5736.
+  bindReadOnlyInPlace(what.crun);
+  mountScratch(scratch, SCRATCH_BYTES);
+  const lower = plan.root.layers.map((layer, index) => {
+    const target = path.join(scratch, String(index));
+    mountIdmapped(layer, target, userNamespaceFd);
+    return target;
+  });
+  const upper = path.join(scratch, 'upper');
+  if (plan.root.upperDir !== undefined) mountIdmapped(plan.root.upperDir, upper, userNamespaceFd);
+  else for (const dir of [upper, path.join(upper, 'up'), path.join(upper, 'work')]) own(() => { fs.mkdirSync(dir, { mode: 0o755 }); }, dir, idBase);
+  mountOverlay({ target: rootPath(scratch), lower, upper, uid: idBase, gid: idBase, volatile: plan.root.volatile && plan.root.upperDir !== undefined });
+  plan.mounts.forEach((mount, index) => { mountIdmapped(mount.source, volumeSource(scratch, index), userNamespaceFd); });
+  for (const name of ['hosts', 'hostname', 'resolver'] as const) {
+    const file = networkFile(scratch, name);
+    own(() => { fs.writeFileSync(file, what.files[name], { mode: 0o644 }); }, file, idBase);
+  }
+}
+
+/** Shown inside as root's. */
+function own(make: () => void, file: string, idBase: number): void {
+  make();
+  fs.chownSync(file, idBase, idBase);
+}

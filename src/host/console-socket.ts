@@ -1,0 +1,90 @@
+/**
+ * The master side of a terminal that a runtime makes inside a container: it comes as a descriptor over a unix socket
+ * (OCI's --console-socket; SCM_RIGHTS, unix(7)). recvmsg(2) and ioctl(2) are what Node lacks.
+ */
+import fs from 'node:fs';
+import net from 'node:net';
+import koffi from 'koffi';
+import { BerthError } from '../model/errors.ts';
+import { libc, systemError } from './libc.ts';
+
+const TIOCSWINSZ = 0x5414;
+const MSG_CMSG_CLOEXEC = 0x40000000, MSG_DONTWAIT = 0x40;
+const SOL_SOCKET = 1, SCM_RIGHTS = 1;
+
+koffi.struct('berth_iovec', { base: 'void *', length: 'size_t' });
+koffi.struct('berth_msghdr', {
+  name: 'void *', nameLength: 'unsigned int', iov: 'berth_iovec *', iovLength: 'size_t', control: 'void *', controlLength: 'size_t', flags: 'int',
+});
+
+const c = {
+  recvmsg: libc('long recvmsg(int fd, _Inout_ berth_msghdr *message, int flags)'),
+  ioctl: libc('int ioctl(int fd, unsigned long request, const void *argument)'),
+};
+
+export interface ConsoleSocket extends Disposable {
+  readonly path: string;
+  /** Descriptor of the master, close-on-exec; the caller's to close. Rejects when the socket is disposed of before it came. */
+  readonly master: Promise<number>;
+}
+
+/** Listens at `path` (in a directory of mode 0700), takes one connection and one descriptor. */
+export async function openConsoleSocket(path: string): Promise<ConsoleSocket> {
+  const arrived = Promise.withResolvers<number>();
+  arrived.promise.catch(() => undefined);
+  const server = net.createServer({ pauseOnConnect: true }, (connection) => {
+    server.close();
+    connection.on('error', () => undefined);
+    void receive(connection).then(arrived.resolve, arrived.reject).finally(() => { connection.destroy(); });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+  });
+  return {
+    path, master: arrived.promise,
+    [Symbol.dispose]() {
+      server.close();
+      fs.rmSync(path, { force: true });
+      arrived.reject(new BerthError('unavailable', 'No terminal came from the runtime.'));
+    },
+  };
+}
+
+/** The descriptor is in the first message; the connection may be there before it. */
+async function receive(connection: net.Socket): Promise<number> {
+  const socketFd = (connection as unknown as { _handle: { fd: number } })._handle.fd;
+  for (let turn = 0; turn < 2000; turn++) {
+    const fd = receiveDescriptor(socketFd);
+    if (fd !== undefined) return fd;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  throw new BerthError('timeout', 'The runtime connected and sent no terminal.');
+}
+
+/** undefined: nothing there yet. */
+function receiveDescriptor(socketFd: number): number | undefined {
+  const data = Buffer.alloc(4096), control = Buffer.alloc(64);
+  const message = {
+    name: null, nameLength: 0, iov: [{ base: data, length: data.length }], iovLength: 1, control, controlLength: control.length, flags: 0,
+  };
+  const length = Number(c.recvmsg(socketFd, message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
+  if (length < 0) {
+    const error = systemError('recvmsg', koffi.errno());
+    if (error.code === 'EAGAIN') return undefined;
+    throw error;
+  }
+  // struct cmsghdr: size_t length, int level, int type, then the descriptors.
+  if (length === 0 || message.controlLength < 20 || control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS) {
+    throw new BerthError('internal', 'The runtime sent something else than a terminal.');
+  }
+  return control.readInt32LE(16);
+}
+
+export function setTerminalSize(masterFd: number, size: { readonly rows: number; readonly columns: number }): void {
+  const winsize = Buffer.alloc(8);
+  winsize.writeUInt16LE(Math.min(65_535, Math.max(1, Math.trunc(size.rows))), 0);
+  winsize.writeUInt16LE(Math.min(65_535, Math.max(1, Math.trunc(size.columns))), 2);
+  if ((c.ioctl(masterFd, TIOCSWINSZ, winsize) as number) < 0) throw systemError('ioctl', koffi.errno(), 'TIOCSWINSZ');
+}
+

@@ -1,0 +1,8 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { withCrunBench } from '../lib/crun-bench.ts';
+
+test('an exit code comes out', () => withCrunBench(async (bench) => {
+  const outcome = await bench.run(['sh', '-c', 'echo out; echo err >&2; exit 7']);
+  assert.deepEqual(outcome, { exitCode: 7, reason: 'exited', stdout: 'out\n', stderr: 'err\n' });
+}));
