@@ -101,7 +101,10 @@ static _Noreturn void refuse_walk(void) {
 
 static bool is_whiteout(const struct stat *stat) { return S_ISCHR(stat->st_mode) && stat->st_rdev == 0; }
 
+static bool opaque_made, whiteout_made;
+
 static void make_opaque(int fd) {
+  opaque_made = true;
   if (fsetxattr(fd, "user.overlay.opaque", "y", 1, 0) < 0) fail_errno("mark a directory as opaque");
 }
 
@@ -333,6 +336,7 @@ static void add_whiteout(struct tar_entry *entry, int parent, const char *name, 
   if (RULE_WHITEOUT_NAME && (hidden[0] == 0 || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0 || strncmp(hidden, ".wh.", 4) == 0))
     fail("invalid", "whiteoutName", "A whiteout must name one thing of its own directory.");
   if (hidden[0] == 0) return;
+  whiteout_made = true;
   if (mknodat(parent, hidden, S_IFCHR, makedev(0, 0)) == 0) return;
   if (errno != EEXIST) fail_errno("make a whiteout");
   if (fstatat(parent, hidden, &stat, AT_SYMLINK_NOFOLLOW) < 0) fail_errno("look at an entry");
@@ -384,8 +388,28 @@ void tree_add(struct tar_entry *entry) {
   close(parent);
 }
 
+/* Below an opaque directory nothing is left to hide, and overlay would list such a whiteout as a file that is not there. */
+static void drop_idle_whiteouts(int dir, bool below_opaque) {
+  DIR *stream = fdopendir(dir);
+  char value;
+  if (!stream) fail_errno("read a directory");
+  below_opaque = below_opaque || fgetxattr(dir, "user.overlay.opaque", &value, 1) == 1;
+  for (struct dirent *child; (child = readdir(stream));) {
+    struct stat stat;
+    if (strcmp(child->d_name, ".") == 0 || strcmp(child->d_name, "..") == 0) continue;
+    if (child->d_type == DT_DIR) {
+      int below = openat(dir, child->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      if (below < 0) fail_errno("open a directory");
+      drop_idle_whiteouts(below, below_opaque);
+    } else if (below_opaque && child->d_type == DT_CHR && fstatat(dir, child->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0 && is_whiteout(&stat) && unlinkat(dir, child->d_name, 0) < 0)
+      fail_errno("drop a whiteout");
+  }
+  closedir(stream);
+}
+
 void tree_close(void) {
   report_entry = NULL;
+  if (opaque_made && whiteout_made) drop_idle_whiteouts(fcntl(root, F_DUPFD_CLOEXEC, 0), false);
   for (size_t i = 0; i < directory_count; i++) {
     int fd = open_below(directories[i].path, O_RDONLY | O_DIRECTORY);
     if (fd < 0) continue; /* replaced by a later entry */

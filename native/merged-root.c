@@ -1,9 +1,13 @@
 #include "merged-root.h"
 #include "job-report.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -35,8 +39,47 @@ void merged_root_begin(void) {
   if (mkdir("old", 0700) < 0 || syscall(SYS_pivot_root, ".", "old") < 0 || chdir("/") < 0) fail_errno("change the root");
 }
 
+/* Overlay lists a whiteout that hides nothing, and then denies that it is there; walkers stumble on that. In a directory
+ * that it merges with another one it does not: so the empty tree below all layers gets those directories. */
+static bool ghosts_found;
+
+static void make_below(const char *path) {
+  char below[PATH_MAX];
+  snprintf(below, sizeof below, "/empty/%s", path);
+  for (char *slash = below + sizeof "/empty"; (slash = strchr(slash, '/')); *slash++ = '/') {
+    *slash = 0;
+    if (mkdir(below, 0755) < 0 && errno != EEXIST) fail_errno("make a directory");
+  }
+  if (mkdir(below, 0755) < 0 && errno != EEXIST) fail_errno("make a directory");
+}
+
+static void look_for_ghosts(int dir, char *path, size_t length) {
+  DIR *stream = fdopendir(dir);
+  if (!stream) fail_errno("read a directory");
+  for (struct dirent *child; (child = readdir(stream));) {
+    struct stat stat;
+    size_t name = strlen(child->d_name);
+    if (strcmp(child->d_name, ".") == 0 || strcmp(child->d_name, "..") == 0) continue;
+    if (child->d_type == DT_DIR) {
+      if (length + 1 + name >= PATH_MAX - sizeof "/empty/") fail("invalid", "pathLength", "A path of the merged layers is too long.");
+      snprintf(path + length, PATH_MAX - length, "%s%s", length > 0 ? "/" : "", child->d_name);
+      int below = openat(dir, child->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      if (below >= 0) look_for_ghosts(below, path, length + (length > 0) + name);
+      path[length] = 0;
+    } else if (child->d_type == DT_CHR && fstatat(dir, child->d_name, &stat, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+      ghosts_found = true;
+      make_below(path);
+    }
+  }
+  closedir(stream);
+}
+
+static void mount_overlay(const char *options) {
+  if (mount("berth", "/root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) < 0) fail_errno("merge the layers");
+}
+
 void merged_mount_layers(void) {
-  char lower[MERGED_LAYERS * 8 + 64];
+  char lower[MERGED_LAYERS * 8 + 64], path[PATH_MAX] = "";
   if (mkdir("/l", 0755) < 0 || mkdir("/empty", 0755) < 0 || mkdir("/root", 0755) < 0) fail_errno("make a directory");
   for (int i = 0; i < layer_count; i++) {
     char name[16];
@@ -47,5 +90,9 @@ void merged_mount_layers(void) {
   size_t length = (size_t)snprintf(lower, sizeof lower, "userxattr,lowerdir=");
   for (int i = layer_count - 1; i >= 0; i--) length += (size_t)snprintf(lower + length, sizeof lower - length, "/l/%d:", i);
   snprintf(lower + length, sizeof lower - length, "/empty");
-  if (mount("berth", "/root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, lower) < 0) fail_errno("merge the layers");
+  mount_overlay(lower);
+  look_for_ghosts(open("/root", O_RDONLY | O_DIRECTORY | O_CLOEXEC), path, 0);
+  if (!ghosts_found) return;
+  if (umount2("/root", 0) < 0) fail_errno("merge the layers again");
+  mount_overlay(lower);
 }

@@ -33,8 +33,9 @@ void jail_seal(void) {
     ALLOW(mkdirat), ALLOW(symlinkat), ALLOW(linkat), ALLOW(unlinkat), ALLOW(readlinkat),
     ALLOW(fstat), ALLOW(newfstatat), ALLOW(getdents64), ALLOW(fgetxattr), ALLOW(flistxattr),
     ALLOW(munmap), ALLOW(madvise), ALLOW(brk), ALLOW(mremap),
+    /* sysinfo: how the C library decides where to sort. */
     ALLOW(syncfs), ALLOW(exit), ALLOW(exit_group), ALLOW(rt_sigprocmask), ALLOW(rt_sigreturn),
-    ALLOW(sched_yield), ALLOW(clock_gettime), ALLOW(fadvise64), ALLOW(fcntl), ALLOW(restart_syscall),
+    ALLOW(sched_yield), ALLOW(sysinfo), ALLOW(clock_gettime), ALLOW(fadvise64), ALLOW(fcntl), ALLOW(restart_syscall),
     /* Memory is never executable. */
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 4),
     LOAD(args[2]), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0), ANSWER(SECCOMP_RET_ALLOW), ANSWER(SECCOMP_RET_KILL_PROCESS),
