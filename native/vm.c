@@ -436,7 +436,6 @@ __attribute__((noreturn)) static void be_watcher(const char *console_socket, int
   errno = 0;
   if (!uid || !gid) bail("a machine never runs as root");
   setsid();
-  join_cgroups();
   int in = fcntl(0, F_DUPFD_CLOEXEC, 100), out = fcntl(1, F_DUPFD_CLOEXEC, 100), err = fcntl(2, F_DUPFD_CLOEXEC, 100);
   if (console_socket) {
     int slave = give_terminal(console_socket);
@@ -453,6 +452,7 @@ __attribute__((noreturn)) static void be_watcher(const char *console_socket, int
   make_pipe(err_pipe, "stderr");
   make_pipe(state_pipe, "state");
   if (pipe2(error_pipe, O_CLOEXEC) || pipe2(exec_pipe, O_CLOEXEC) || pipe2(alive, O_CLOEXEC)) bail("pipe");
+  join_cgroups(); /* only now: its list of devices does not have what was opened */
   enter_jail(uid, gid);
   if (unshare(CLONE_NEWPID)) bail("pid namespace");
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -2,6 +2,8 @@
 
 export interface MachinePlan {
   readonly qemu: string;
+  /** Shown by `ps`. */
+  readonly name: string;
   readonly accelerator: 'kvm' | 'tcg';
   readonly memoryMiB: number;
   readonly virtualCpus: number;
@@ -34,7 +36,7 @@ export function kernelCommandLine(plan: MachinePlan): string {
 export function qemuCommandLine(plan: MachinePlan): readonly string[] {
   const inherited = [DESCRIPTOR.root, ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state];
   return [
-    plan.qemu, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
+    plan.qemu, '-name', plan.name, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
     '-machine', 'microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off',
     ...(plan.accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']

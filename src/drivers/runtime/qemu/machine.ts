@@ -1,0 +1,88 @@
+/** From a unit's plan to what `berth-native vm` needs: the jail, the descriptors, the command line. */
+import fs from 'node:fs';
+import { BerthError } from '../../../model/errors.ts';
+import type { InterfacePlan, UnitPlan } from '../driver.ts';
+import { DESCRIPTOR, JAIL, qemuCommandLine } from './command-line.ts';
+import type { UnitRecord } from './unit-record.ts';
+import type { LaunchPlan, TapPlan } from './vm-plan.ts';
+
+const MIB = 1024 * 1024;
+/** Less does not boot: the kernel alone takes 40 MiB. */
+const LEAST_MEMORY_MIB = 96;
+const DEFAULT_MEMORY_MIB = 256;
+const MAX_VIRTUAL_CPUS = 64;
+const MAX_INTERFACES = 16;
+const RLIMIT_CORE = 4, RLIMIT_NOFILE = 7, RLIMIT_FSIZE = 1;
+
+export interface MachineParts {
+  readonly qemu: string;
+  readonly vmlinux: string;
+  readonly initramfs: string;
+  readonly tscKhz: number;
+  readonly cgroupFiles: readonly string[];
+}
+
+/** Errors: `invalid`, `unsupported`: what a microVM cannot do, said before anything was made. */
+export function checkPlan(plan: UnitPlan): void {
+  if (plan.form !== 'microVM') throw new BerthError('unsupported', 'This runtime makes microVMs only.');
+  if (plan.mounts.length > 0) {
+    throw new BerthError('unsupported', 'A microVM cannot share a directory with the host here: that needs virtio-fs, which this host does not have.', { hint: 'Run it as a container (--isolation container), or without the volume.' });
+  }
+  if (plan.root.imageFile === undefined) throw new BerthError('invalid', 'A microVM needs its image as one file.');
+  if (memoryMiB(plan) < LEAST_MEMORY_MIB) {
+    throw new BerthError('invalid', `A microVM needs at least ${LEAST_MEMORY_MIB} MiB of memory.`, { fields: [{ path: 'spec.memoryBytes', message: `less than ${LEAST_MEMORY_MIB} MiB` }] });
+  }
+  if (virtualCpus(plan) > MAX_VIRTUAL_CPUS) throw new BerthError('invalid', `A microVM has at most ${MAX_VIRTUAL_CPUS} CPUs.`);
+  if (plan.network.interfaces.length > MAX_INTERFACES) throw new BerthError('invalid', `A microVM has at most ${MAX_INTERFACES} interfaces.`);
+  for (const one of plan.network.interfaces) tapOf(one, 0);
+}
+
+export function memoryMiB(plan: UnitPlan): number {
+  return plan.resources.memoryBytes === undefined ? DEFAULT_MEMORY_MIB : Math.floor(plan.resources.memoryBytes / MIB);
+}
+
+export function virtualCpus(plan: UnitPlan): number {
+  return Math.max(1, Math.ceil(plan.resources.cpus ?? 1));
+}
+
+export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachineParts): LaunchPlan {
+  const upper = plan.root.upperDisk;
+  return {
+    uid: record.uid, gid: record.uid,
+    cgroupFiles: parts.cgroupFiles,
+    taps: plan.network.interfaces.map((one, index) => tapOf(one, index)),
+    files: [
+      { fd: DESCRIPTOR.root, path: plan.root.imageFile!, writable: false },
+      ...(upper === undefined ? [] : [{ fd: DESCRIPTOR.upper, path: upper, writable: true }]),
+    ],
+    sockets: [{ fd: DESCRIPTOR.agent, name: 'agent.sock' }, { fd: DESCRIPTOR.qmp, name: 'qmp.sock' }],
+    ...jail(parts),
+    kvm: record.accelerator === 'kvm',
+    stdoutFd: DESCRIPTOR.stdout, stderrFd: DESCRIPTOR.stderr, stateFd: DESCRIPTOR.state,
+    rlimits: [
+      { resource: RLIMIT_CORE, value: 0 }, { resource: RLIMIT_NOFILE, value: 1024 },
+      { resource: RLIMIT_FSIZE, value: upper === undefined ? 0 : fs.statSync(upper).size },
+    ],
+    args: qemuCommandLine({
+      qemu: parts.qemu, name: plan.id, accelerator: record.accelerator, memoryMiB: memoryMiB(plan), virtualCpus: virtualCpus(plan),
+      tscKhz: parts.tscKhz, nonce: record.nonce, upperDisk: upper !== undefined, macs: plan.network.interfaces.map((one) => one.mac),
+    }),
+  };
+}
+
+function tapOf(one: InterfacePlan, index: number): TapPlan {
+  if (one.tap === undefined) throw new BerthError('invalid', `The interface ${one.name} of a microVM has no tap.`);
+  return { fd: DESCRIPTOR.firstTap + index, name: one.tap.name, bridge: one.tap.bridge, mtu: one.mtu };
+}
+
+/** The program, its libraries and firmware, the kernel; nothing else of the host. */
+function jail(parts: MachineParts): Pick<LaunchPlan, 'binds' | 'links'> {
+  const system = [parts.qemu, '/usr/lib', '/usr/lib64', '/usr/share/qemu', '/usr/share/seabios', '/etc/ld.so.cache'].filter((path) => fs.existsSync(path));
+  return {
+    binds: [
+      ...system.map((path) => ({ source: path, target: path })),
+      { source: parts.vmlinux, target: JAIL.kernel }, { source: parts.initramfs, target: JAIL.initramfs },
+    ],
+    links: [{ to: 'usr/lib', at: 'lib' }, ...(fs.existsSync('/usr/lib64') ? [{ to: 'usr/lib64', at: 'lib64' }] : [])],
+  };
+}

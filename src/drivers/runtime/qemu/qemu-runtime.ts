@@ -1,0 +1,51 @@
+/** Opens the runtime of virtual machines on this host: the kernel from the root's cache, the probed accelerator, leased user ids. */
+import path from 'node:path';
+import { probeAccelerator, type AcceleratorProbe } from '../../../host/accelerator.ts';
+import { openControlGroups } from '../../../host/cgroup.ts';
+import { prepareGuestInitramfs } from '../../../host/guest-initramfs.ts';
+import { cachedGuestKernels } from '../../../host/guest-kernel.ts';
+import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../../host/native.ts';
+import { BerthError } from '../../../model/errors.ts';
+import { MicroVmRuntime, type GuestKernelFiles, type MicroVmDeadlines } from './microvm-runtime.ts';
+
+export interface QemuRuntimeOptions {
+  /** State that outlives a reboot: kernels, logs. */
+  readonly rootDir: string;
+  /** State that does not. */
+  readonly runDir: string;
+  /** Names of the root on this host: control groups are `berth-TAG/ID`. */
+  readonly rootTag: string;
+  readonly nativeProgram: string;
+  readonly conmon: string;
+  /** One user id for each machine. */
+  readonly leases: { takeVmUid(): Promise<number>; keepVmUid(uid: number): Promise<void>; giveVmUid(uid: number): Promise<void> };
+  readonly qemu?: string | undefined;
+  readonly agent?: string | undefined;
+  readonly probe?: string | undefined;
+  /** Where `prepareGuestKernel` put the kernels; ROOT/kernels when missing. */
+  readonly kernelDir?: string | undefined;
+  readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
+}
+
+const QEMU = '/usr/bin/qemu-system-x86_64';
+
+export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<MicroVmRuntime> {
+  const { leases, rootDir } = options;
+  const qemu = options.qemu ?? QEMU;
+  let probed: Promise<AcceleratorProbe> | undefined;
+  return new MicroVmRuntime({
+    rootDir, runDir: options.runDir, nativeProgram: options.nativeProgram, conmon: options.conmon, qemu,
+    groups: openControlGroups(`berth-${options.rootTag}`),
+    uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
+    kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
+    accelerator: () => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') })),
+    deadlines: options.deadlines,
+  });
+}
+
+async function guestKernel(kernelDir: string, agent: string): Promise<GuestKernelFiles> {
+  const [kernel] = await cachedGuestKernels(kernelDir);
+  if (kernel === undefined) throw new BerthError('unavailable', 'No kernel for virtual machines was fetched yet.', { hint: '`berth up` fetches it from the distribution.' });
+  const initramfs = await prepareGuestInitramfs(kernel, agent);
+  return { release: kernel.release, vmlinux: kernel.vmlinux, initramfs: initramfs.file };
+}

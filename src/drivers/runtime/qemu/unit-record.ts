@@ -1,0 +1,81 @@
+/** What of a unit must be known after it was made, and where it lies: kept beside it for the next daemon. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import type { Boundary } from '../../../model/forms.ts';
+import type { ObjectId } from '../../../model/ids.ts';
+
+export interface UnitPaths {
+  /** conmon's bundle, 0700: plan, sockets, pid files, what ended it. Below the run directory: gone after a reboot. */
+  readonly dir: string;
+  readonly record: string;
+  readonly launchPlan: string;
+  readonly agentSocket: string;
+  readonly qmpSocket: string;
+  readonly qemuPid: string;
+  /** Written by the watcher (native/vm.c) when QEMU is gone. */
+  readonly reason: string;
+  /** QEMU's complaints, at most 64 KiB. */
+  readonly complaints: string;
+  /** There once the workload was let go. */
+  readonly started: string;
+  /** There while the machine stands still on our behalf. */
+  readonly paused: string;
+  readonly logDir: string;
+}
+
+export interface RuntimePaths {
+  readonly units: string;
+  readonly exits: string;
+  readonly logs: string;
+  unit(id: ObjectId): UnitPaths;
+}
+
+export function runtimePaths(rootDir: string, runDir: string): RuntimePaths {
+  const units = path.join(runDir, 'v'), logs = path.join(rootDir, 'logs');
+  return {
+    units, logs, exits: path.join(runDir, 'vm-exits'),
+    unit(id) {
+      const dir = path.join(units, id);
+      const file = (name: string): string => path.join(dir, name);
+      return {
+        dir, record: file('unit.json'), launchPlan: file('vm.plan'), agentSocket: file('agent.sock'), qmpSocket: file('qmp.sock'), qemuPid: file('qemu.pid'),
+        reason: file('reason'), complaints: file('qemu.err'), started: file('started'), paused: file('paused'), logDir: path.join(logs, id),
+      };
+    },
+  };
+}
+
+const RECORD = z.object({
+  uid: z.int().positive(),
+  /** Hexadecimal, 16 bytes; also how QEMU is known among processes. */
+  nonce: z.string().regex(/^[0-9a-f]{32}$/),
+  accelerator: z.enum(['kvm', 'tcg']),
+  kernel: z.string(),
+  terminal: z.boolean(),
+  stdin: z.boolean(),
+  /** RAM of the guest. */
+  memoryBytes: z.int().positive(),
+  log: z.object({ maxBytes: z.int().positive(), maxFiles: z.int().positive() }),
+});
+
+export type UnitRecord = Readonly<z.infer<typeof RECORD>>;
+
+export function boundaryOf(record: Pick<UnitRecord, 'accelerator'>): Boundary {
+  return record.accelerator === 'kvm' ? 'hardware' : 'emulated';
+}
+
+/** Durable enough without a sync: the run directory does not outlive the host's boot, nor does the unit. */
+export function writeRecord(file: string, record: UnitRecord): void {
+  fs.writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
+  fs.renameSync(`${file}.new`, file);
+}
+
+export function readRecord(file: string): UnitRecord | undefined {
+  try {
+    const result = RECORD.safeParse(JSON.parse(fs.readFileSync(file, 'utf8')));
+    return result.success ? result.data : undefined;
+  } catch {
+    return undefined;
+  }
+}
