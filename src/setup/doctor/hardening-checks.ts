@@ -8,7 +8,7 @@ export const securityModules: Check = (host) => {
   const restricted = host.readText('/proc/sys/kernel/apparmor_restrict_unprivileged_userns')?.trim() === '1';
   const findings: Finding[] = [finding('lsm.modules', 'Security modules', 'info', names === '' ? 'none visible' : names, 'A second wall behind namespaces, capabilities and seccomp.')];
   findings.push(finding('lsm.apparmor', 'AppArmor', 'info', apparmor ? 'enabled' : 'not enabled', apparmor ? 'Its profiles apply to programs of the host.' : 'Berth does not need it.'));
-  if (restricted) findings.push(finding('lsm.apparmor-userns', 'AppArmor: user namespaces', 'warn', 'restricted for unprivileged programs', 'Helpers that make user namespaces without root are refused.', 'sysctl kernel.apparmor_restrict_unprivileged_userns=0'));
+  if (restricted) findings.push(finding('lsm.apparmor-userns', 'AppArmor: user namespaces', 'warn', 'restricted for unprivileged programs', 'Helpers that make user namespaces without root are refused.', 'Install packaging/apparmor/berth, or: sysctl kernel.apparmor_restrict_unprivileged_userns=0'));
   findings.push(finding('lsm.selinux', 'SELinux', enforcing === '1' ? 'warn' : 'info', enforcing === undefined ? 'not there' : enforcing === '1' ? 'enforcing' : 'permissive', enforcing === '1' ? 'Berth sets no labels, and was not tried with it.' : 'Berth does not need it.', enforcing === '1' ? 'Run Berth in a permissive domain.' : ''));
   return findings;
 };

@@ -1,5 +1,5 @@
 /** What else on this host answers on our ports or stands in the way of packets. Reads, never changes. */
-import { finding, type Check, type Finding } from './finding.ts';
+import { finding, type Check, type Finding, type HostView } from './finding.ts';
 
 interface Listener {
   readonly protocol: 'tcp' | 'udp';
@@ -41,29 +41,36 @@ export function droppingForwardChains(ruleset: string): readonly NftChain[] {
   return nftables.flatMap(({ chain }) => (chain?.hook === 'forward' && chain.policy === 'drop' && !chain.table.startsWith('berth') ? [chain] : []));
 }
 
+/** Our bridges are named by the root's tag, which exists from the daemon's first start on. */
+function bridgePrefix(host: HostView): string {
+  const tag = host.readText('/var/lib/berth/state/tag')?.trim() ?? '';
+  return /^[0-9a-z]{6}$/.test(tag) ? `b${tag}` : 'bTAG (TAG is in /var/lib/berth/state/tag)';
+}
+
 export const firewalls: Check = async (host) => {
+  const bridges = bridgePrefix(host);
   const findings: Finding[] = [];
   if (host.isRoot) {
     const ruleset = await host.run('nft', ['-j', 'list', 'chains']);
     const chains = ruleset?.code === 0 ? droppingForwardChains(ruleset.stdout) : [];
     for (const chain of chains) {
-      findings.push(finding(`network.forward.${chain.family}.${chain.table}.${chain.name}`, `Foreign firewall: ${chain.family} ${chain.table} ${chain.name}`, 'warn', 'drops what it does not know when it is forwarded', 'An accept in our table does not overrule it: instances may have no way out and published ports may not answer.', acceptRule(chain)));
+      findings.push(finding(`network.forward.${chain.family}.${chain.table}.${chain.name}`, `Foreign firewall: ${chain.family} ${chain.table} ${chain.name}`, 'warn', 'drops what it does not know when it is forwarded', 'An accept in our table does not overrule it: instances may have no way out and published ports may not answer.', acceptRule(chain, bridges)));
     }
   }
   const legacy = (host.readText('/proc/net/ip_tables_names') ?? '').split('\n').filter((name) => name !== '');
   if (legacy.includes('filter')) {
-    findings.push(finding('network.iptables-legacy', 'Foreign firewall: iptables (legacy)', 'warn', `tables: ${legacy.join(' ')}`, 'Its FORWARD chain is asked as well as ours, and nft does not show it.', 'iptables-legacy -S FORWARD; where its policy is DROP: iptables-legacy -I FORWARD -i berth+ -j ACCEPT; iptables-legacy -I FORWARD -o berth+ -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT'));
+    findings.push(finding('network.iptables-legacy', 'Foreign firewall: iptables (legacy)', 'warn', `tables: ${legacy.join(' ')}`, 'Its FORWARD chain is asked as well as ours, and nft does not show it.', `iptables-legacy -S FORWARD; where its policy is DROP: iptables-legacy -I FORWARD -i ${bridges}+ -j ACCEPT; iptables-legacy -I FORWARD -o ${bridges}+ -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT`));
   }
   const firewalld = await host.run('firewall-cmd', ['--state']);
-  if (firewalld?.code === 0) findings.push(finding('network.firewalld', 'Foreign firewall: firewalld', 'warn', 'running', 'It rejects forwarded packets of interfaces that it does not know.', "firewall-cmd --permanent --zone=trusted --add-interface='berth+'; firewall-cmd --reload"));
+  if (firewalld?.code === 0) findings.push(finding('network.firewalld', 'Foreign firewall: firewalld', 'warn', 'running', 'It rejects forwarded packets of interfaces that it does not know.', `firewall-cmd --permanent --zone=trusted --add-interface='${bridges}+'; firewall-cmd --reload`));
   if (findings.length === 0) findings.push(finding('network.firewalls', 'Foreign firewalls', host.isRoot ? 'ok' : 'info', host.isRoot ? 'none drops forwarded packets' : 'only partly visible', 'Instances reach out, and published ports answer.', host.isRoot ? '' : 'sudo berth doctor'));
   return findings;
 };
 
 /** Docker leaves DOCKER-USER for this; elsewhere the chain itself takes the rule. */
-function acceptRule(chain: NftChain): string {
+function acceptRule(chain: NftChain, bridges: string): string {
   const target = chain.table === 'filter' && chain.name === 'FORWARD' ? `${chain.family} filter DOCKER-USER (where Docker runs; else FORWARD)` : `${chain.family} ${chain.table} ${chain.name}`;
-  return `Let packets from and to our bridges pass: nft insert rule ${target} iifname "berth*" accept; and the same with oifname "berth*" ct state established,related,new ct status dnat accept`;
+  return `Let packets from and to our bridges pass: nft insert rule ${target} iifname "${bridges}*" accept; nft insert rule ${target} oifname "${bridges}*" ct status dnat accept; nft insert rule ${target} oifname "${bridges}*" ct state established,related accept`;
 }
 
 export const forwarding: Check = (host) => {
