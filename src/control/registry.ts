@@ -73,8 +73,15 @@ export class Transaction {
     return this;
   }
 
+  /** Gives it back; taken and given back in one transaction is nothing at all. */
   release(key: string): this {
-    this.changes.push({ delete: `u/${key}` });
+    const full = `u/${key}`;
+    const own = this.claims.findIndex((claim) => claim.key === full);
+    if (own < 0) this.changes.push({ delete: full });
+    else {
+      this.claims.splice(own, 1);
+      this.compares.splice(this.compares.findIndex((compare) => compare.key === full), 1);
+    }
     return this;
   }
 }

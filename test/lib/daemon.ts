@@ -3,7 +3,7 @@
  * with everything that it made. `restart` and `kill` are what the crash tests are about.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -48,11 +48,17 @@ export class TestDaemon implements AsyncDisposable {
 
   static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
     const base = await mkdtemp(path.join(os.tmpdir(), 'berth-test-'));
+    await chmod(base, 0o711);
     // Holds the network namespace; ends when its stdin does, whatever happens to this process.
     const holder = spawn('unshare', ['--net', '--', 'sh', '-c', 'ip link set lo up && echo up && exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
     await new Promise((resolve, reject) => { holder.stdout!.once('data', resolve); holder.once('exit', reject); });
     const daemon = new TestDaemon(base, holder);
-    await daemon.up(options);
+    try {
+      await daemon.up(options);
+    } catch (error) {
+      await daemon[Symbol.asyncDispose]();
+      throw error;
+    }
     return daemon;
   }
 

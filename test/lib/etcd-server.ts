@@ -19,8 +19,9 @@ export interface EtcdServerTls {
   readonly ready: (endpoint: string) => Promise<boolean>;
 }
 
-export async function startEtcd(tls?: EtcdServerTls): Promise<EtcdServer> {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-etcd-'));
+/** `below`: where its directory is made. */
+export async function startEtcd({ tls, below = os.tmpdir() }: { tls?: EtcdServerTls; below?: string } = {}): Promise<EtcdServer> {
+  const dir = fs.mkdtempSync(path.join(below, 'berth-etcd-'));
   const [clientPort, peerPort] = await freePorts(2);
   const endpoint = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;

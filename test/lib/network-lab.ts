@@ -15,8 +15,24 @@ import { makeObjectId } from '../../src/model/ids.ts';
 import type { ObjectId } from '../../src/model/ids.ts';
 
 const LETTERS = '0123456789abcdefghijklmnopqrstuvwxyz';
-const randomText = (length: number): string => [...crypto.randomBytes(length)].map((byte) => LETTERS[byte % 36]).join('');
+export const randomText = (length: number): string => [...crypto.randomBytes(length)].map((byte) => LETTERS[byte % 36]).join('');
 export const newId = (): ObjectId => makeObjectId(crypto.randomBytes(12));
+
+let probeDir: string | undefined;
+
+/** The C program beside this file, built once per test process. */
+async function probe(): Promise<string> {
+  if (probeDir === undefined) {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-probe-'));
+    probeDir = dir;
+    process.once('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
+    await run('gcc', ['-std=gnu17', '-O1', '-Wall', '-Wextra', '-Werror', '-D_GNU_SOURCE', '-o', path.join(dir, 'netprobe'), path.join(import.meta.dirname, 'netprobe.c'), '-lpthread']);
+  }
+  return path.join(probeDir, 'netprobe');
+}
+
+/** Where something runs: in a sandbox, on a neighbour, or (nothing given) on the host. */
+export type Place = Sandbox | Neighbour | undefined;
 
 export interface Neighbour {
   readonly here4: string;
@@ -33,6 +49,7 @@ export class NetworkLab implements AsyncDisposable {
   driver: NetworkDriver;
   readonly #plans = new Map<ObjectId, NetworkPlan>();
   readonly #next = new Map<ObjectId, number>();
+  readonly #sandboxes = new Set<Sandbox>();
   #neighbours = 0;
   readonly #children = new Set<ReturnType<typeof spawn>>();
 
@@ -82,8 +99,11 @@ export class NetworkLab implements AsyncDisposable {
     };
   }
 
-  sandbox(...plans: readonly NetworkPlan[]): Promise<Sandbox> {
-    return this.driver.openSandbox({ ports: plans.map((plan, i) => this.port(plan, `eth${i}`)) });
+  /** Closed with the lab. */
+  async sandbox(...plans: readonly NetworkPlan[]): Promise<Sandbox> {
+    const sandbox = await this.driver.openSandbox({ ports: plans.map((plan, i) => this.port(plan, `eth${i}`)) });
+    this.#sandboxes.add(sandbox);
+    return sandbox;
   }
 
   /** Runs a program with the sandbox's network, as host root. */
@@ -118,6 +138,32 @@ export class NetworkLab implements AsyncDisposable {
     };
   }
 
+  async probeIn(place: Place, args: readonly string[], timeoutMs = 10_000): Promise<RunResult> {
+    const all = [await probe(), ...args];
+    if (place === undefined) return run(all[0]!, all.slice(1), { allowFailure: true, timeoutMs });
+    return 'there4' in place ? place.run(all, timeoutMs) : this.inside(place, all, timeoutMs);
+  }
+
+  /** What a connection, or a datagram, to there gives back: the address that the server saw, or `no ERRNO`. */
+  async ask(place: Place, protocol: 'tcp' | 'udp', address: string, port: number): Promise<string> {
+    return (await this.probeIn(place, ['ask', protocol, address, String(port)])).stdout.split('\n')[0]!;
+  }
+
+  /** A server that answers with the address of who asks; it listens when this resolves. */
+  async serve(place: Place, protocol: 'tcp' | 'udp', address: string, port: number): Promise<ReturnType<typeof spawn>> {
+    return this.#ready(place, ['serve', protocol, address, String(port)]);
+  }
+
+  async #ready(place: Place, args: readonly string[]): Promise<ReturnType<typeof spawn>> {
+    const all = [await probe(), ...args];
+    const child = place === undefined ? this.start(undefined, all) : 'there4' in place ? place.start(all) : this.start(place, all);
+    await new Promise<void>((resolve, reject) => {
+      child.stdout!.once('data', () => resolve());
+      child.once('close', () => reject(new Error(`${args.join(' ')} ended`)));
+    });
+    return child;
+  }
+
   /** Starts a program that runs until the lab closes. */
   start(sandbox: Sandbox | undefined, args: readonly string[]): ReturnType<typeof spawn> {
     const all = sandbox === undefined ? args : ['nsenter', `--net=/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`, '--', ...args];
@@ -133,6 +179,7 @@ export class NetworkLab implements AsyncDisposable {
       child.kill('SIGKILL');
       await gone;
     }
+    for (const sandbox of this.#sandboxes) await this.driver.closeSandbox(sandbox).catch(() => undefined);
     for (const id of this.#plans.keys()) await this.driver.removeNetwork(id);
     await this.driver[Symbol.asyncDispose]();
     fs.rmSync(this.dir, { recursive: true, force: true });

@@ -1,0 +1,103 @@
+/** A root of its own for tests of the QEMU driver: busybox as an erofs image, plans with short forms, nothing left behind. */
+import { execFileSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { MicroVmRuntime } from '../../src/drivers/runtime/qemu/microvm-runtime.ts';
+import { openQemuRuntime, type QemuRuntimeOptions } from '../../src/drivers/runtime/qemu/qemu-runtime.ts';
+import type { ExecPlan, UnitPlan } from '../../src/drivers/runtime/driver.ts';
+import { openControlGroups } from '../../src/host/cgroup.ts';
+import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
+import { NATIVE_PROGRAM } from '../../src/host/native.ts';
+import type { ObjectId } from '../../src/model/ids.ts';
+import { busyboxLayer, busyboxPlan, collect, execPlan, logText, newId, type PlanChoices, type RunOutcome } from './crun-bench.ts';
+
+/** Kept between test runs: fetching takes seconds. */
+const KERNEL_DIR = path.resolve(import.meta.dirname, '../../.build/kernels');
+const WAIT_MS = 60_000;
+
+export interface QemuBench {
+  readonly rootDir: string;
+  readonly runDir: string;
+  readonly rootTag: string;
+  readonly image: string;
+  readonly driver: MicroVmRuntime;
+  plan(args: readonly string[], choices?: PlanChoices): UnitPlan;
+  /** An empty ext4 disk. */
+  disk(name: string): string;
+  reopen(): Promise<MicroVmRuntime>;
+  run(args: readonly string[], choices?: PlanChoices): Promise<RunOutcome>;
+  exec(id: ObjectId, args: readonly string[], choices?: Partial<ExecPlan>): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
+}
+
+export async function withQemuBench(work: (bench: QemuBench) => Promise<void>, options: Partial<QemuRuntimeOptions> = {}): Promise<void> {
+  await prepareGuestKernel(KERNEL_DIR);
+  const rootDir = fs.mkdtempSync(path.join(os.tmpdir(), 'bq-'));
+  const runDir = path.join(rootDir, 'r'), rootTag = crypto.randomBytes(3).toString('hex');
+  const image = path.join(rootDir, 'root.erofs');
+  execFileSync('mkfs.erofs', ['-T0', image, busyboxLayer(path.join(rootDir, 'layer'))], { stdio: 'ignore' });
+  const firstUid = 0x70000000 + crypto.randomInt(1_000_000) * 16;
+  const taken = new Set<number>();
+  const leases = {
+    takeVmUid: async () => {
+      let uid = firstUid;
+      while (taken.has(uid)) uid++;
+      taken.add(uid);
+      return uid;
+    },
+    keepVmUid: async (uid: number) => { taken.add(uid); },
+    giveVmUid: async (uid: number) => { taken.delete(uid); },
+  };
+  const open = (): Promise<MicroVmRuntime> => openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: KERNEL_DIR, ...options });
+  let driver = await open();
+  const plans: UnitPlan[] = [];
+  const bench: QemuBench = {
+    rootDir, runDir, rootTag, image,
+    get driver() {
+      return driver;
+    },
+    plan(args, choices = {}) {
+      const id = choices.id ?? newId();
+      const plan = busyboxPlan(id, args, {
+        form: 'microVM', resources: { memoryBytes: 128 * 1024 * 1024, cpuWeight: 100 }, ...choices, root: { imageFile: image, ...choices.root },
+      });
+      plans.push(plan);
+      return plan;
+    },
+    disk(name) {
+      const file = path.join(rootDir, name);
+      fs.closeSync(fs.openSync(file, 'w', 0o600));
+      fs.truncateSync(file, 256 * 1024 * 1024);
+      execFileSync('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=1,lazy_journal_init=1', file]);
+      return file;
+    },
+    async reopen() {
+      await driver[Symbol.asyncDispose]();
+      return driver = await open();
+    },
+    async run(args, choices) {
+      const plan = bench.plan(args, choices);
+      await driver.create(plan);
+      await driver.start(plan.id);
+      const exit = await driver.waitExit(plan.id, AbortSignal.timeout(WAIT_MS));
+      const log = logText(await driver.logFiles(plan.id));
+      await driver.remove(plan.id, { keepLog: false });
+      return { exitCode: exit.exitCode, reason: exit.reason, ...log };
+    },
+    async exec(id, args, choices = {}) {
+      const session = await driver.exec(id, execPlan(args, choices));
+      const seen = await collect(session.output);
+      return { ...(await session.exit), ...seen };
+    },
+  };
+  try {
+    await work(bench);
+  } finally {
+    for (const plan of plans) await driver.remove(plan.id, { keepLog: false });
+    await driver[Symbol.asyncDispose]();
+    using groups = openControlGroups(`berth-${rootTag}`);
+    groups.removeParent();
+    fs.rmSync(rootDir, { recursive: true });
+  }
+}
