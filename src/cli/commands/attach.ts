@@ -1,0 +1,28 @@
+/** `berth attach`: the input and output of what runs. */
+import type { Command } from '../command.ts';
+import { daemonClient } from '../daemon-client.ts';
+import { DEFAULT_DETACH_KEYS, detachKeys } from '../detach-keys.ts';
+import { converse } from '../session.ts';
+import { DETACH_KEYS } from './run.ts';
+
+export const attach: Command = {
+  name: 'attach',
+  summary: 'Connect to the input and output of an instance.',
+  usage: '[flags] NAME',
+  flags: [{ name: 'no-stdin', help: 'Only watch: pass no input on.' }, DETACH_KEYS],
+  words: { min: 1, max: 1 },
+  runsCommand: true,
+  notes: [`On a terminal, ${DEFAULT_DETACH_KEYS} leaves and the instance goes on.`],
+  async run(context, words) {
+    const client = daemonClient(context);
+    const name = words.words[0]!;
+    const { spec } = await client.call('instance.get', { name });
+    const stdin = spec.stdin === true && !words.on('no-stdin');
+    const terminal = spec.terminal === true;
+    const keys = terminal ? detachKeys(words.text('detach-keys') ?? DEFAULT_DETACH_KEYS) : undefined;
+    const size = terminal ? await context.stdio.size() : undefined;
+    const stream = await client.stream('instance.attach', { name }, { stdin, ...(size === undefined ? {} : { size }) });
+    const end = await converse(context, stream, { stdin, terminal, detachKeys: keys });
+    return end.kind === 'exit' ? end.exit.exitCode : 0;
+  },
+};

@@ -1,0 +1,148 @@
+/** The verbs that only images have. */
+import { formatBytes } from '../../lib/bytes.ts';
+import { textTable } from '../../lib/text-table.ts';
+import { BerthError } from '../../model/errors.ts';
+import { shortReference } from '../../model/reference.ts';
+import type { Command } from '../command.ts';
+import { daemonClient } from '../daemon-client.ts';
+import { eachName } from '../each-name.ts';
+import { inputBytes } from '../input-file.ts';
+import { environmentPairs, refuse } from '../instance-values.ts';
+import { longVerb, NO_WAIT } from '../operation.ts';
+import { formatOf, OUTPUT, terminalWidth, writeList } from '../output.ts';
+import { VIEWS } from '../views.ts';
+import type { Words } from '../words.ts';
+
+export function imageCommand(verb: string): Command | undefined {
+  return { bootstrap, import: importCommand, export: exportCommand, tag, history, delete: deleteCommand }[verb];
+}
+
+/** Words of a shell-like line, without a shell: quotes keep words together. */
+function commandWords(text: string): string[] {
+  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"|'([^']*)'|(\S+)/g)].map(([, double, single, bare]) => double?.replace(/\\(.)/g, '$1') ?? single ?? bare!);
+}
+
+const bootstrap: Command = {
+  name: 'image bootstrap',
+  summary: 'Make a base image on this host: busybox, debian:bookworm, debian:trixie.',
+  usage: '[flags] busybox|debian:bookworm|debian:trixie',
+  flags: [
+    { name: 'include', value: 'PACKAGE,…', repeat: true, help: 'Packages to put in.' },
+    { name: 'as', value: 'REF', help: 'Name of the image.' },
+    { name: 'env', short: 'e', value: 'NAME=VALUE', repeat: true, help: 'Environment that the image asks for.' },
+    { name: 'user', short: 'u', value: 'USER[:GROUP]', help: 'User that the image asks for.' },
+    { name: 'workdir', short: 'w', value: 'DIR', help: 'Where its process starts.' },
+    { name: 'entrypoint', value: 'WORDS', help: 'Entrypoint of the image; quotes keep words together.' },
+    { name: 'cmd', value: 'WORDS', help: 'Command of the image; quotes keep words together.', also: ['command'] },
+    NO_WAIT,
+  ],
+  words: { min: 1, max: 1 },
+  async run(context, words) {
+    const operation = await longVerb(context, daemonClient(context), 'image.bootstrap', { body: bootstrapBody(words) }, words);
+    if (operation !== undefined) await context.stdio.out(`${shortReference(String(operation.status.result?.['reference'] ?? words.words[0]))}\n`);
+    return 0;
+  },
+};
+
+function bootstrapBody(words: Words): Readonly<Record<string, unknown>> {
+  const include = words.all('include').flatMap((one) => one.split(',')).map((one) => one.trim()).filter((one) => one !== '');
+  const given = (flag: string, field: string, value: (text: string) => unknown): Record<string, unknown> => (words.text(flag) === undefined ? {} : { [field]: value(words.text(flag)!) });
+  const same = (text: string): string => text;
+  return {
+    name: words.words[0],
+    ...(include.length === 0 ? {} : { include }),
+    ...(words.given('env') ? { env: environmentPairs('env', words.all('env'), {}) } : {}),
+    ...given('as', 'as', same), ...given('user', 'user', same), ...given('workdir', 'workdir', same),
+    ...given('entrypoint', 'entrypoint', commandWords), ...given('cmd', 'command', commandWords),
+  };
+}
+
+const importCommand: Command = {
+  name: 'image import',
+  summary: 'Take in an archive: OCI layout, docker-archive or a root file system (tar, also compressed).',
+  usage: '[--as REF] FILE|-',
+  flags: [{ name: 'as', value: 'REF', help: 'Name of the image; the archive’s own when missing.' }],
+  words: { min: 1, max: 1 },
+  async run(context, words) {
+    const file = words.words[0]!;
+    if (file === '-' && (await context.stdio.isTerminal(0))) throw new BerthError('invalid', 'An archive is expected on standard input, which is a terminal.');
+    const as = words.text('as');
+    const { images } = await daemonClient(context).upload('image.import', { query: { as } }, inputBytes(file, context.stdio));
+    for (const image of images) await context.stdio.out(`${image.reference === undefined ? image.id : shortReference(image.reference)}\n`);
+    return 0;
+  },
+};
+
+const ARCHIVES = ['oci-archive', 'docker-archive', 'rootfs'];
+
+const exportCommand: Command = {
+  name: 'image export',
+  summary: 'Write an image as an archive.',
+  usage: '[--format oci-archive|docker-archive|rootfs] REF FILE|-',
+  flags: [{ name: 'format', value: ARCHIVES.join('|'), help: 'Kind of archive; oci-archive when missing.' }],
+  words: { min: 2, max: 2 },
+  async run(context, words) {
+    const [reference, file] = words.words as [string, string];
+    const format = words.text('format') ?? 'oci-archive';
+    if (!ARCHIVES.includes(format)) refuse('format', format, 'there is no such archive', `There are ${ARCHIVES.join(', ')}.`);
+    if (file === '-' && (await context.stdio.isTerminal(1))) throw new BerthError('invalid', 'An archive is not written to a terminal.', { hint: 'Name a file, or send the output somewhere.' });
+    const response = await daemonClient(context).open('image.export', { query: { reference, format } });
+    try {
+      if (file === '-') for (let chunk = await response.read(); chunk !== undefined; chunk = await response.read()) await context.stdio.out(chunk);
+      else await (await import('../output-file.ts')).writeFileWhole(file, response);
+    } finally {
+      response.connection.close();
+    }
+    return 0;
+  },
+};
+
+const tag: Command = {
+  name: 'image tag',
+  summary: 'Give an image another name.',
+  usage: 'REF NEW',
+  flags: [],
+  words: { min: 2, max: 2 },
+  async run(context, words) {
+    const [reference, newReference] = words.words as [string, string];
+    await daemonClient(context).call('image.tag', { body: { reference, newReference } });
+    await context.stdio.out(`${newReference}\n`);
+    return 0;
+  },
+};
+
+const deleteCommand: Command = {
+  name: 'image delete',
+  summary: 'Take a name away; the last one takes the image.',
+  usage: '[--force] REF…',
+  flags: [{ name: 'force', help: 'Also when it has other names.' }],
+  words: { min: 1 },
+  async run(context, words) {
+    const client = daemonClient(context);
+    return eachName(context, words.words, async (reference) => {
+      await client.call('image.delete', { query: { reference, ...(words.on('force') ? { force: 1 } : {}) } });
+      await context.stdio.out(`${reference}\n`);
+    });
+  },
+};
+
+const history: Command = {
+  name: 'image history',
+  summary: 'Show the layers of an image, the newest first.',
+  usage: 'REF [-o table|json|yaml]',
+  flags: [OUTPUT],
+  words: { min: 1, max: 1 },
+  async run(context, words) {
+    const format = formatOf(words);
+    const image = await daemonClient(context).call('image.get', { query: { reference: words.words[0]! } });
+    const layers = image.status.layers.toReversed();
+    if (format === 'json') await context.stdio.out(`${JSON.stringify(layers, undefined, 2)}\n`);
+    else if (format === 'yaml') await context.stdio.out(await (await import('../output.ts')).yamlText(layers));
+    else if (format === 'name') await writeList(context, [image], VIEWS['Image']!, format);
+    else {
+      const width = format === 'wide' ? undefined : await terminalWidth(context);
+      await context.stdio.out(textTable([{ title: 'DIGEST' }, { title: 'SIZE', align: 'right' }, { title: 'TYPE' }], layers.map((layer) => [layer.digest, formatBytes(layer.bytes), layer.mediaType]), { width }));
+    }
+    return 0;
+  },
+};

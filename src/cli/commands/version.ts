@@ -1,0 +1,21 @@
+/** `berth version`. Asks no daemon unless told to. */
+import type { Command } from '../command.ts';
+import packageFile from '../../../package.json' with { type: 'json' };
+
+export const version: Command = {
+  name: 'version',
+  summary: 'Show the version.',
+  usage: '[--daemon] [-o json]',
+  flags: [
+    { name: 'daemon', help: 'Ask the daemon for its version too.' },
+    { name: 'output', short: 'o', value: 'text|json', help: 'How to write it.' },
+  ],
+  words: { min: 0, max: 0 },
+  async run(context, words) {
+    const client = { version: packageFile.version, runtime: (globalThis as { Bun?: unknown }).Bun === undefined ? 'node' : 'bun' };
+    const daemon = words.on('daemon') ? await (await import('../daemon-client.ts')).daemonClient(context).path('/v1/version') : undefined;
+    if (words.text('output') === 'json') await context.stdio.out(`${JSON.stringify({ client, ...(daemon === undefined ? {} : { daemon }) })}\n`);
+    else await context.stdio.out(`berth ${packageFile.version}\n${daemon === undefined ? '' : `daemon ${String((daemon as { version?: unknown }).version)}\n`}`);
+    return 0;
+  },
+};

@@ -1,0 +1,74 @@
+/** Long verbs from the command line: started, waited for with progress, and asked about again when the daemon restarts. */
+import type { Answers } from '../client/answers.ts';
+import type { CallInput, Client } from '../client/client.ts';
+import { BerthError } from '../model/errors.ts';
+import { isFinished, type Operation } from '../model/operation.ts';
+import type { Context, Flag } from './command.ts';
+import type { ProgressLine } from './progress-line.ts';
+import type { Words } from './words.ts';
+
+export const NO_WAIT: Flag = { name: 'no-wait', help: 'Do not wait: print the name of the operation.' };
+
+type LongVerb = { [V in keyof Answers]: Answers[V] extends Operation ? V : never }[keyof Answers];
+
+/** Most verbs are over by then, and then no progress is shown. */
+const QUIET_MS = 1500;
+/** A daemon that is being replaced answers again within a few seconds. */
+const RECONNECT_MS = 30_000;
+const RECONNECT_PAUSE_MS = 200;
+
+/**
+ * Starts a long verb. Answers the finished operation, or undefined when --no-wait printed its name.
+ * @throws BerthError what the operation failed with.
+ */
+export async function longVerb(context: Context, client: Client, verb: LongVerb, input: CallInput, words: Words): Promise<Operation | undefined> {
+  const query = words.on('no-wait') ? input.query : { ...input.query, waitMs: QUIET_MS };
+  const operation = (await client.call(verb, { ...input, query })) as Operation;
+  if (!words.on('no-wait')) return finish(context, client, operation);
+  await context.stdio.out(`${operation.meta.name}\n`);
+  return undefined;
+}
+
+/** Waits for an operation and shows how far it is. */
+export async function finish(context: Context, client: Client, started: Operation): Promise<Operation> {
+  let operation = started;
+  if (!isFinished(operation)) {
+    const { progressLine } = await import('./progress-line.ts');
+    const progress = await progressLine(context);
+    try {
+      operation = await follow(client, operation, progress);
+    } finally {
+      await progress.clear();
+    }
+  }
+  const { error } = operation.status;
+  if (error !== undefined) throw new BerthError(error.code, error.message, { hint: error.hint, fields: error.fields, details: error.details });
+  if (operation.status.state === 'cancelled') throw new BerthError('wrongState', `${operation.spec.verb} of ${operation.spec.target.name} was cancelled.`);
+  return operation;
+}
+
+async function follow(client: Client, started: Operation, progress: ProgressLine): Promise<Operation> {
+  let last = started;
+  let lostAt: number | undefined;
+  for (;;) {
+    try {
+      for await (const value of client.lines('operation.wait', { project: started.meta.project, name: started.meta.name })) {
+        last = value as Operation;
+        lostAt = undefined;
+        if (isFinished(last)) return last;
+        await progress.show(last);
+      }
+    } catch (error) {
+      if (!(error instanceof BerthError) || error.code !== 'unavailable') throw error;
+      lostAt ??= performance.now();
+      if (performance.now() - lostAt > RECONNECT_MS) throw error;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, RECONNECT_PAUSE_MS); });
+  }
+}
+
+/** Makes a create that is sent twice happen once; it becomes the name of the operation. */
+export function idempotencyKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => (byte % 36).toString(36)).join('');
+}
