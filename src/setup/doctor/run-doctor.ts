@@ -1,4 +1,5 @@
 /** `berth doctor`: every check, whatever one of them does, and the answer in two shapes. */
+import { accelerator } from './accelerator-check.ts';
 import { HARDENING_CHECKS } from './hardening-checks.ts';
 import { finding, type Check, type Finding, type FindingStatus, type HostView } from './finding.ts';
 import { KERNEL_CHECKS } from './kernel-checks.ts';
@@ -14,6 +15,7 @@ export interface Section {
 export const SECTIONS: readonly Section[] = [
   { title: 'Kernel', checks: KERNEL_CHECKS },
   { title: 'Tools', checks: [tools] },
+  { title: 'Virtual machines', checks: [accelerator] },
   { title: 'Room', checks: SPACE_CHECKS },
   { title: 'Network', checks: NETWORK_CHECKS },
   { title: 'Hardening', checks: HARDENING_CHECKS },
