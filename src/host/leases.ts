@@ -3,8 +3,10 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { addressBytes, addressText, canonicalAddress, networkAddress, overlaps } from '../lib/ip-address.ts';
 import { BerthError } from '../model/errors.ts';
-import { claimedIds, HOST_CLAIMS, mappedIds, spansOverlap } from './claimed-ids.ts';
-import type { ClaimSources, IdSpan } from './claimed-ids.ts';
+import { claimedIds, HOST_CLAIMS } from './claimed-ids.ts';
+import type { ClaimSources } from './claimed-ids.ts';
+import { IdPool } from './id-pool.ts';
+import type { IdPoolShape, LeaseChunk } from './id-pool.ts';
 import { LeaseDirectory } from './lease-directory.ts';
 import type { LeaseOwner, PortLease, RootLeases, SubnetLease } from './lease-directory.ts';
 import { Links } from './links.ts';
@@ -12,15 +14,13 @@ import type { Prefix } from './links.ts';
 
 /** Ids of one sandbox. */
 export const IDS_PER_RANGE = 65_536;
-const RANGES_PER_CHUNK = 32;
-const IDS_PER_CHUNK = IDS_PER_RANGE * RANGES_PER_CHUNK;
-const VM_UIDS_PER_CHUNK = 256;
 /**
  * Above what systemd gives to nspawn (up to 0x6fffffff) and below 2³¹, where signed ids begin; then the nspawn part,
- * which is free on hosts without it. The last range of the first part belongs to virtual machines.
+ * which is free on hosts without it.
  */
-const RANGE_AREAS: readonly IdSpan[] = [{ first: 0x70000000, last: 0x7ffeffff }, { first: 0x10000000, last: 0x6fffffff }];
-const VM_UID_AREA: IdSpan = { first: 0x7fff0000, last: 0x7fffffef };
+const RANGES: IdPoolShape = { areas: [{ first: 0x70000000, last: 0x7ffeffff }, { first: 0x10000000, last: 0x6fffffff }], step: IDS_PER_RANGE, stepsPerChunk: 32 };
+/** One user for each virtual machine's QEMU. */
+const VM_UIDS: IdPoolShape = { areas: [{ first: 0x7fff0000, last: 0x7fffffef }], step: 1, stepsPerChunk: 256 };
 
 export interface LeasesOptions extends LeaseOwner {
   readonly claims?: ClaimSources | undefined;
@@ -38,17 +38,17 @@ export class Leases {
   readonly #directory: LeaseDirectory;
   readonly #claims: ClaimSources;
   readonly #resolvConf: string;
-  readonly #freeRanges: number[] = [];
-  readonly #usedRanges = new Set<number>();
-  readonly #freeVmUids: number[] = [];
-  readonly #usedVmUids = new Set<number>();
+  readonly #ranges: IdPool;
+  readonly #vmUids: IdPool;
+  readonly #heldChunks = new Set<number>();
   #loading: Promise<void> | undefined;
-  #refilling: Promise<void> | undefined;
 
   constructor(options: LeasesOptions) {
     this.#directory = new LeaseDirectory(options);
     this.#claims = options.claims ?? HOST_CLAIMS;
     this.#resolvConf = options.resolvConf ?? '/etc/resolv.conf';
+    this.#ranges = new IdPool(RANGES, this.#chunksOf('idChunks'));
+    this.#vmUids = new IdPool(VM_UIDS, this.#chunksOf('vmUidChunks'));
   }
 
   get directory(): LeaseDirectory {
@@ -58,47 +58,38 @@ export class Leases {
   /** First id of a range of IDS_PER_RANGE that nobody on this host has; answered from memory, but for every 32nd. */
   async takeIdRange(): Promise<number> {
     await this.#load();
-    while (this.#freeRanges.length === 0) await this.#refill();
-    const base = this.#freeRanges.pop()!;
-    this.#usedRanges.add(base);
-    return base;
+    return this.#ranges.take();
   }
 
   /** A running unit of an earlier daemon has it. */
   async keepIdRange(base: number): Promise<void> {
     await this.#load();
-    const at = this.#freeRanges.indexOf(base);
-    if (at >= 0) this.#freeRanges.splice(at, 1);
-    this.#usedRanges.add(base);
-    const chunk = chunkOf(base);
-    if (chunk === undefined) return;
+    this.#ranges.keep(base);
+    const chunk = this.#ranges.chunkOf(base);
+    if (chunk === undefined || this.#heldChunks.has(chunk)) return;
+    this.#heldChunks.add(chunk);
     await this.#directory.locked(async (own) => (own.idChunks.includes(chunk) ? { result: undefined } : { own: { ...own, idChunks: [...own.idChunks, chunk] }, result: undefined }));
   }
 
   async giveIdRange(base: number): Promise<void> {
     await this.#load();
-    if (this.#usedRanges.delete(base) && chunkOf(base) !== undefined) this.#freeRanges.push(base);
+    this.#ranges.give(base);
   }
 
   /** A user id for one virtual machine's QEMU. */
   async takeVmUid(): Promise<number> {
     await this.#load();
-    while (this.#freeVmUids.length === 0) await this.#refill();
-    const uid = this.#freeVmUids.pop()!;
-    this.#usedVmUids.add(uid);
-    return uid;
+    return this.#vmUids.take();
   }
 
   async keepVmUid(uid: number): Promise<void> {
     await this.#load();
-    const at = this.#freeVmUids.indexOf(uid);
-    if (at >= 0) this.#freeVmUids.splice(at, 1);
-    this.#usedVmUids.add(uid);
+    this.#vmUids.keep(uid);
   }
 
   async giveVmUid(uid: number): Promise<void> {
     await this.#load();
-    if (this.#usedVmUids.delete(uid)) this.#freeVmUids.push(uid);
+    this.#vmUids.give(uid);
   }
 
   /** `wanted` is a prefix like 10.5.0.0/24 (length 16–28). `alreadyExists` when a part of it is in use. */
@@ -138,9 +129,21 @@ export class Leases {
         const holder = others.find((other) => other.ports.some((held) => portsCollide(held, port)));
         if (holder !== undefined) throw portTaken(port, `the Berth root ${holder.rootDir}`);
       }
-      const kept = own.ports.filter((held) => !before.some((port) => samePort(held, port)));
+      const kept = own.ports.filter((held) => ![...before, ...wanted].some((port) => samePort(held, port)));
       return { own: { ...own, ports: [...kept, ...wanted] }, result: undefined };
     });
+  }
+
+  /** Makes these all that this root publishes. */
+  async settlePorts(ports: readonly PortLease[]): Promise<void> {
+    await this.#directory.locked(async (own) => (own.ports.length === ports.length && own.ports.every((held) => ports.some((port) => samePort(held, port)))
+      ? { result: undefined }
+      : { own: { ...own, ports }, result: undefined }));
+  }
+
+  /** What this root holds, as written. */
+  held(): Promise<RootLeases> {
+    return this.#directory.locked(async (own) => ({ result: own }));
   }
 
   /** Everything of this root, for a removal. */
@@ -158,58 +161,26 @@ export class Leases {
 
   /** What an earlier daemon leased is ours; ranges that live processes are mapped to stay taken until they are given back. */
   async #loadOnce(): Promise<void> {
-    const own = await this.#directory.locked(async (leases) => ({ result: leases }));
+    const own = await this.held();
     if (own.idChunks.length + own.vmUidChunks.length === 0) return;
-    const live = await mappedIds(this.#claims);
-    for (const chunk of own.idChunks) this.#addRanges(chunk, live);
-    for (const chunk of own.vmUidChunks) this.#addVmUids(chunk, await claimedIds(this.#claims));
-  }
-
-  #addRanges(chunk: number, live: readonly IdSpan[]): void {
-    for (let base = chunk + IDS_PER_CHUNK - IDS_PER_RANGE; base >= chunk; base -= IDS_PER_RANGE) {
-      if (this.#usedRanges.has(base)) continue;
-      if (live.some((span) => spansOverlap(span, { first: base, last: base + IDS_PER_RANGE - 1 }))) this.#usedRanges.add(base);
-      else this.#freeRanges.push(base);
+    const live = await claimedIds(this.#claims);
+    for (const chunk of own.idChunks) {
+      this.#heldChunks.add(chunk);
+      this.#ranges.inherit(chunk, live);
     }
+    for (const chunk of own.vmUidChunks) this.#vmUids.inherit(chunk, live);
   }
 
-  #addVmUids(chunk: number, live: readonly IdSpan[]): void {
-    for (let uid = chunk + VM_UIDS_PER_CHUNK - 1; uid >= chunk; uid--) {
-      if (this.#usedVmUids.has(uid)) continue;
-      if (live.some((span) => span.first <= uid && uid <= span.last)) this.#usedVmUids.add(uid);
-      else this.#freeVmUids.push(uid);
-    }
-  }
-
-  #refill(): Promise<void> {
-    this.#refilling ??= this.#refillOnce().finally(() => {
-      this.#refilling = undefined;
-    });
-    return this.#refilling;
-  }
-
-  async #refillOnce(): Promise<void> {
-    const claims = await claimedIds(this.#claims);
-    await this.#directory.locked(async (own, others) => {
-      const all = [own, ...others];
-      let next = own;
-      if (this.#freeRanges.length === 0) {
-        const held = new Set(all.flatMap((root) => root.idChunks));
-        const chunk = firstFree(RANGE_AREAS, IDS_PER_CHUNK, (span) => !held.has(span.first) && !claims.some((claim) => spansOverlap(claim, span)));
-        if (chunk === undefined) throw new BerthError('exhausted', 'No id ranges are free on this host.', { hint: 'Each container needs 65,536 ids of its own; remove instances or delegated ranges in /etc/subuid.' });
-        this.#addRanges(chunk, []);
-        next = { ...next, idChunks: [...next.idChunks, chunk] };
-      }
-      if (this.#freeVmUids.length === 0) {
-        const held = new Set(all.flatMap((root) => root.vmUidChunks));
-        const chunk = firstFree([VM_UID_AREA], VM_UIDS_PER_CHUNK, (span) => !held.has(span.first) && !claims.some((claim) => spansOverlap(claim, span)));
-        if (chunk !== undefined) {
-          this.#addVmUids(chunk, []);
-          next = { ...next, vmUidChunks: [...next.vmUidChunks, chunk] };
-        } else if (this.#freeRanges.length > 0 && next === own) throw new BerthError('exhausted', 'No user ids for virtual machines are free on this host.');
-      }
-      return { own: next, result: undefined };
-    });
+  #chunksOf(field: 'idChunks' | 'vmUidChunks'): LeaseChunk {
+    return async (choose) => {
+      const claims = await claimedIds(this.#claims);
+      return this.#directory.locked(async (own, others) => {
+        const chunk = choose(new Set([own, ...others].flatMap((root) => root[field])), claims);
+        if (chunk === undefined) throw new BerthError('exhausted', 'No user and group ids are free on this host.', { hint: 'Each container needs 65,536 ids of its own; remove instances or ranges in /etc/subuid.' });
+        if (field === 'idChunks') this.#heldChunks.add(chunk);
+        return { own: { ...own, [field]: [...own[field], chunk] }, result: chunk };
+      });
+    };
   }
 
   async #takenPrefixes(roots: readonly RootLeases[]): Promise<readonly { address: string; prefixLength: number }[]> {
@@ -230,17 +201,6 @@ export class Leases {
     });
     return [...held, ...servers, ...(await links.addresses()), ...(await links.routes()).filter(real)];
   }
-}
-
-function chunkOf(base: number): number | undefined {
-  const area = RANGE_AREAS.find((span) => span.first <= base && base <= span.last);
-  return area === undefined ? undefined : area.first + Math.floor((base - area.first) / IDS_PER_CHUNK) * IDS_PER_CHUNK;
-}
-
-function firstFree(areas: readonly IdSpan[], size: number, free: (span: IdSpan) => boolean): number | undefined {
-  for (const area of areas)
-    for (let first = area.first; first + size - 1 <= area.last; first += size) if (free({ first, last: first + size - 1 })) return first;
-  return undefined;
 }
 
 function parsePrefix(text: string): { address: string; prefixLength: number } {

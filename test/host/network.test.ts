@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { run } from '../../src/host/run.ts';
 import { enterOwnNamespaces } from '../lib/own-namespaces.ts';
 import { NetworkLab } from '../lib/network-lab.ts';
 
@@ -18,8 +17,6 @@ test('two sandboxes resolve through their gateway and are kept apart on an isola
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', plan.ipv6.gateway])).code, 0);
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv4])).code, 1);
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv6])).code, 1);
-  await lab.driver.closeSandbox(a);
-  await lab.driver.closeSandbox(b);
 });
 
 test('members of an open network reach each other', async () => {
@@ -28,8 +25,6 @@ test('members of an open network reach each other', async () => {
   const [a, b] = await Promise.all([lab.sandbox(plan), lab.sandbox(plan)]);
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv4])).code, 0);
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv6])).code, 0);
-  await lab.driver.closeSandbox(a);
-  await lab.driver.closeSandbox(b);
 });
 
 test('the world sees the host’s address, in IPv4 and IPv6', async () => {
@@ -40,5 +35,4 @@ test('the world sees the host’s address, in IPv4 and IPv6', async () => {
   // The neighbour has no route to the bridge: only a masqueraded packet gets an answer.
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W2', world.there4])).code, 0);
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W2', world.there6])).code, 0);
-  await lab.driver.closeSandbox(a);
 });

@@ -189,7 +189,7 @@ class BridgeNetwork implements NetworkDriver {
     for (const sandbox of this.#open) this.#closeDescriptors(sandbox);
     await this.#maker[Symbol.asyncDispose]();
     await this.#turn;
-    await this.#publisher[Symbol.asyncDispose]();
+    this.#publisher[Symbol.dispose]();
     this.#networks[Symbol.dispose]();
     this.#rules[Symbol.dispose]();
   }

@@ -28,7 +28,6 @@ export function networkFacts(bridge: string, plan: NetworkPlan): readonly Fact[]
     { family: 'inet', set: 'gateway6', key: [own, { address: plan.ipv6.gateway }] },
     { family: 'inet', set: 'gateway4_only', key: [{ address: plan.ipv4.gateway }] },
     { family: 'inet', set: 'gateway6_only', key: [{ address: plan.ipv6.gateway }] },
-    { family: 'inet', set: 'same_bridge', key: [own, own] },
     ...(plan.isolated ? [] : [{ family: 'inet', set: 'open_bridge', key: [own, own] } as const]),
     ...(plan.internal ? [] : [{ family: 'inet', set: 'egress', key: [own] } as const]),
   ];
@@ -62,6 +61,7 @@ export function publishedFacts({ protocol, hostAddress, hostPort, targetAddress,
   return [
     ...(anywhere ? [atHome] : []),
     target,
+    { family: 'inet', set: `${anywhere ? 'held_anywhere' : 'held'}${six ? '6' : '4'}`, key },
     { family: 'inet', set: `${map}_address`, key, value: [{ address: targetAddress }] },
     { family: 'inet', set: `${map}_port`, key, value: [{ port: targetPort }] },
   ];

@@ -5,10 +5,9 @@
 import { accept, concat, counter, destinationPort, drop, goto, hasBits, incoming, is, isNot, localDestination, meta, outgoing, payload, prefix, refuse, set, transportProtocol } from './expressions.ts';
 import type { ChainPlan, Expression, TablePlan } from './expressions.ts';
 import type { HostNames } from './names.ts';
-import { TURNED_MARK } from './port-rules.ts';
 import type { Guard, GuardsLeftOut } from './port-rules.ts';
 
-const RAW = -300, AFTER_DNAT = -95, DSTNAT = -100, FILTER = 0, SRCNAT = 100;
+const RAW = -300, DSTNAT = -100, FILTER = 0, SRCNAT = 100;
 /** Clouds answer here with credentials of the host. */
 export const METADATA_IPV4 = ['169.254.169.254', '169.254.170.2', '100.100.100.200'] as const;
 export const METADATA_IPV6 = ['fd00:ec2::254', 'fd20:ce::254'] as const;
@@ -33,14 +32,16 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
   });
   const exact = (family: 'ip' | 'ip6'): readonly Expression[] => [redirect(family, family === 'ip' ? 'published4' : 'published6', transportProtocol, payload(family, 'daddr'), destinationPort)];
   const wildcard = (family: 'ip' | 'ip6'): readonly Expression[] => [localDestination, redirect(family, family === 'ip' ? 'anywhere4' : 'anywhere6', transportProtocol, destinationPort)];
-  /** Loopback is the proxy's: translating it would need `route_localnet`, and IPv6 has no such thing. */
-  const notLoopback4 = isNot(payload('ip', 'daddr'), prefix('127.0.0.0', 8));
-  const notLoopback6 = isNot(payload('ip6', 'daddr'), '::1');
+  /**
+   * Only what comes from outside is translated. Callers on this host and its instances reach the process that holds the
+   * port: loopback cannot be translated without `route_localnet` (and IPv6 has no such thing), and a translation back
+   * into the caller's own bridge takes a short cut inside the bridge where bridge-netfilter is on.
+   */
   const translations: readonly (readonly Expression[])[] = [
-    [notLoopback4, ...exact('ip')],
-    [notLoopback4, ...wildcard('ip')],
-    [notLoopback6, ...exact('ip6')],
-    [notLoopback6, ...wildcard('ip6')],
+    [notFromBridge, isNot(payload('ip', 'daddr'), prefix('127.0.0.0', 8)), ...exact('ip')],
+    [notFromBridge, isNot(payload('ip', 'daddr'), prefix('127.0.0.0', 8)), ...wildcard('ip')],
+    [notFromBridge, isNot(payload('ip6', 'daddr'), '::1'), ...exact('ip6')],
+    [notFromBridge, isNot(payload('ip6', 'daddr'), '::1'), ...wildcard('ip6')],
   ];
   const stillPublished: readonly (readonly Expression[])[] = [
     [translated, original, is(concat(transportProtocol, payload('ip', 'daddr'), destinationPort), '@target4'), accept],
@@ -63,18 +64,10 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
       ],
     },
     { name: 'dstnat', base: { type: 'nat', hook: 'prerouting', priority: DSTNAT }, rules: translations },
-    { name: 'dstnat_host', base: { type: 'nat', hook: 'output', priority: DSTNAT }, rules: translations },
-    {
-      name: 'turned',
-      base: { type: 'filter', hook: 'prerouting', priority: AFTER_DNAT },
-      rules: [[fromBridge, translated, { mangle: { key: meta('mark'), value: { '|': [meta('mark'), TURNED_MARK] } } }]],
-    },
     {
       name: 'srcnat',
       base: { type: 'nat', hook: 'postrouting', priority: SRCNAT },
       rules: [
-        // Both ends on one bridge: the answer must come back through the host to be translated back.
-        [is(between, '@same_bridge'), translated, { masquerade: null }],
         [is(incoming, '@egress'), isNot(outgoing, names.anyBridge), { masquerade: null }],
       ],
     },
@@ -84,7 +77,7 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
         // Frames inside one bridge come by here when bridge-netfilter is on.
         [is(between, '@open_bridge'), accept],
         ...guard('internal', [isNot(incoming, '@egress'), ...refuse]),
-        [toBridge, goto('to_instance')],
+        ...guard('cross-network', [toBridge, ...refuse]),
         [accept],
       ],
     },
@@ -94,9 +87,8 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
         ...guard('internal', [isNot(outgoing, '@egress'), ...refuse]),
         ...stillPublished,
         // A stream that an instance began, coming back.
-        [reply, known, notFromBridge, accept],
-        ...guard('cross-network', [fromBridge, ...refuse]),
-        ...guard('unpublished', [notFromBridge, ...refuse]),
+        [reply, known, accept],
+        ...guard('unpublished', refuse),
       ],
     },
     {
@@ -114,6 +106,14 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
       rules: [
         [reply, known, accept],
         [related, accept],
+        // Published ports, held by our own process.
+        ...(['ip', 'ip6'] as const).flatMap((family) => {
+          const version = family === 'ip' ? 4 : 6;
+          return [
+            [is(incoming, '@egress'), is(meta('nfproto'), family === 'ip' ? 'ipv4' : 'ipv6'), is(concat(transportProtocol, destinationPort), `@held_anywhere${version}`), accept],
+            [is(incoming, '@egress'), is(concat(transportProtocol, payload(family, 'daddr'), destinationPort), `@held${version}`), accept],
+          ];
+        }),
         [ownGateway('ip'), tcpOrUdp, is(destinationPort, 53), accept],
         [ownGateway('ip6'), tcpOrUdp, is(destinationPort, 53), accept],
         [is(payload('udp', 'sport'), 68), is(payload('udp', 'dport'), 67), accept],
@@ -144,7 +144,6 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
       { name: 'gateway6', type: ['ifname', 'ipv6_addr'] },
       { name: 'gateway4_only', type: ['ipv4_addr'] },
       { name: 'gateway6_only', type: ['ipv6_addr'] },
-      { name: 'same_bridge', type: ['ifname', 'ifname'] },
       { name: 'open_bridge', type: ['ifname', 'ifname'] },
       { name: 'egress', type: ['ifname'] },
       { name: 'guarded', type: ['ifname'] },
@@ -152,6 +151,8 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
       { name: 'target4', type: ['inet_proto', 'ipv4_addr', 'inet_service'] },
       { name: 'target6', type: ['inet_proto', 'ipv6_addr', 'inet_service'] },
       ...(['4', '6'] as const).flatMap((version) => [
+        { name: `held_anywhere${version}`, type: ['inet_proto', 'inet_service'] },
+        { name: `held${version}`, type: ['inet_proto', `ipv${version}_addr`, 'inet_service'] },
         { name: `published${version}_address`, type: ['inet_proto', `ipv${version}_addr`, 'inet_service'], map: `ipv${version}_addr` },
         { name: `published${version}_port`, type: ['inet_proto', `ipv${version}_addr`, 'inet_service'], map: 'inet_service' },
         { name: `anywhere${version}_address`, type: ['inet_proto', 'inet_service'], map: `ipv${version}_addr` },

@@ -3,7 +3,7 @@
  * are known by name: one whose facts are not in the sets may send nothing, so the order of set-up cannot open a gap.
  * The same rules hold for a container's veth and a virtual machine's tap.
  */
-import { accept, bytesAt, concat, goto, incoming, is, isNot, jump, meta, outgoing, payload, prefix, refuse, set } from './expressions.ts';
+import { accept, bytesAt, concat, goto, incoming, is, isNot, jump, outgoing, payload, prefix, refuse, set } from './expressions.ts';
 import type { ChainPlan, Expression, TablePlan } from './expressions.ts';
 import { expression } from '../../../host/nft-elements.ts';
 import type { RawRule } from '../../../host/nft-elements.ts';
@@ -20,8 +20,6 @@ export type Guard =
 
 export type GuardsLeftOut = ReadonlySet<Guard>;
 
-/** Set on what the host itself turned around (a published port reached from inside): such frames may cross an isolated bridge. */
-export const TURNED_MARK = 0x08000000;
 /** Before bridge-netfilter (0), which would already hand the packet to the IP rules. */
 const BEFORE_EVERYTHING = -200;
 
@@ -97,7 +95,6 @@ export function portTable(names: HostNames, without: GuardsLeftOut): TablePlan {
         [isNot(incoming, names.anyPort), accept],
         // A bridge carries frames only among its own ports: two open ones are of the same network.
         [is(incoming, '@open_ports'), is(outgoing, '@open_ports'), accept],
-        [is({ '&': [meta('mark'), TURNED_MARK] }, TURNED_MARK), accept],
         ...guard('isolation', refuse),
       ],
     },
