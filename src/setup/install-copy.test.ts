@@ -19,13 +19,14 @@ function checkout(): { home: string; place: InstallPlace } {
   };
   write('berth', '#!/bin/sh\n', 0o777);
   write('package.json', '{"version":"1.2.3"}');
-  write('package-lock.json', JSON.stringify({ packages: { '': {}, 'node_modules/runs': {}, 'node_modules/tests': { dev: true }, 'node_modules/elsewhere': { optional: true } } }));
+  write('package-lock.json', JSON.stringify({ packages: { '': {}, 'node_modules/runs': {}, 'node_modules/tests': { dev: true }, 'node_modules/elsewhere': { optional: true }, 'node_modules/runs/node_modules/inner': {} } }));
   write('src/cli/main.ts', 'x');
   write('src/cli/main.test.ts', 'x');
   write('dist/cli-1/main.js', 'x');
   fs.symlinkSync('cli-1', path.join(home, 'dist/cli'));
   write('node_modules/runs/index.js', 'x');
   write('node_modules/tests/index.js', 'x');
+  write('node_modules/runs/node_modules/inner/index.js', 'x');
   return { home, place: { installRoot: path.join(base, 'opt'), commandLink: path.join(base, 'bin/berth') } };
 }
 
@@ -34,7 +35,7 @@ test('a copy holds what runs, owned and writable by its maker alone', async () =
   const { dir, made } = await installCopy(home, place);
   assert.ok(made);
   assert.match(path.basename(dir), /^1\.2\.3-[0-9a-f]{8}$/);
-  for (const file of ['berth', 'src/cli/main.ts', 'dist/cli/main.js', 'node_modules/runs/index.js', '.installed']) {
+  for (const file of ['berth', 'src/cli/main.ts', 'dist/cli/main.js', 'node_modules/runs/index.js', 'node_modules/runs/node_modules/inner/index.js', '.installed']) {
     const stat = fs.lstatSync(path.join(dir, file));
     assert.ok(stat.isFile() && (stat.mode & 0o022) === 0, file);
   }

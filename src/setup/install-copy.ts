@@ -84,7 +84,9 @@ function versionOf(home: string): string {
 /** The packages that run, not those that test: the lock file knows. Those of other platforms are not there. */
 export function libraries(home: string): readonly string[] {
   const { packages } = JSON.parse(fs.readFileSync(path.join(home, 'package-lock.json'), 'utf8')) as { packages: Record<string, { dev?: boolean; devOptional?: boolean }> };
-  return Object.entries(packages).filter(([name, entry]) => name !== '' && entry.dev !== true && entry.devOptional !== true).map(([name]) => name);
+  const names = Object.entries(packages).filter(([name, entry]) => name !== '' && entry.dev !== true && entry.devOptional !== true).map(([name]) => name);
+  // A library's own libraries lie inside it and come along with it.
+  return names.filter((name) => !names.some((outer) => name.startsWith(`${outer}/`)));
 }
 
 async function contentHash(home: string): Promise<string> {
