@@ -6,18 +6,21 @@ export interface DaemonOptions {
   readonly rootDir: string;
   readonly runDir: string;
   readonly leaseDir: string;
+  /** Where guest kernels lie; ROOT/kernels when missing. */
+  readonly kernelDir?: string | undefined;
 }
 
 export const DAEMON_USAGE = 'usage: berth daemon [--root DIR] [--run DIR]';
 
 export function parseDaemonOptions(args: readonly string[], env: Readonly<Record<string, string | undefined>>): DaemonOptions {
   try {
-    const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' }, run: { type: 'string' }, leases: { type: 'string' }, listen: { type: 'string' } }, strict: true, allowPositionals: false });
+    const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' }, run: { type: 'string' }, leases: { type: 'string' }, kernels: { type: 'string' }, listen: { type: 'string' } }, strict: true, allowPositionals: false });
     if (values.listen !== undefined) throw new BerthError('unsupported', '--listen (TCP with TLS) is not part of this version yet.', { hint: 'Use the unix socket.' });
     return {
       rootDir: values.root ?? env['BERTH_ROOT'] ?? '/var/lib/berth',
       runDir: values.run ?? env['BERTH_RUN'] ?? '/run/berth',
       leaseDir: values.leases ?? '/run/berth-leases',
+      ...(values.kernels === undefined ? {} : { kernelDir: values.kernels }),
     };
   } catch (error) {
     if (error instanceof BerthError) throw error;

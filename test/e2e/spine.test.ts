@@ -11,7 +11,7 @@ const FORMS = [{ form: 'app container', flags: [] as string[], bootMs: 20_000 },
 describe('the spine', () => {
   let daemon: TestDaemon;
   before(async () => {
-    daemon = await TestDaemon.start();
+    daemon = await TestDaemon.start({ vms: true });
     const made = await berth(daemon, ['image', 'bootstrap', 'busybox'], { timeoutMs: 120_000 });
     assert.equal(made.code, 0, made.stderr);
   });

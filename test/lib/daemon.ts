@@ -8,10 +8,12 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
 import { until } from './until.ts';
 
 const HERE = import.meta.dirname;
 const READY_DEADLINE_MS = 60_000;
+const KERNEL_DIR = path.resolve(HERE, '../../.build/kernels');
 
 export interface Answer {
   readonly status: number;
@@ -24,6 +26,8 @@ export interface TestDaemonOptions {
   readonly killAt?: string | undefined;
   /** `verb/step/moment/ERRNO`: that step fails. */
   readonly failAt?: string | undefined;
+  /** Microvms will be run: the guest kernel is fetched before, once for all tests. */
+  readonly vms?: boolean | undefined;
 }
 
 export class TestDaemon implements AsyncDisposable {
@@ -47,6 +51,7 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
+    if (options.vms === true) await prepareGuestKernel(KERNEL_DIR);
     const base = await mkdtemp(path.join(os.tmpdir(), 'berth-test-'));
     await chmod(base, 0o711);
     // Holds the network namespace; ends when its stdin does, whatever happens to this process.
@@ -77,7 +82,7 @@ export class TestDaemon implements AsyncDisposable {
 
   async up(options: TestDaemonOptions = {}): Promise<void> {
     const [program, ...rest] = this.enter;
-    const child = spawn(program!, [...rest, process.execPath, path.join(HERE, 'daemon-main.ts'), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir], {
+    const child = spawn(program!, [...rest, process.execPath, path.join(HERE, 'daemon-main.ts'), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir, '--kernels', KERNEL_DIR], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, BERTH_TEST_KILL_AT: options.killAt ?? '', BERTH_TEST_FAIL_AT: options.failAt ?? '' },
     });

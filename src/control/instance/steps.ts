@@ -22,7 +22,9 @@ export const makeRoot: InstanceStep = {
   async run({ services, instance }) {
     await services.storage.createRoot({ id: idOf(instance), form: instance.status.form, sizeBytes: instance.spec.rootDiskBytes, specCopy: specCopy(instance) });
   },
+  /** Its maker is undone altogether: the log has nobody to read it any more. */
   async undo({ services, instance }) {
+    await runtimeOf(services, instance).remove(idOf(instance), { keepLog: false });
     await services.storage.removeRoot(idOf(instance));
   },
 };
