@@ -1,8 +1,10 @@
-import assert from 'node:assert/strict';
-import test from 'node:test';
-import { withCrunBench } from '../lib/crun-bench.ts';
+import { runtimeContract } from '../../src/drivers/runtime/contract.ts';
+import { openControlGroups } from '../../src/host/cgroup.ts';
+import { openCrunBench } from '../lib/crun-bench.ts';
 
-test('an exit code comes out', () => withCrunBench(async (bench) => {
-  const outcome = await bench.run(['sh', '-c', 'echo out; echo err >&2; exit 7']);
-  assert.deepEqual(outcome, { exitCode: 7, reason: 'exited', stdout: 'out\n', stderr: 'err\n' });
-}));
+using groups = openControlGroups('berth-none');
+
+runtimeContract('crun', openCrunBench, {
+  patience: 1, volumes: true, terminals: true, limits: true, oom: true, killableMonitor: true,
+  memory: { args: ['cat', groups.version === 1 ? '/sys/fs/cgroup/memory/memory.limit_in_bytes' : '/sys/fs/cgroup/memory.max'], tolerance: 0.001 },
+});

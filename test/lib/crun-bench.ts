@@ -7,12 +7,15 @@ import path from 'node:path';
 import type { CrunRuntime } from '../../src/drivers/runtime/crun/crun-runtime.ts';
 import { openCrunRuntime } from '../../src/drivers/runtime/crun/crun-runtime.ts';
 import type { CrunGuards, CrunOptions } from '../../src/drivers/runtime/crun/crun-options.ts';
+import type { PlanChoices, RuntimeBench } from '../../src/drivers/runtime/contract.ts';
 import type { ExecPlan, OutputChunk, UnitPlan } from '../../src/drivers/runtime/driver.ts';
 import { openControlGroups } from '../../src/host/cgroup.ts';
 import { NATIVE_PROGRAM } from '../../src/host/native.ts';
 import { SandboxMaker } from '../../src/host/sandbox-maker.ts';
 import { closeDescriptor } from '../../src/host/libc.ts';
 import { makeObjectId, type ObjectId } from '../../src/model/ids.ts';
+
+export type { PlanChoices };
 
 export const DEFAULT_CAPABILITIES = [
   'CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID', 'CAP_KILL', 'CAP_NET_BIND_SERVICE', 'CAP_SETFCAP', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SETUID', 'CAP_SYS_CHROOT',
@@ -36,20 +39,11 @@ export function busyboxLayer(dir: string): string {
   return dir;
 }
 
-export interface PlanChoices extends Omit<Partial<UnitPlan>, 'process' | 'root'> {
-  readonly process?: Partial<UnitPlan['process']>;
-  readonly root?: Partial<UnitPlan['root']>;
-}
-
-export interface CrunBench {
+export interface CrunBench extends RuntimeBench {
   readonly rootDir: string;
   readonly runDir: string;
   readonly rootTag: string;
   readonly layer: string;
-  readonly driver: CrunRuntime;
-  plan(args: readonly string[], choices?: PlanChoices): UnitPlan;
-  /** Another driver on the same root: the next daemon. The first one is closed. */
-  reopen(): Promise<CrunRuntime>;
   /** Creates, starts, waits: what it wrote to its log, and how it ended. */
   run(args: readonly string[], choices?: PlanChoices): Promise<RunOutcome>;
   exec(id: ObjectId, args: readonly string[], choices?: Partial<ExecPlan>): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
@@ -66,7 +60,14 @@ export function newId(): ObjectId {
   return makeObjectId(crypto.randomBytes(16));
 }
 
-export async function withCrunBench(work: (bench: CrunBench) => Promise<void>, options: { readonly guards?: Partial<CrunGuards> } & Partial<Pick<CrunOptions, 'timings'>> = {}): Promise<void> {
+export type CrunBenchOptions = { readonly guards?: Partial<CrunGuards> } & Partial<Pick<CrunOptions, 'timings'>>;
+
+export async function withCrunBench(work: (bench: CrunBench) => Promise<void>, options: CrunBenchOptions = {}): Promise<void> {
+  await using bench = await openCrunBench(options);
+  await work(bench);
+}
+
+export async function openCrunBench(options: CrunBenchOptions = {}): Promise<CrunBench> {
   const rootDir = fs.mkdtempSync(path.join(os.tmpdir(), 'bc-'));
   fs.chmodSync(rootDir, 0o711);
   const runDir = path.join(rootDir, 'r');
@@ -122,17 +123,19 @@ export async function withCrunBench(work: (bench: CrunBench) => Promise<void>, o
       const seen = await collect(session.output);
       return { ...(await session.exit), ...seen };
     },
+    volumeDir() {
+      return fs.mkdtempSync(path.join(rootDir, 'volume-'));
+    },
+    async [Symbol.asyncDispose]() {
+      for (const plan of plans) await driver.remove(plan.id, { keepLog: false });
+      await driver[Symbol.asyncDispose]();
+      await maker[Symbol.asyncDispose]();
+      using groups = openControlGroups(`berth-${rootTag}`);
+      groups.removeParent();
+      fs.rmSync(rootDir, { recursive: true });
+    },
   };
-  try {
-    await work(bench);
-  } finally {
-    for (const plan of plans) await driver.remove(plan.id, { keepLog: false });
-    await driver[Symbol.asyncDispose]();
-    await maker[Symbol.asyncDispose]();
-    using groups = openControlGroups(`berth-${rootTag}`);
-    groups.removeParent();
-    fs.rmSync(rootDir, { recursive: true });
-  }
+  return bench;
 }
 
 export function busyboxPlan(id: ObjectId, args: readonly string[], choices: PlanChoices & { readonly root: Partial<UnitPlan['root']> }): UnitPlan {

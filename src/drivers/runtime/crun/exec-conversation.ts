@@ -22,8 +22,6 @@ export interface ExecParts {
 /** Bytes held for a reader that does not come. */
 const HELD_BYTES = 256 * 1024;
 const MAX_LOG_BYTES = 64 * 1024;
-const CRUN_FAILED = 1;
-const JOIN_FAILED = 125;
 
 /** An exec from its fork to its exit code. */
 export class ExecConversation implements ExecSession {
@@ -163,7 +161,7 @@ export class ExecConversation implements ExecSession {
   async #end(): Promise<{ readonly exitCode: number }> {
     try {
       const code = await this.#parts.child.exitCode;
-      const said = code === CRUN_FAILED || code === JOIN_FAILED ? readText(this.#parts.logFile) : '';
+      const said = code === 0 ? '' : readText(this.#parts.logFile);
       if (said === '' || fs.existsSync(this.#parts.pidFile)) return { exitCode: code };
       const meant = commandFailure(said);
       const text = Buffer.from(`${plainSentence(said)}\n`);
