@@ -31,6 +31,21 @@ async function probe(): Promise<string> {
   return path.join(probeDir, 'netprobe');
 }
 
+/** A member of a network, on a cable of either kind, with eyes and hands at its end. */
+export interface Station {
+  readonly port: PortPlan;
+  /** Path of its network namespace. */
+  readonly namespace: string;
+  /** Frames as hexadecimal text. */
+  send(frames: readonly string[]): Promise<void>;
+  capture(): Promise<Capture>;
+}
+
+export interface Capture {
+  /** All frames up to the one given; the capture ends. */
+  until(frame: string): Promise<readonly string[]>;
+}
+
 /** Where something runs: in a sandbox, on a neighbour, or (nothing given) on the host. */
 export type Place = Sandbox | Neighbour | undefined;
 
@@ -50,6 +65,7 @@ export class NetworkLab implements AsyncDisposable {
   readonly #plans = new Map<ObjectId, NetworkPlan>();
   readonly #next = new Map<ObjectId, number>();
   readonly #sandboxes = new Set<Sandbox>();
+  readonly #taps: PortPlan[] = [];
   #neighbours = 0;
   readonly #children = new Set<ReturnType<typeof spawn>>();
 
@@ -164,6 +180,81 @@ export class NetworkLab implements AsyncDisposable {
     return child;
   }
 
+  /** Runs a program at a station. */
+  at(station: Station, args: readonly string[], timeoutMs = 10_000): Promise<RunResult> {
+    return run('nsenter', [`--net=${station.namespace}`, '--', ...args], { allowFailure: true, timeoutMs });
+  }
+
+  /** A virtual machine's tap is played by a program that carries its frames to a namespace. */
+  async station(plan: NetworkPlan, kind: 'veth' | 'tap'): Promise<Station> {
+    const port = this.port(plan);
+    const namespace = kind === 'veth' ? await this.#vethStation(port) : await this.#tapStation(plan, port);
+    const at = ['nsenter', `--net=${namespace}`, '--', await probe()];
+    return {
+      port,
+      namespace,
+      send: async (frames) => {
+        await run(at[0]!, [...at.slice(1), 'send', port.interfaceName], { input: `${frames.join('\n')}\n` });
+      },
+      capture: async () => {
+        const child = this.start(undefined, [...at, 'capture', port.interfaceName]);
+        const frames: string[] = [];
+        let text = '';
+        let wake: () => void = () => undefined;
+        child.stdout!.setEncoding('latin1').on('data', (chunk: string) => {
+          const lines = (text + chunk).split('\n');
+          text = lines.pop()!;
+          frames.push(...lines);
+          wake();
+        });
+        const has = async (wanted: (frame: string) => boolean): Promise<void> => {
+          const deadline = performance.now() + 5_000;
+          while (!frames.some(wanted)) {
+            if (performance.now() > deadline) throw new Error('the honest frame did not arrive');
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+              setTimeout(resolve, 100);
+            });
+          }
+        };
+        await has((line) => line === 'ready');
+        return {
+          until: async (frame) => {
+            await has((other) => other === frame);
+            const gone = new Promise((resolve) => child.once('close', resolve));
+            child.kill('SIGKILL');
+            await gone;
+            return frames.slice(1, frames.indexOf(frame));
+          },
+        };
+      },
+    };
+  }
+
+  async #vethStation(port: PortPlan): Promise<string> {
+    const sandbox = await this.driver.openSandbox({ ports: [port] });
+    this.#sandboxes.add(sandbox);
+    return `/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`;
+  }
+
+  async #tapStation(plan: NetworkPlan, port: PortPlan): Promise<string> {
+    const { name, bridge } = await this.driver.prepareTap(port);
+    this.#taps.push(port);
+    const sandbox = await this.driver.openSandbox({ ports: [] });
+    this.#sandboxes.add(sandbox);
+    const namespace = `/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`;
+    await this.#ready(undefined, ['cable', name, namespace, port.interfaceName, port.mac]);
+    const inside = ['nsenter', `--net=${namespace}`, '--', 'ip'];
+    for (const args of [
+      ['ip', 'link', 'set', name, 'master', bridge, 'up'],
+      [...inside, 'addr', 'add', `${port.ipv4}/${plan.ipv4.prefixLength}`, 'dev', port.interfaceName],
+      [...inside, '-6', 'addr', 'add', `${port.ipv6}/64`, 'dev', port.interfaceName, 'nodad'],
+      [...inside, 'link', 'set', port.interfaceName, 'up'],
+      ...(plan.internal ? [] : [[...inside, 'route', 'add', 'default', 'via', plan.ipv4.gateway], [...inside, '-6', 'route', 'add', 'default', 'via', plan.ipv6.gateway]]),
+    ]) await run(args[0]!, args.slice(1));
+    return namespace;
+  }
+
   /** Starts a program that runs until the lab closes. */
   start(sandbox: Sandbox | undefined, args: readonly string[]): ReturnType<typeof spawn> {
     const all = sandbox === undefined ? args : ['nsenter', `--net=/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`, '--', ...args];
@@ -179,6 +270,7 @@ export class NetworkLab implements AsyncDisposable {
       child.kill('SIGKILL');
       await gone;
     }
+    await this.driver.release(undefined, this.#taps);
     for (const sandbox of this.#sandboxes) await this.driver.closeSandbox(sandbox).catch(() => undefined);
     for (const id of this.#plans.keys()) await this.driver.removeNetwork(id);
     await this.driver[Symbol.asyncDispose]();
