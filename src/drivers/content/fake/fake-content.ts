@@ -1,0 +1,117 @@
+/** Image content in memory. An archive is JSON ({@link FakeArchive}); a blob is there when its image is. */
+import { createHash } from 'node:crypto';
+import { BerthError } from '../../../model/errors.ts';
+import type { ImageConfig } from '../../../model/image.ts';
+import type { ContentStore, Digest, ImageRecord } from '../driver.ts';
+
+export interface FakeArchive {
+  readonly images: readonly {
+    readonly names?: readonly string[];
+    readonly config?: Partial<ImageConfig>;
+    /** Text of files, by path. */
+    readonly files?: Readonly<Record<string, string>>;
+  }[];
+}
+
+export class FakeContentHost {
+  readonly blobs = new Map<Digest, Uint8Array>();
+  /** Files of each layer, by its diffID. */
+  readonly layers = new Map<Digest, Readonly<Record<string, string>>>();
+  readonly imageFiles = new Set<Digest>();
+
+  /** For an unpacker that reads what lies here. */
+  readFile(layerPath: string, file: string): string | undefined {
+    return this.layers.get(`sha256:${layerPath.slice(LAYERS.length)}`)?.[file];
+  }
+}
+
+const LAYERS = '/fake/layers/';
+const CONFIG: ImageConfig = { architecture: 'amd64', os: 'linux', entrypoint: [], command: ['sleep'], env: ['PATH=/bin'], workdir: '', user: '', exposedPorts: [], volumes: [], labels: {} };
+const ACCOUNTS = { '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\nweb:x:101:101::/srv:/bin/sh\n', '/etc/group': 'root:x:0:\nweb:x:101:\nextra:x:200:web\n' };
+const BASES: ReadonlySet<string> = new Set(['busybox', 'debian:bookworm', 'debian:trixie']);
+
+function digestOf(bytes: string | Uint8Array): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+export function fakeContent(host: FakeContentHost): ContentStore {
+  function keep(bytes: Uint8Array): Digest {
+    const digest = digestOf(bytes);
+    host.blobs.set(digest, bytes);
+    return digest;
+  }
+
+  function make(image: FakeArchive['images'][number]): ImageRecord {
+    const config = { ...CONFIG, ...image.config };
+    const files = { ...ACCOUNTS, ...image.files };
+    const layer = new TextEncoder().encode(JSON.stringify(files));
+    const diffId = digestOf(layer);
+    host.layers.set(diffId, files);
+    const digest = keep(layer);
+    const configDigest = keep(new TextEncoder().encode(JSON.stringify(config)));
+    const manifestDigest = keep(new TextEncoder().encode(JSON.stringify({ configDigest, digest })));
+    return { manifestDigest, configDigest, mediaType: 'application/vnd.oci.image.manifest.v1+json', config, layers: [{ digest, diffId, bytes: layer.length, mediaType: 'application/vnd.oci.image.layer.v1.tar' }], names: image.names ?? [], bytes: layer.length, setuid: [] };
+  }
+
+  return {
+    async ingest(bytes, options = {}) {
+      const whole = await collect(bytes);
+      const digest = digestOf(whole);
+      if (options.digest !== undefined && options.digest !== digest) throw new BerthError('invalid', 'The bytes are others.');
+      host.blobs.set(digest, whole);
+      return { digest, size: whole.length };
+    },
+    hasBlob: (digest) => Promise.resolve(host.blobs.has(digest)),
+    async *openBlob(digest) {
+      const bytes = host.blobs.get(digest);
+      if (bytes === undefined) throw new BerthError('notFound', 'There is no such blob.');
+      yield bytes;
+    },
+    async ensureLayer(_blob, _compression, diffId) {
+      if (!host.layers.has(diffId)) host.layers.set(diffId, ACCOUNTS);
+      return { diffId, tarBytes: 0, fileBytes: 0, entries: 0, setuid: [], notes: [] };
+    },
+    layerPath: (diffId) => `${LAYERS}${diffId.slice('sha256:'.length)}`,
+    async imageFile(key) {
+      host.imageFiles.add(key);
+      return `/fake/images/${key.slice('sha256:'.length, 'sha256:'.length + 12)}.erofs`;
+    },
+    async importArchive(bytes, { signal }) {
+      const whole = await collect(bytes);
+      signal?.throwIfAborted();
+      try {
+        return (JSON.parse(new TextDecoder().decode(whole)) as FakeArchive).images.map(make);
+      } catch (cause) {
+        throw new BerthError('invalid', 'This is no archive of a known format.', { cause });
+      }
+    },
+    async *exportArchive(image, format) {
+      yield new TextEncoder().encode(JSON.stringify({ format, images: [{ names: image.names, config: image.config }] }));
+    },
+    async bootstrap(request, { signal, onProgress }) {
+      if (!BASES.has(request.name)) throw new BerthError('unsupported', `'${request.name}' is not a base that can be made here.`);
+      onProgress?.({ done: 1, total: 2, unit: 'steps', what: request.name });
+      signal?.throwIfAborted();
+      return make({ config: request.config, files: { '/etc/hostname': `${request.name} ${request.include.join(' ')}` } });
+    },
+    usage: () => Promise.resolve({ blobs: host.blobs.size, blobBytes: 0, layers: host.layers.size, layerBytes: 0 }),
+    async sweep({ blobs, diffIds, imageFiles }) {
+      let freed = 0;
+      for (const [digest, bytes] of host.blobs) {
+        if (blobs.has(digest)) continue;
+        freed += bytes.length;
+        host.blobs.delete(digest);
+      }
+      for (const diffId of host.layers.keys()) if (!diffIds.has(diffId)) host.layers.delete(diffId);
+      for (const key of host.imageFiles) if (!imageFiles.has(key)) host.imageFiles.delete(key);
+      return freed;
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function collect(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of bytes) chunks.push(chunk);
+  return new Uint8Array(Buffer.concat(chunks));
+}

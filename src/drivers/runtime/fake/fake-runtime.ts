@@ -1,0 +1,211 @@
+/** A runtime in memory: units live in the host object and outlive the driver, as they outlive a daemon. */
+import { BerthError } from '../../../model/errors.ts';
+import type { Boundary, Form } from '../../../model/forms.ts';
+import { isObjectId, type ObjectId } from '../../../model/ids.ts';
+import type { ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
+import { ChunkPipe } from './chunk-pipe.ts';
+import { FakeProcess } from './fake-process.ts';
+import { FakeUnit, type FakeLogLine } from './fake-unit.ts';
+import { MISSING_PROGRAM, runProgram, type FakeTimer } from './programs.ts';
+
+export interface FakeRuntimeHostParts {
+  readonly forms: readonly Form[];
+  readonly boundary: Boundary;
+  /** Wall clock of this host, milliseconds since 1970. */
+  readonly nowMs: () => number;
+  readonly after: FakeTimer;
+}
+
+/** What is really there, whoever looks. */
+export class FakeRuntimeHost {
+  readonly parts: FakeRuntimeHostParts;
+  readonly units = new Map<ObjectId, FakeUnit>();
+  readonly logs = new Map<ObjectId, FakeLogLine[]>();
+  /** A sentence: this host cannot run anything. */
+  unavailable: string | undefined;
+  nextPid = 1000;
+
+  constructor(parts: FakeRuntimeHostParts) {
+    this.parts = parts;
+  }
+
+  /** The monitor dies: the process goes on, its exit code will not be seen. */
+  loseMonitor(id: ObjectId): void {
+    this.units.get(id)!.monitorAlive = false;
+  }
+
+  /** As after a power cut: nothing runs, nothing was written about how it ended. */
+  reboot(): void {
+    this.units.clear();
+  }
+
+  /** Everything of this host that runs must have an id range to itself. */
+  assertOwnRange(plan: UnitPlan): void {
+    const base = plan.network.sandbox?.idBase;
+    for (const [id, unit] of this.units) {
+      if (base !== undefined && id !== plan.id && unit.exit === undefined && unit.plan.network.sandbox?.idBase === base) throw new Error(`units ${id} and ${plan.id} share the ids from ${base}`);
+    }
+  }
+}
+
+export function fakeRuntime(host: FakeRuntimeHost): RuntimeDriver {
+  return new FakeRuntime(host);
+}
+
+class FakeRuntime implements RuntimeDriver {
+  readonly name = 'fake';
+  readonly #host: FakeRuntimeHost;
+
+  constructor(host: FakeRuntimeHost) {
+    this.#host = host;
+  }
+
+  async available(form: Form): ReturnType<RuntimeDriver['available']> {
+    const { forms, boundary } = this.#host.parts;
+    if (this.#host.unavailable !== undefined) return { ok: false, reason: this.#host.unavailable, hint: 'Use another host.' };
+    return forms.includes(form) ? { ok: true, boundary } : { ok: false, reason: 'this fake does not make them.', hint: 'Use another form.' };
+  }
+
+  async create(plan: UnitPlan, signal?: AbortSignal): Promise<UnitInfo> {
+    const host = this.#host;
+    if (!isObjectId(plan.id)) throw new BerthError('invalid', 'That is not an id.');
+    signal?.throwIfAborted();
+    const seen = await this.observe(plan.id);
+    if (seen.state === 'created') return seen.info;
+    if ('info' in seen) throw new BerthError('wrongState', `${plan.name} runs already.`);
+    if (plan.process.args[0] === MISSING_PROGRAM) throw new BerthError('notFound', `There is no program '${MISSING_PROGRAM}' in the image.`, { details: { exitCode: 127 } });
+    host.assertOwnRange(plan);
+    const log = host.logs.get(plan.id) ?? [];
+    host.logs.set(plan.id, log);
+    const pid = host.nextPid++;
+    const { boundary } = host.parts;
+    const info: UnitInfo = { process: { pid, startTicks: pid * 10 }, monitor: { pid: host.nextPid++, startTicks: pid * 10 }, boundary, ...(boundary === 'kernel' ? {} : { accelerator: 'tcg', kernel: 'fake' }) };
+    host.units.set(plan.id, new FakeUnit(plan, info, log, host.parts.nowMs));
+    return info;
+  }
+
+  async start(id: ObjectId): Promise<void> {
+    const unit = this.#host.units.get(id);
+    if (unit === undefined || unit.exit !== undefined) throw new BerthError('wrongState', 'Nothing waits to be started.');
+    unit.start(this.#host.parts.after);
+  }
+
+  async remove(id: ObjectId, { keepLog }: { readonly keepLog: boolean }): Promise<void> {
+    const unit = this.#host.units.get(id);
+    unit?.process.freeze(false);
+    unit?.process.exit(137, 'killed');
+    this.#host.units.delete(id);
+    if (!keepLog) this.#host.logs.delete(id);
+  }
+
+  async observe(id: ObjectId): Promise<Observed> {
+    const unit = this.#host.units.get(id);
+    if (unit === undefined) return { state: 'absent' };
+    if (unit.exit !== undefined) return { state: 'exited', exit: unit.exit };
+    if (unit.process.end !== undefined) return { state: 'exited', exit: await unit.ended };
+    const { info } = unit;
+    return unit.monitorAlive ? { state: unit.state, info } : { state: 'unsupervised', info };
+  }
+
+  async waitExit(id: ObjectId, signal?: AbortSignal): Promise<ExitRecord> {
+    const unit = this.#host.units.get(id);
+    if (unit === undefined) throw new BerthError('notFound', `There is no unit ${id}.`);
+    signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      void unit.ended.then(resolve);
+    });
+  }
+
+  async signal(id: ObjectId, signal: string): Promise<void> {
+    this.#alive(id).process.signal(signal);
+  }
+
+  async pause(id: ObjectId): Promise<void> {
+    const unit = this.#alive(id);
+    unit.state = 'paused';
+    unit.process.freeze(true);
+  }
+
+  async resume(id: ObjectId): Promise<void> {
+    const unit = this.#alive(id);
+    unit.state = 'running';
+    unit.process.freeze(false);
+  }
+
+  async attach(id: ObjectId): ReturnType<RuntimeDriver['attach']> {
+    const unit = this.#host.units.get(id);
+    if (unit === undefined) throw new BerthError('wrongState', 'Nothing runs that could be attached to.');
+    return unit.attach();
+  }
+
+  async exec(id: ObjectId, plan: ExecPlan): Promise<ExecSession> {
+    const unit = this.#alive(id);
+    if (unit.state !== 'running') throw new BerthError('wrongState', `It is ${unit.state}.`);
+    if (plan.args[0] === MISSING_PROGRAM) throw new BerthError('notFound', 'The command could not be found.', { details: { exitCode: 127 } });
+    const output = new ChunkPipe<OutputChunk>();
+    const process = new FakeProcess({ args: plan.args, env: plan.env, sink: (chunk) => output.push(chunk, chunk.data.length) });
+    if (!plan.stdin) process.input.end();
+    unit.execs.add(process);
+    const exit = process.exited.then(({ exitCode }) => {
+      unit.execs.delete(process);
+      output.end();
+      return { exitCode };
+    });
+    runProgram(process, this.#host.parts.after);
+    return {
+      output, exit,
+      write: async (data) => {
+        if (process.input.ended) throw new BerthError('wrongState', 'Its input is closed.');
+        await process.input.push(data, data.length);
+      },
+      endInput: async () => process.input.end(),
+      resize: async (size) => { unit.size = size; },
+      signal: async (name) => process.signal(name),
+      close: async () => {
+        process.exit(137, 'killed');
+        output.cancel();
+      },
+    };
+  }
+
+  async resize(id: ObjectId, size: { readonly rows: number; readonly columns: number }): Promise<void> {
+    const unit = this.#alive(id);
+    if (!unit.plan.process.terminal) throw new BerthError('wrongState', 'It has no terminal.');
+    unit.size = size;
+  }
+
+  async update(id: ObjectId): Promise<void> {
+    this.#alive(id);
+  }
+
+  async stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>> {
+    const live = ids.filter((id) => this.#host.units.get(id)?.exit === undefined && this.#host.units.has(id));
+    return new Map(live.map((id) => [id, { memoryBytes: 1024, cpuNanoseconds: 1, pids: 1, oomKills: 0 }]));
+  }
+
+  async logFiles(id: ObjectId): Promise<readonly string[]> {
+    return this.#host.logs.has(id) ? [`/fake/logs/${id}`] : [];
+  }
+
+  async rotateLog(): Promise<void> {
+    // Logs in memory are as long as a test makes them.
+  }
+
+  async leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]> {
+    return [
+      ...[...this.#host.units.keys()].filter((id) => !known.has(id)).map((id) => `unit ${id}`),
+      ...[...this.#host.logs.keys()].filter((id) => !known.has(id)).map((id) => `log ${id}`),
+    ];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing that runs belongs to the driver.
+  }
+
+  #alive(id: ObjectId): FakeUnit {
+    const unit = this.#host.units.get(id);
+    if (unit === undefined || unit.process.end !== undefined) throw new BerthError('wrongState', 'Nothing runs.');
+    return unit;
+  }
+}

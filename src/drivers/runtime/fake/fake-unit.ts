@@ -1,0 +1,73 @@
+/** One unit as the host sees it: its first process, its monitor, its log. It outlives the driver that made it. */
+import type { ExitRecord, IoSession, OutputChunk, TerminalSize, UnitInfo, UnitPlan } from '../driver.ts';
+import { BerthError } from '../../../model/errors.ts';
+import { ChunkPipe } from './chunk-pipe.ts';
+import { FakeProcess } from './fake-process.ts';
+import { runProgram, type FakeTimer } from './programs.ts';
+
+export interface FakeLogLine {
+  readonly stream: OutputChunk['stream'];
+  readonly text: string;
+}
+
+export class FakeUnit {
+  readonly plan: UnitPlan;
+  readonly info: UnitInfo;
+  readonly process: FakeProcess;
+  /** Resolves when the exit record is there. */
+  readonly ended: Promise<ExitRecord>;
+  state: 'created' | 'running' | 'paused' = 'created';
+  monitorAlive = true;
+  exit: ExitRecord | undefined;
+  size: TerminalSize | undefined;
+  readonly execs = new Set<FakeProcess>();
+  readonly #sessions = new Set<ChunkPipe<OutputChunk>>();
+
+  constructor(plan: UnitPlan, info: UnitInfo, log: FakeLogLine[], nowMs: () => number) {
+    this.plan = plan;
+    this.info = info;
+    this.process = new FakeProcess({
+      args: plan.process.args, env: plan.process.env,
+      sink: async (chunk) => {
+        log.push({ stream: chunk.stream, text: new TextDecoder().decode(chunk.data) });
+        await Promise.all([...this.#sessions].map((session) => session.push(chunk, chunk.data.length)));
+      },
+    });
+    if (!plan.stdin) this.process.input.end();
+    this.ended = this.process.exited.then((end) => {
+      this.exit = { ...(this.monitorAlive ? end : { exitCode: undefined, reason: 'unknown' }), finishedAtMs: nowMs() };
+      for (const session of this.#sessions) session.end();
+      for (const exec of this.execs) exec.exit(137, 'killed');
+      return this.exit;
+    });
+  }
+
+  get openSessions(): number {
+    return this.#sessions.size;
+  }
+
+  start(after: FakeTimer): void {
+    if (this.state !== 'created') return;
+    this.state = 'running';
+    runProgram(this.process, after);
+  }
+
+  attach(): IoSession {
+    const output = new ChunkPipe<OutputChunk>();
+    if (this.process.end === undefined) this.#sessions.add(output);
+    else output.end();
+    return {
+      output,
+      write: async (data) => {
+        if (this.process.input.ended) throw new BerthError('wrongState', 'Its input is closed.');
+        await this.process.input.push(data, data.length);
+      },
+      endInput: async () => { this.process.input.end(); },
+      resize: async (size) => { this.size = size; },
+      close: async () => {
+        this.#sessions.delete(output);
+        output.cancel();
+      },
+    };
+  }
+}

@@ -1,0 +1,53 @@
+/** What a fake process can be told to do: its first argument is the name of one of these. */
+import type { FakeProcess } from './fake-process.ts';
+
+export interface FakeTimer {
+  (delayMs: number, work: () => void): () => void;
+}
+
+type Program = (process: FakeProcess, words: readonly string[], after: FakeTimer) => void | Promise<void>;
+
+const CHUNK_BYTES = 16 * 1024;
+
+export const PROGRAMS: Readonly<Record<string, Program>> = {
+  true: (process) => process.exit(0),
+  false: (process) => process.exit(1),
+  /** exit CODE */
+  exit: (process, [code]) => process.exit(Number(code)),
+  /** later MS CODE */
+  later: (process, [delayMs, code], after) => { after(Number(delayMs), () => process.exit(Number(code))); },
+  /** Until a signal ends it. */
+  sleep: () => undefined,
+  /** Ends by SIGKILL alone. */
+  stubborn: (process) => { process.onSignal = () => undefined; },
+  /** graceful CODE: SIGTERM makes it end well. */
+  graceful: (process, [code]) => { process.onSignal = (signal) => { if (signal === 'SIGTERM') process.exit(Number(code ?? 0)); }; },
+  oom: (process) => process.exit(137, 'oom'),
+  /** Its input, until that ends. */
+  async cat(process) {
+    for await (const data of process.input) await process.write('stdout', data);
+    process.exit(0);
+  },
+  async echo(process, words) {
+    await process.write('stdout', `${words.join(' ')}\n`);
+    process.exit(0);
+  },
+  async env(process) {
+    for (const line of process.env) await process.write('stdout', `${line}\n`);
+    process.exit(0);
+  },
+  /** flood BYTES: as fast as its reader takes them. */
+  async flood(process, [bytes]) {
+    for (let left = Number(bytes); left > 0 && process.end === undefined; left -= CHUNK_BYTES) await process.write('stdout', new Uint8Array(Math.min(CHUNK_BYTES, left)));
+    process.exit(0);
+  },
+};
+
+/** Names that no image has: `create` refuses them as a runtime refuses a missing program. */
+export const MISSING_PROGRAM = 'missing';
+
+export function runProgram(process: FakeProcess, after: FakeTimer): void {
+  const [name = '', ...words] = process.args;
+  const program = Object.hasOwn(PROGRAMS, name) ? PROGRAMS[name]! : PROGRAMS['sleep']!;
+  void program(process, words, after);
+}

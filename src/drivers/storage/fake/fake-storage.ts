@@ -1,0 +1,58 @@
+/** A pool in memory: what a disk would keep lies in the host object, so that a second driver finds it again. */
+import { BerthError } from '../../../model/errors.ts';
+import type { Form } from '../../../model/forms.ts';
+import { isObjectId, type ObjectId } from '../../../model/ids.ts';
+import type { RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
+
+const POOL = '/fake/pool';
+const GIB = 1024 ** 3;
+
+export interface FakeDisk {
+  readonly form?: Form | undefined;
+  readonly type?: 'filesystem' | 'block' | undefined;
+  readonly sizeBytes?: number | undefined;
+  readonly specCopy: string;
+  /** Contents, by path below the disk. */
+  readonly files: Map<string, string>;
+}
+
+export class FakeStorageHost {
+  readonly roots = new Map<string, FakeDisk>();
+  readonly volumes = new Map<string, FakeDisk>();
+}
+
+const isVm = (form: Form): boolean => form === 'microVM' || form === 'vm';
+
+export function fakeStorage(host: FakeStorageHost): StorageDriver {
+  function rootPaths(id: ObjectId, form: Form): RootPaths {
+    return isVm(form) ? { upperDisk: `${POOL}/roots/${id}/upper.img` } : { upperDir: `${POOL}/roots/${id}` };
+  }
+
+  return {
+    kind: 'fake',
+    facts: () => Promise.resolve({ quota: false, reflink: false, totalBytes: 100 * GIB, freeBytes: 50 * GIB }),
+    createRoot(request: RootRequest) {
+      if (!isVm(request.form) && request.sizeBytes !== undefined) return Promise.reject(new BerthError('unsupported', 'This pool has no quotas.', { fields: [{ path: 'spec.rootDiskBytes', message: 'this pool cannot enforce it' }] }));
+      if (!host.roots.has(request.id)) host.roots.set(request.id, { form: request.form, sizeBytes: request.sizeBytes, specCopy: request.specCopy, files: new Map() });
+      return Promise.resolve(rootPaths(request.id, request.form));
+    },
+    rootPaths,
+    async removeRoot(id) { host.roots.delete(id); },
+    rootUsage: (id) => Promise.resolve(usage(host.roots.get(id))),
+    createVolume(request: VolumeRequest) {
+      if (request.type === 'filesystem' && request.sizeBytes !== undefined) return Promise.reject(new BerthError('unsupported', 'This pool has no quotas.', { fields: [{ path: 'spec.sizeBytes', message: 'this pool cannot enforce it' }] }));
+      if (!host.volumes.has(request.id)) host.volumes.set(request.id, { type: request.type, sizeBytes: request.sizeBytes, specCopy: request.specCopy, files: new Map() });
+      return Promise.resolve();
+    },
+    volumePath: (id, type) => `${POOL}/volumes/${id}/${type === 'block' ? 'disk.img' : 'data'}`,
+    async removeVolume(id) { host.volumes.delete(id); },
+    leftovers(known) {
+      const unknown = (kind: string, disks: ReadonlyMap<string, FakeDisk>) => [...disks.keys()].filter((id) => !isObjectId(id) || !known.has(id)).map((id) => `${POOL}/${kind}/${id}`);
+      return Promise.resolve([...unknown('roots', host.roots), ...unknown('volumes', host.volumes)]);
+    },
+  };
+}
+
+function usage(disk: FakeDisk | undefined): number {
+  return [...(disk?.files.values() ?? [])].reduce((sum, text) => sum + text.length, 0);
+}
