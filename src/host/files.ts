@@ -10,12 +10,17 @@ export async function writeFileAtomic(file: string, data: string | Uint8Array, m
   const temporary = `${file}.tmp-${process.pid}-${counter++}`;
   const handle = await fs.promises.open(temporary, 'wx', mode);
   try {
-    await handle.writeFile(data);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    try {
+      await handle.writeFile(data);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await fs.promises.rename(temporary, file);
+  } catch (error) {
+    await fs.promises.rm(temporary, { force: true });
+    throw error;
   }
-  await fs.promises.rename(temporary, file);
   await syncDirectory(path.dirname(file));
 }
 

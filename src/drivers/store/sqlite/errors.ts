@@ -28,14 +28,19 @@ export function corruptStore(file: string, what: string, cause?: unknown): Berth
   });
 }
 
+export function diskFull(file: string, cause: unknown): BerthError {
+  return new BerthError('exhausted', `The disk that holds the store ${file} is full.`, {
+    hint: 'Free some space; the store goes on by itself. What was acknowledged is safe.', details: { reason: 'diskFull', file }, cause,
+  });
+}
+
 export function sqliteError(error: unknown, file: string): BerthError {
   if (error instanceof BerthError) return error;
   const said = error instanceof Error ? error.message : String(error);
-  switch (resultCode(error)) {
+  const errno = (error as { code?: unknown } | null)?.code;
+  switch (errno === 'ENOSPC' || errno === 'EDQUOT' ? FULL : resultCode(error)) {
     case FULL:
-      return new BerthError('exhausted', `The disk that holds the store ${file} is full.`, {
-        hint: 'Free some space; the store goes on by itself. What was acknowledged is safe.', details: { reason: 'diskFull', file }, cause: error,
-      });
+      return diskFull(file, error);
     case BUSY:
       return new BerthError('busy', `Another process has the store ${file} open.`, {
         hint: 'Only one daemon may run on a root: stop the other one.', details: { reason: 'locked', file }, cause: error,

@@ -1,8 +1,9 @@
 /** Opens the file of a store: checks it, never starts empty where a store was, and brings older files up to date. */
 import fs from 'node:fs';
+import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { exists } from '../../../host/files.ts';
-import { corruptStore, sqliteError } from './errors.ts';
+import { corruptStore, diskFull, sqliteError } from './errors.ts';
 import { markerName, readMarker, writeMarker, type StoreMark } from './marker.ts';
 import { checkRow, type HistoryRow } from './row.ts';
 import { APPLICATION_ID, checkNotNewer, copyAside, MIGRATIONS, migrate, schemaVersion, targetVersion, type Migration } from './schema.ts';
@@ -10,6 +11,10 @@ import { walDamage } from './wal-check.ts';
 
 /** Pages of 4 KiB in the write-ahead log before it is carried over: small, because that happens on the event loop. */
 const CHECKPOINT_PAGES = 256;
+/** What a burst made longer is cut back to this. */
+const MAX_LOG_BYTES = 4 * 1024 * 1024;
+/** With less, not even the files that belong to an open store can be made. */
+const MIN_FREE_BYTES = 64 * 1024;
 const HEADER = 'SQLite format 3\0';
 
 /** Only the database's own handle may touch the file while it is open: closing any other one would drop its lock. */
@@ -52,7 +57,18 @@ export async function openFile(file: string, migrations: readonly Migration[] = 
   } catch (error) {
     if (db?.isOpen === true) db.close();
     openFiles.delete(file);
-    throw sqliteError(error, file);
+    const told = sqliteError(error, file);
+    throw told.details?.['reason'] === 'io' && isFull(file) ? diskFull(file, error) : told;
+  }
+}
+
+/** SQLite calls it an I/O error when there is no room for the index of the log. */
+function isFull(file: string): boolean {
+  try {
+    const { bavail, bsize } = fs.statfsSync(path.dirname(file));
+    return bavail * bsize < MIN_FREE_BYTES;
+  } catch {
+    return false;
   }
 }
 
@@ -96,6 +112,7 @@ function connect(file: string): DatabaseSync {
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+      PRAGMA journal_size_limit = ${MAX_LOG_BYTES};
     `);
     return db;
   } catch (error) {
