@@ -47,11 +47,12 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
     rootUsage: (id) => usage(rootOf(id)),
     async createVolume(request: VolumeRequest) {
       const dir = volumeOf(request.id);
+      if (request.type === 'filesystem' && request.sizeBytes !== undefined) {
+        throw new BerthError('unsupported', 'This pool has no quotas: the size of a directory cannot be limited.', { hint: 'Leave --size out, or make a block volume.', fields: [{ path: 'spec.sizeBytes', message: 'this pool cannot enforce it' }] });
+      }
       await fs.mkdir(dir, { recursive: true, mode: 0o711 });
       if (request.type === 'block') await makeDisk(path.join(dir, 'disk.img'), request.sizeBytes ?? GIB);
-      else if (request.sizeBytes !== undefined) {
-        throw new BerthError('unsupported', 'This pool has no quotas: the size of a directory cannot be limited.', { hint: 'Leave --size out, or make a block volume.', fields: [{ path: 'spec.sizeBytes', message: 'this pool cannot enforce it' }] });
-      } else await fs.mkdir(path.join(dir, 'data'), { recursive: true, mode: 0o755 });
+      else await fs.mkdir(path.join(dir, 'data'), { recursive: true, mode: 0o755 });
       await writeFileAtomic(path.join(dir, 'spec.json'), request.specCopy);
     },
     volumePath: (id, type) => path.join(volumeOf(id), type === 'block' ? 'disk.img' : 'data'),
