@@ -48,7 +48,10 @@ const KILL_DEADLINE_MS = 5000;
 
 /** SIGTERM, then SIGKILL for those that do not end. Instances go on. Resolves when none of them lives. */
 export async function endProcesses(processes: readonly ProcessIdentity[], termDeadlineMs = TERM_DEADLINE_MS): Promise<void> {
-  for (const one of processes) signalProcess(one, 'SIGTERM');
+  for (const one of processes) {
+    signalProcess(one, 'SIGTERM');
+    signalProcess(one, 'SIGCONT'); // one that somebody stopped could not hear it
+  }
   if (await allGone(processes, termDeadlineMs)) return;
   for (const one of processes) signalProcess(one, 'SIGKILL');
   await allGone(processes, KILL_DEADLINE_MS);

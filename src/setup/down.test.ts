@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { parseDownArguments, refuseForeignDirectory } from './down.ts';
 
 test('the words of down', () => {
-  assert.deepEqual(parseDownArguments(['--all', '--yes', '--root', '/a/', '--run=/b']), { all: true, yes: true, place: { root: '/a', run: '/b' } });
+  assert.deepEqual(parseDownArguments(['--all', '--yes', '--root', '/a/', '--run=/b']), { all: true, yes: true, place: { root: '/a', run: '/b' }, leaseDir: '/run/berth-leases' });
   assert.deepEqual(parseDownArguments([]).place, { root: '/var/lib/berth', run: '/run/berth' });
   for (const words of [['--root', '/a'], ['--root'], ['--root', 'a', '--run', '/b'], ['--everything']]) assert.throws(() => parseDownArguments(words), { code: 'invalid' }, words.join(' '));
 });

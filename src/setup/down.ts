@@ -8,33 +8,35 @@ import { INSTALL_PLACE, removeInstallation } from './install-copy.ts';
 import type { Progress } from './progress.ts';
 import { askYes } from './question.ts';
 import { isDefault, removeService, stopDaemons } from './service.ts';
-import { removeFromHost } from './teardown.ts';
+import { LEASE_DIR, removeFromHost } from './teardown.ts';
 
 export interface DownOptions {
   readonly all: boolean;
   readonly yes: boolean;
   readonly place: Place;
+  /** Where the roots of this machine agree (`berth daemon --leases`). */
+  readonly leaseDir: string;
 }
 
 const USAGE = 'berth down [--all] [--yes] [--root DIR --run DIR]';
 
 export function parseDownArguments(words: readonly string[]): DownOptions {
-  const options = { all: false, yes: false, root: DEFAULT_PLACE.root, run: DEFAULT_PLACE.run };
+  const options = { all: false, yes: false, root: DEFAULT_PLACE.root, run: DEFAULT_PLACE.run, leases: LEASE_DIR };
   for (let index = 0; index < words.length; index++) {
     const [word, inline] = words[index]!.split(/=(.*)/s) as [string, string | undefined];
     if (word === '--all') options.all = true;
     else if (word === '--yes' || word === '-y') options.yes = true;
-    else if (word === '--root' || word === '--run') {
+    else if (word === '--root' || word === '--run' || word === '--leases') {
       const value = inline ?? words[++index];
       if (value === undefined || !path.isAbsolute(value)) throw new BerthError('invalid', `${word} takes an absolute path.`, { hint: USAGE });
-      options[word === '--root' ? 'root' : 'run'] = path.resolve(value);
+      options[word.slice(2) as 'root' | 'run' | 'leases'] = path.resolve(value);
     } else throw new BerthError('invalid', `down does not know ${JSON.stringify(words[index])}.`, { hint: USAGE });
   }
   if ((options.root === DEFAULT_PLACE.root) !== (options.run === DEFAULT_PLACE.run)) throw new BerthError('invalid', '--root and --run belong together: give both or neither.', { hint: USAGE });
-  return { all: options.all, yes: options.yes, place: { root: options.root, run: options.run } };
+  return { all: options.all, yes: options.yes, place: { root: options.root, run: options.run }, leaseDir: options.leases };
 }
 
-export async function down({ all, yes, place }: DownOptions, progress: Progress): Promise<void> {
+export async function down({ all, yes, place, leaseDir }: DownOptions, progress: Progress): Promise<void> {
   if (process.getuid?.() !== 0) throw new BerthError('forbidden', 'down ends processes of root: it needs root.', { hint: 'sudo berth down' });
   if (all) refuseForeignDirectory(place);
   if (all && !yes && !(await askYes(`This removes every instance, volume, image and network of ${place.root}. Go on?`))) throw new BerthError('invalid', 'Nothing was removed.');
@@ -44,7 +46,7 @@ export async function down({ all, yes, place }: DownOptions, progress: Progress)
     progress.note('instances go on; `berth up` starts a daemon that takes them over');
     return;
   }
-  await progress.step(`Removing what belongs to ${place.root}`, () => removeFromHost(place));
+  await progress.step(`Removing what belongs to ${place.root}`, () => removeFromHost(place, leaseDir));
   if (isDefault(place)) {
     await progress.step('Removing the installation', async () => {
       await removeService();

@@ -76,8 +76,8 @@ export function mountsBelow(mountinfo: string, directories: readonly string[]): 
 }
 
 /** Runs until nothing of the root is left; each part is idempotent. @throws when something is still there at the end. */
-export async function removeFromHost(place: Place): Promise<void> {
-  const tags = tagsOf(place.root);
+export async function removeFromHost(place: Place, leaseDir = LEASE_DIR): Promise<void> {
+  const tags = tagsOf(place.root, leaseDir);
   // Monitors first: one that sees its unit die would still write and call.
   for (const { process } of helpersOf(place, runningPrograms()).filter((one) => path.basename(one.args[0]!) === 'conmon')) signalProcess(process, 'SIGKILL');
   for (const tag of tags) await removeGroups(`berth-${tag}`);
@@ -89,7 +89,7 @@ export async function removeFromHost(place: Place): Promise<void> {
   for (const tag of tags) {
     await removeLinks(tag);
     await removeTables(`berth_${tag}`);
-    await removeLeases(place, tag);
+    await removeLeases(place, tag, leaseDir);
   }
   for (const point of mountsBelow(await fs.promises.readFile('/proc/self/mountinfo', 'utf8'), [place.root, place.run])) unmount(point, MNT_DETACH);
   await fs.promises.rm(place.run, { recursive: true, force: true });
@@ -122,13 +122,13 @@ async function removeTables(name: string): Promise<void> {
 }
 
 /** The switches for forwarding go back to what they were with the last root that needed them. */
-async function removeLeases(place: Place, tag: string): Promise<void> {
-  const leases = new LeaseDirectory({ leaseDir: LEASE_DIR, rootTag: tag, rootDir: place.root });
+async function removeLeases(place: Place, tag: string, leaseDir: string): Promise<void> {
+  const leases = new LeaseDirectory({ leaseDir, rootTag: tag, rootDir: place.root });
   await new Forwarding({ leases }).release();
   await leases.forget();
   // Under the lock, so that no other root can be about to write there.
   await leases.locked(async (_own, others) => {
-    if (others.length === 0) await fs.promises.rm(LEASE_DIR, { recursive: true, force: true });
+    if (others.length === 0) await fs.promises.rm(leaseDir, { recursive: true, force: true });
     return { result: undefined };
   });
 }
