@@ -1,11 +1,13 @@
 /* join: conmon's runtime and exec's front. Joins the control groups of a unit, hands it its standard streams, closes what
  * was inherited, and becomes crun with fixed flags.
  *
- *   berth-native join --crun=PROGRAM --state=DIR [--log=FILE] [--owner=UID] [--group=FILE]... VERB [ARGUMENT]...
+ *   berth-native join --crun=PROGRAM --state=DIR [--log=FILE] --owner=UID --null=FILE [--group=FILE]... VERB [ARGUMENT]...
  *
  * Each FILE is a control group's `tasks` (v1) or `cgroup.procs` (v2): writing 0 moves the writer. On v1 a thread that
  * moves itself takes no global lock, where a pid written to cgroup.procs waits for an RCU grace period (10 ms).
- * The streams are given to OWNER (the unit's root on the host), else nothing inside could open /dev/stdout anew. */
+ * The streams are given to OWNER (the unit's root on the host), else nothing inside could open /dev/stdout anew. crun
+ * does the same, as root, with whatever it finds: the host's /dev/null would be the container's to close to everybody.
+ * So a null device of the unit's own (NULL) takes its place. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum { FAILED = 125, MAX_WORDS = 64 };
@@ -37,13 +40,17 @@ static int join_group(const char *file) {
   return written == 1 ? 0 : -1;
 }
 
-/* Pipes and sockets only: /dev/null is everybody's. */
-static void give_streams(unsigned owner) {
+static int give_streams(uid_t owner, const char *null) {
+  int own_null = open(null, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (own_null < 0) return -1;
   for (int fd = 0; fd < 3; fd++) {
     struct stat at;
-    if (fstat(fd, &at) == 0 && (S_ISFIFO(at.st_mode) || S_ISSOCK(at.st_mode)) && fchown(fd, owner, owner) != 0)
-      fprintf(stderr, "join: stream %d keeps its owner: %s\n", fd, strerror(errno));
+    if (fstat(fd, &at) != 0) return -1;
+    if (S_ISCHR(at.st_mode) && at.st_rdev == makedev(1, 3)) {
+      if (dup2(own_null, fd) < 0) return -1;
+    } else if ((S_ISFIFO(at.st_mode) || S_ISSOCK(at.st_mode)) && fchown(fd, owner, owner) != 0) return -1;
   }
+  return 0;
 }
 
 /* conmon ignores SIGPIPE, and what is ignored stays so over execve: a unit would never end on a closed pipe. */
@@ -55,13 +62,14 @@ static void reset_signals(void) {
 }
 
 int join_main(int argc, char **argv) {
-  const char *crun = NULL, *state = NULL, *log = NULL, *value;
+  const char *crun = NULL, *state = NULL, *log = NULL, *null = NULL, *owner = NULL, *value;
   int at = 1;
   for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
     if ((value = value_of(argv[at], "--crun="))) crun = value;
     else if ((value = value_of(argv[at], "--state="))) state = value;
     else if ((value = value_of(argv[at], "--log="))) log = value;
-    else if ((value = value_of(argv[at], "--owner="))) give_streams((unsigned)strtoul(value, NULL, 10));
+    else if ((value = value_of(argv[at], "--owner="))) owner = value;
+    else if ((value = value_of(argv[at], "--null="))) null = value;
     else if ((value = value_of(argv[at], "--group="))) {
       if (join_group(value) != 0) return fail("cannot join", value);
     } else {
@@ -69,10 +77,11 @@ int join_main(int argc, char **argv) {
       return fail("unknown option", argv[at]);
     }
   }
-  if (!crun || !state || at >= argc || argc - at > MAX_WORDS) {
+  if (!crun || !state || !owner || !null || at >= argc || argc - at > MAX_WORDS) {
     errno = EINVAL;
-    return fail("usage", "join --crun=PROGRAM --state=DIR [--log=FILE] [--owner=UID] [--group=FILE]... VERB [ARGUMENT]...");
+    return fail("usage", "join --crun=PROGRAM --state=DIR [--log=FILE] --owner=UID --null=FILE [--group=FILE]... VERB [ARGUMENT]...");
   }
+  if (give_streams((uid_t)strtoul(owner, NULL, 10), null) != 0) return fail("cannot give away", "the standard streams");
   char log_option[4200];
   if (log && (size_t)snprintf(log_option, sizeof log_option, "--log=file:%s", log) >= sizeof log_option) {
     errno = ENAMETOOLONG;

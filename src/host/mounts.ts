@@ -4,11 +4,16 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import koffi from 'koffi';
 import { BerthError } from '../model/errors.ts';
 import {
   attachMount, CLONE_FS, CLONE_NEWNS, closeDescriptor, idmappedClone, MNT_DETACH, mount, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC,
-  MS_REMOUNT, MS_SLAVE, openDescriptor, setns, unmount, unshare, withFileSystemIds,
+  libc, MS_REMOUNT, MS_SLAVE, openDescriptor, setns, systemError, unmount, unshare, withFileSystemIds,
 } from './libc.ts';
+
+const mknod = libc('int mknod(const char *path, unsigned int mode, unsigned long device)');
+/** Major 1, minor 3. */
+const NULL_DEVICE = 0x103;
 
 let home: number | undefined;
 
@@ -84,7 +89,12 @@ export function hideMount(target: string): void {
 
 /** An empty tmpfs, gone with the namespace. Mode 0711: the unit's own ids pass through, and list nothing. */
 export function mountScratch(target: string, sizeBytes: number): void {
-  mount('tmpfs', target, 'tmpfs', MS_NOSUID | MS_NODEV, `size=${sizeBytes},mode=0711`);
+  mount('tmpfs', target, 'tmpfs', MS_NOSUID, `size=${sizeBytes},mode=0711`);
+}
+
+/** A null device that is nobody else's: what is done to its owner or mode does not reach the host's. */
+export function makeNullDevice(file: string): void {
+  if ((mknod(file, fs.constants.S_IFCHR | 0o666, NULL_DEVICE) as number) < 0) throw systemError('mknod', koffi.errno(), file);
 }
 
 /** Shows `source` at `target` (made here) with its ids shifted as the user namespace maps them. */

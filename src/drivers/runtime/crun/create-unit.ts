@@ -10,6 +10,7 @@ import type { ProcessIdentity, UnitInfo, UnitPlan } from '../driver.ts';
 import type { CrunHost } from './crun-host.ts';
 import type { Sandboxed } from './crun-options.ts';
 import { readStatus } from './crun-status.ts';
+import { joinArguments } from './join-arguments.ts';
 import { networkFiles } from './network-files.ts';
 import type { OciSeccomp } from './oci-types.ts';
 import { ociSpec } from './oci-spec.ts';
@@ -64,7 +65,7 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
   host.timed('cgroups', () => { groups.create(plan.id, plan.resources); });
   const started = await host.timed('monitor', () => startMonitor({
     conmon: options.conmon, id: plan.id, dir: unit.dir, program: options.nativeProgram,
-    programArgs: ['join', `--crun=${host.crun}`, `--state=${paths.state}`, `--owner=${sandbox.idBase}`, ...groups.joinFiles(plan.id).map((file) => `--group=${file}`)],
+    programArgs: joinArguments(host, plan.id, sandbox.idBase),
     exitDir: paths.exits, ...log, terminal: plan.process.terminal, stdin: plan.stdin,
   }, {
     timeoutMs: options.createTimeoutMs ?? DEFAULT_TIMEOUT_MS, signal,

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { spawnStreamed } from '../../../host/child-streams.ts';
 import { openConsoleSocket, type ConsoleSocket } from '../../../host/console-socket.ts';
 import { monitorIdentity } from '../../../host/monitor.ts';
-import { bindReadOnlyInPlace, hideMount, inMountNamespaceOf, inNewMountNamespace } from '../../../host/mounts.ts';
+import { inMountNamespaceOf, inNewMountNamespace } from '../../../host/mounts.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { ObjectId } from '../../../model/ids.ts';
 import type { ExecPlan, ExecSession } from '../driver.ts';
@@ -15,6 +15,8 @@ import type { CrunHost } from './crun-host.ts';
 import { ExecConversation } from './exec-conversation.ts';
 import { execProcess } from './oci-spec.ts';
 import { observeUnit } from './observe-unit.ts';
+import { makeCrunMounts } from './root-mounts.ts';
+import { joinArguments } from './join-arguments.ts';
 
 let sequence = 0;
 
@@ -33,8 +35,7 @@ export async function execInUnit(host: CrunHost, id: ObjectId, plan: ExecPlan): 
     fs.writeFileSync(files.process, JSON.stringify(execProcess(plan, record.idCount)), { mode: 0o600 });
     if (plan.terminal) console_ = await openConsoleSocket(files.console);
     const child = spawnStreamed(host.options.nativeProgram, [
-      'join', `--crun=${host.crun}`, `--state=${host.paths.state}`, `--log=${files.log}`, `--owner=${record.idBase}`,
-      ...host.groups.joinFiles(id).map((file) => `--group=${file}`),
+      ...joinArguments(host, id, record.idBase), `--log=${files.log}`,
       'exec', '--process', files.process, '--pid-file', files.pid, ...(console_ === undefined ? [] : ['--console-socket', files.console]), id,
     ], { stdin: plan.stdin && !plan.terminal, around: (fork) => besideCrun(host, id, fork) });
     return new ExecConversation({ child, console: console_, pidFile: files.pid, logFile: files.log, size: plan.size, ended: clear });
@@ -56,8 +57,7 @@ function besideCrun<T>(host: CrunHost, id: ObjectId, fork: () => T): T {
     }
   }
   return inNewMountNamespace(() => {
-    if (host.groups.hide !== undefined) hideMount(host.groups.hide);
-    bindReadOnlyInPlace(host.crun);
+    makeCrunMounts({ scratch: host.paths.scratch, hide: host.groups.hide, crun: host.crun });
     return fork();
   });
 }

@@ -1,7 +1,7 @@
 /** What a container's private mount namespace holds: see mounts.ts for the namespace itself. All of it synchronous. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { bindReadOnlyInPlace, hideMount, mountIdmapped, mountOverlay, mountScratch } from '../../../host/mounts.ts';
+import { bindReadOnlyInPlace, hideMount, makeNullDevice, mountIdmapped, mountOverlay, mountScratch } from '../../../host/mounts.ts';
 import type { UnitPlan } from '../driver.ts';
 import type { NetworkFiles } from './network-files.ts';
 
@@ -30,12 +30,23 @@ export function networkFile(scratch: string, name: keyof NetworkFiles): string {
   return path.join(scratch, name);
 }
 
-export function makeRootMounts(plan: UnitPlan, what: RootMounts): void {
-  const { scratch, userNamespaceFd, idBase } = what;
+/** For join.c: stands where crun would take the host's own. */
+export function nullDevice(scratch: string): string {
+  return path.join(scratch, 'null');
+}
+
+/** What every call of crun needs around it, also one for a container whose own namespace is gone. */
+export function makeCrunMounts(what: Pick<RootMounts, 'scratch' | 'hide' | 'crun'>): void {
   if (what.hide !== undefined) hideMount(what.hide);
   // What runs as crun inside the container's namespaces (/proc/PID/exe) cannot be written through: CVE-2019-5736.
   bindReadOnlyInPlace(what.crun);
-  mountScratch(scratch, SCRATCH_BYTES);
+  mountScratch(what.scratch, SCRATCH_BYTES);
+  makeNullDevice(nullDevice(what.scratch));
+}
+
+export function makeRootMounts(plan: UnitPlan, what: RootMounts): void {
+  const { scratch, userNamespaceFd, idBase } = what;
+  makeCrunMounts(what);
   const lower = plan.root.layers.map((layer, index) => {
     const target = path.join(scratch, String(index));
     mountIdmapped(layer, target, userNamespaceFd);
