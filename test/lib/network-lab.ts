@@ -185,6 +185,10 @@ export class NetworkLab implements AsyncDisposable {
     return run('nsenter', [`--net=${station.namespace}`, '--', ...args], { allowFailure: true, timeoutMs });
   }
 
+  async askAt(station: Station, protocol: 'tcp' | 'udp', address: string, port: number): Promise<string> {
+    return (await this.at(station, [await probe(), 'ask', protocol, address, String(port)])).stdout.split('\n')[0]!;
+  }
+
   /** A virtual machine's tap is played by a program that carries its frames to a namespace. */
   async station(plan: NetworkPlan, kind: 'veth' | 'tap'): Promise<Station> {
     const port = this.port(plan);
