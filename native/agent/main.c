@@ -76,13 +76,13 @@ static void send_fields(uint8_t type, uint32_t session, struct buffer *b) {
   free(b->data);
 }
 
-static void send_ok(uint32_t session) { send_frame(F_OK, session, "", 0); }
+static void send_ok(uint32_t session) { send_frame(FRAME_OK, session, "", 0); }
 
 static void send_failure(uint32_t session, const struct failure *f) {
   struct buffer b = {0};
   add_field(&b, "code", "%s", f->code);
   add_field(&b, "message", "%s", f->message);
-  send_fields(F_ERROR, session, &b);
+  send_fields(FRAME_ERROR, session, &b);
 }
 
 static void send_error(uint32_t session, const char *code, const char *message) {
@@ -98,7 +98,7 @@ static void send_hello(void) {
   add_field(&b, "agent", "%s", AGENT_VERSION);
   add_field(&b, "state", "%s", work.exited ? "exited" : work.started ? "running" : work.created ? "created" : ready ? "ready" : "booted");
   for (int i = 0; i < MAX_SESSIONS; i++) if (sessions[i].used && !sessions[i].closing) add_field(&b, "session", "%u", sessions[i].id);
-  send_fields(F_HELLO, 0, &b);
+  send_fields(FRAME_HELLO, 0, &b);
 }
 
 /* ---- sessions ---- */
@@ -137,7 +137,7 @@ static void conclude(struct session *s) {
   if (!s->closing) {
     struct buffer b = {0};
     add_field(&b, "code", "%d", exit_code(s->status));
-    send_fields(F_EXIT, s->id, &b);
+    send_fields(FRAME_EXIT, s->id, &b);
   }
   release(s);
 }
@@ -170,7 +170,7 @@ static void pump_exec_input(struct session *s) {
     s->owed += wrote;
   }
   if (s->owed >= GRANT_STEP || (s->owed && !buffer_length(&s->input))) {
-    send_frame(F_GRANT, s->id, &s->owed, 4);
+    send_frame(FRAME_GRANT, s->id, &s->owed, 4);
     s->owed = 0;
   }
   if (s->input_ended && !buffer_length(&s->input) && s->child.in != s->child.out) close_input(&s->child);
@@ -191,7 +191,7 @@ static void pump_exec_output(struct session *s, bool error_stream) {
       return;
     }
     s->window -= length;
-    send_frame(error_stream ? F_STDERR : F_STDOUT, s->id, data, length);
+    send_frame(error_stream ? FRAME_STDERR : FRAME_STDOUT, s->id, data, length);
   }
 }
 
@@ -338,7 +338,7 @@ static void do_stats(uint32_t id) {
   add_field(&b, "memory-available", "%lld", available);
   add_field(&b, "pids", "%d", atoi(pids));
   add_field(&b, "oom-kills", "%lld", oom_kills());
-  send_fields(F_OK, id, &b);
+  send_fields(FRAME_OK, id, &b);
 }
 
 static void do_shutdown(uint32_t id) {
@@ -355,32 +355,32 @@ static void handle(uint8_t type, uint32_t id, const char *data, uint32_t length)
   struct fields f = {data, length};
   struct session *s = NULL;
   struct failure why;
-  bool raw = type == F_PING || type == F_STDIN || type == F_WINDOW;
+  bool raw = type == FRAME_PING || type == FRAME_STDIN || type == FRAME_WINDOW;
   if (!raw && !fields_valid(f)) return send_error(id, "invalid", "malformed fields");
   switch (type) {
-  case F_WELCOME: break;
-  case F_PING: send_frame(F_PONG, id, data, length); break;
-  case F_SETUP: do_setup(id, f); break;
-  case F_CREATE: do_create(id, f); break;
-  case F_START: do_start(id); break;
-  case F_EXEC: start_exec(id, f); break;
-  case F_STDIN: if ((s = find_session(id))) take_stdin(s, data, length); break;
-  case F_STDIN_END: if ((s = find_session(id))) s->input_ended = true; break;
-  case F_WINDOW:
+  case FRAME_WELCOME: break;
+  case FRAME_PING: send_frame(FRAME_PONG, id, data, length); break;
+  case FRAME_SETUP: do_setup(id, f); break;
+  case FRAME_CREATE: do_create(id, f); break;
+  case FRAME_START: do_start(id); break;
+  case FRAME_EXEC: start_exec(id, f); break;
+  case FRAME_STDIN: if ((s = find_session(id))) take_stdin(s, data, length); break;
+  case FRAME_STDIN_END: if ((s = find_session(id))) s->input_ended = true; break;
+  case FRAME_WINDOW:
     if ((s = find_session(id)) && length == 4) { uint32_t more; memcpy(&more, data, 4); if (more <= MAX_PAYLOAD && s->window <= MAX_PAYLOAD) s->window += more; }
     break;
-  case F_RESIZE: {
+  case FRAME_RESIZE: {
     uint32_t target = field_number(f, "target", 0);
     int fd = target ? ((s = find_session(target)) ? s->child.in : -1) : with_terminal ? work.child.out : -1;
     if (fd >= 0) set_terminal_size(fd, field_number(f, "rows", 0), field_number(f, "columns", 0));
     break;
   }
-  case F_SIGNAL: do_signal(id, f); break;
-  case F_STATS: do_stats(id); break;
-  case F_CLOSE: if ((s = find_session(id))) { s->closing = true; if (!s->exited) kill(s->child.pid, SIGKILL); } break;
-  case F_SHUTDOWN: do_shutdown(id); break;
-  case F_CLOCK: if (set_clock(f, &why)) send_failure(id, &why); else send_ok(id); break;
-  case F_UPDATE: if (set_pids_limit(field_number(f, "pids", 0))) send_error(id, "internal", "the limit was not taken"); else send_ok(id); break;
+  case FRAME_SIGNAL: do_signal(id, f); break;
+  case FRAME_STATS: do_stats(id); break;
+  case FRAME_CLOSE: if ((s = find_session(id))) { s->closing = true; if (!s->exited) kill(s->child.pid, SIGKILL); } break;
+  case FRAME_SHUTDOWN: do_shutdown(id); break;
+  case FRAME_CLOCK: if (set_clock(f, &why)) send_failure(id, &why); else send_ok(id); break;
+  case FRAME_UPDATE: if (set_pids_limit(field_number(f, "pids", 0))) send_error(id, "internal", "the limit was not taken"); else send_ok(id); break;
   default: send_error(id, "unsupported", "this agent does not know the request");
   }
 }

@@ -117,6 +117,9 @@ async function fetchKernel(cacheDir: string, wanted: KernelPackage, onProgress: 
     await fs.promises.chmod(work, 0o755);
     await writeFileAtomic(path.join(out, DESCRIPTION), `${JSON.stringify(kernel, null, 2)}\n`, 0o644);
     const dir = path.join(cacheDir, release);
+    // Somebody else may have fetched the same meanwhile, and machines may boot from it already.
+    const meanwhile = (await cachedGuestKernels(cacheDir)).find((one) => one.packageVersion === wanted.version);
+    if (meanwhile !== undefined) return meanwhile;
     await fs.promises.rm(dir, { recursive: true, force: true });
     await fs.promises.rename(out, dir);
     await syncDirectory(cacheDir);
