@@ -46,6 +46,6 @@ export function runningCopy(place: Place): string | undefined {
   const [daemon] = findDaemons(place);
   if (daemon === undefined) return undefined;
   const args = fs.readFileSync(`/proc/${daemon.pid}/cmdline`, 'utf8').split('\0');
-  const entry = args.find((word) => /\/dist\/daemon\/main\.js$/.test(word));
+  const entry = args.find((word) => word.endsWith('/dist/daemon/main.js'));
   return entry?.slice(0, -'/dist/daemon/main.js'.length);
 }

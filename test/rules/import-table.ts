@@ -36,6 +36,11 @@ export interface ImportException {
 }
 
 export const IMPORT_EXCEPTIONS: readonly ImportException[] = [
+  { file: 'src/setup/generate/', target: 'zod', why: 'writes reference pages out of schemas; never part of a running program' },
+  { file: 'src/api/conversation.ts', target: 'src/drivers/runtime/driver.ts', why: 'the type of the streams that control hands through' },
+  { file: 'src/api/routes/image.ts', target: 'src/drivers/content/driver.ts', why: 'the type of the archive formats that control hands through' },
+  { file: 'src/drivers/content/', target: 'src/drivers/unpack/driver.ts', why: 'a content store is given an unpacker, by its contract' },
+  { file: 'src/drivers/content/dir/', target: 'src/drivers/content/bootstrap/', why: 'base images are made by programs of the distribution, a part of the store that is kept apart' },
 ];
 
 export function importViolations(files: readonly SourceFile[], exceptions = IMPORT_EXCEPTIONS): readonly Violation[] {
@@ -44,7 +49,7 @@ export function importViolations(files: readonly SourceFile[], exceptions = IMPO
     if (!isTypeScript(file) || !file.path.startsWith('src/')) continue;
     for (const one of importsOf(file)) {
       const wanted = one.target ?? one.specifier;
-      if (exceptions.some((exception) => exception.file === file.path && wanted.startsWith(exception.target))) continue;
+      if (exceptions.some((exception) => matches(file.path, exception.file) && matches(wanted, exception.target))) continue;
       const problem = one.specifier === '(computed)' ? 'computes what it imports' : refusal(file, one.specifier, one.target, one.dynamic);
       if (problem !== undefined) violations.push(`${file.path} ${problem}`);
     }
@@ -52,10 +57,15 @@ export function importViolations(files: readonly SourceFile[], exceptions = IMPO
   return violations;
 }
 
+/** A file, or everything below a directory. */
+function matches(text: string, pattern: string): boolean {
+  return pattern.endsWith('/') ? text.startsWith(pattern) : text === pattern;
+}
+
 function refusal(file: SourceFile, specifier: string, target: string | undefined, dynamic: boolean): string | undefined {
   const room = file.path.split('/')[1]!;
   if (GUARDED_MODULES.includes(specifier) && room !== 'host') return `imports ${specifier}: only src/host opens that door`;
-  if (room === 'daemon' || specifier.startsWith('node:')) return undefined;
+  if (room === 'daemon' || specifier.startsWith('node:') || target === 'package.json') return undefined; // the version stands there alone
   if (isTest(file)) return testRefusal(room, target);
   const rule = ruleFor(file.path);
   if (rule === undefined) return 'lies in no room of the import table';
