@@ -18,6 +18,8 @@ export class SandboxPool implements AsyncDisposable {
   readonly #parts: { readonly driver: NetworkDriver; readonly addresses: Addresses; readonly randomness: Randomness; readonly clock: Clock; readonly log: Logger };
   readonly #ready = new Map<string, Sandbox[]>();
   readonly #filling = new Map<string, Promise<void>>();
+  /** Ports of sandboxes that are being opened or closed. */
+  readonly #busy = new Set<string>();
   readonly #parked = new Map<string, { readonly sandbox: Sandbox; readonly cancel: () => void }>();
   #closed = false;
 
@@ -76,24 +78,30 @@ export class SandboxPool implements AsyncDisposable {
       const opened = await Promise.allSettled(Array.from({ length: missing }, async () => {
         const pair = addresses.reserve(network);
         const port: PortPlan = makePort(network, 'eth0', pair, randomness);
+        this.#busy.add(port.portId);
         try {
           return await driver.openSandbox({ ports: [port] });
         } catch (error) {
           addresses.settle(network.meta.id, pair.ipv4);
           throw error;
+        } finally {
+          this.#busy.delete(port.portId);
         }
       }));
       for (const result of opened) {
-        if (result.status === 'rejected') throw result.reason;
+        if (result.status === 'rejected') continue;
         if (this.#closed) await driver.closeSandbox(result.value);
         else ready.push(result.value);
       }
+      const failed = opened.find((result) => result.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
     }
   }
 
   /** Ports that are in the pool, for who looks for leaks. */
   portIds(): string[] {
-    return [...this.#ready.values()].flat().flatMap((sandbox) => sandbox.ports.map((port) => port.portId));
+    const kept = [...[...this.#ready.values()].flat(), ...[...this.#parked.values()].map((parked) => parked.sandbox)];
+    return [...this.#busy, ...kept.flatMap((sandbox) => sandbox.ports.map((port) => port.portId))];
   }
 
   /** Gives back what is pooled on a network that goes away. */
