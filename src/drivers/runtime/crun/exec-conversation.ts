@@ -112,7 +112,7 @@ export class ExecConversation implements ExecSession {
     this.#endOutput();
   }
 
-  /** After the last stream and, so that crun's complaint comes before it, after the process. */
+  /** After the last stream and the process: who read all of it finds the exit code known. */
   #endOutput(): void {
     if (this.#exited && this.#open.size === 0) this.#held.end();
   }
@@ -163,10 +163,8 @@ export class ExecConversation implements ExecSession {
       const code = await this.#parts.child.exitCode;
       const said = code === 0 ? '' : readText(this.#parts.logFile);
       if (said === '' || fs.existsSync(this.#parts.pidFile)) return { exitCode: code };
-      const meant = commandFailure(said);
-      const text = Buffer.from(`${plainSentence(said)}\n`);
-      this.#held.push({ stream: 'stderr', data: text }, text.length);
-      return { exitCode: meant ?? NOT_RUNNABLE };
+      // crun says it on standard error too, where the caller reads it.
+      return { exitCode: commandFailure(said) ?? NOT_RUNNABLE };
     } finally {
       this.#exited = true;
       this.#parts.console?.[Symbol.dispose]();
@@ -182,9 +180,4 @@ function readText(file: string): string {
   } catch {
     return '';
   }
-}
-
-/** crun's log line: `time error: text`. */
-function plainSentence(said: string): string {
-  return said.split('\n').at(-1)!.replace(/^\S+Z:?\s*/, '');
 }
