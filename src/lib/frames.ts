@@ -86,8 +86,14 @@ export function jsonOfFrame(frame: Frame): unknown {
   }
 }
 
-/** Payloads that came in one piece are not copied; one that comes in pieces is put together once. */
-export class FrameDecoder {
+export interface FrameDecoder {
+  /** The frames that are whole now. Throws FrameError for an unknown type or a payload that is too large, then always. */
+  push(chunk: Uint8Array): Frame[];
+  /** Throws FrameError when the stream ended within a frame. */
+  end(): void;
+}
+
+class Decoder implements FrameDecoder {
   readonly #maxBytes: number;
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
   #headerBytes = 0;
@@ -95,11 +101,10 @@ export class FrameDecoder {
   #missing = 0;
   #broken: FrameError | undefined;
 
-  constructor(maxBytes = MAX_FRAME_BYTES) {
+  constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** The frames that are whole now. Throws FrameError for an unknown type or a payload that is too large, then always. */
   push(chunk: Uint8Array): Frame[] {
     if (this.#broken !== undefined) throw this.#broken;
     const frames: Frame[] = [];
@@ -123,7 +128,6 @@ export class FrameDecoder {
     }
   }
 
-  /** Throws FrameError when the stream ended within a frame. */
   end(): void {
     if (this.#broken !== undefined) throw this.#broken;
     if (this.#headerBytes > 0) this.#refuse('The stream ended within a frame.');
@@ -150,8 +154,9 @@ export class FrameDecoder {
   }
 }
 
+/** Payloads that came in one piece are not copied; one that comes in pieces is put together once. */
 export function frameDecoder(maxBytes = MAX_FRAME_BYTES): FrameDecoder {
-  return new FrameDecoder(maxBytes);
+  return new Decoder(maxBytes);
 }
 
 function join(pieces: readonly Uint8Array[]): Uint8Array {

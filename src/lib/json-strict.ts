@@ -59,8 +59,6 @@ export function parseJsonStrict(input: string | Uint8Array, limits: JsonLimits =
   }
 }
 
-export { parseJsonStrict as parseStrictJson };
-
 function decode(input: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(input);

@@ -1,6 +1,8 @@
 /** The store contract on a real etcd, and what only etcd can do. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { after, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { storeContract } from '../../src/drivers/store/contract.ts';
 import { etcdStore } from '../../src/drivers/store/etcd/store.ts';
 import { BerthError } from '../../src/model/errors.ts';
@@ -54,4 +56,26 @@ it('a watch goes on where it broke off when etcd was killed and came back', asyn
   await store.txn([], [{ put: 'a', value: Buffer.from('3') }]);
   await watching;
   assert.deepEqual(seen, [1, 2, 3]);
+});
+
+it('over TLS: a client with a certificate is served, others are not, and a strange server is not believed', async () => {
+  const file = (name: string): string => fileURLToPath(new URL(`../fixtures/etcd-tls/${name}`, import.meta.url));
+  const ca = fs.readFileSync(file('ca.crt'));
+  const tls = { ca, cert: fs.readFileSync(file('client.crt')), key: fs.readFileSync(file('client.key')) };
+  const opens = (endpoint: string, options?: Parameters<typeof etcdStore>[0]['tls']): Promise<boolean> =>
+    etcdStore({ endpoints: [endpoint], tls: options }).open().then(async (store) => {
+      await store[Symbol.asyncDispose]();
+      return true;
+    }, () => false);
+  await using secure = await startEtcd({ tls: { certFile: file('server.crt'), keyFile: file('server.key'), caFile: file('ca.crt'), ready: (endpoint) => opens(endpoint, tls) } });
+  {
+    await using store = await etcdStore({ endpoints: [secure.endpoint], tls }).open();
+    await store.txn([], [{ put: 'a', value: Buffer.from('x') }]);
+    for await (const batch of store.watch('', 0, AbortSignal.timeout(10_000))) {
+      assert.equal(batch.revision, 1);
+      break;
+    }
+  }
+  assert.equal(await opens(secure.endpoint, { ca }), false);
+  assert.equal(await opens(secure.endpoint), false);
 });

@@ -16,6 +16,7 @@ export interface EtcdServerTls {
   readonly certFile: string;
   readonly keyFile: string;
   readonly caFile: string;
+  /** Whether it answers; only a client with a certificate can tell. */
   readonly ready: (endpoint: string) => Promise<boolean>;
 }
 

@@ -1,5 +1,7 @@
-/** What every store must do, as node:test cases. The store that a factory opens may be shared with earlier cases: */
-/** each case writes below a prefix of its own and counts revisions from the one that it finds. */
+/**
+ * What every store must do, as node:test cases. The store that a factory opens may be shared with earlier cases: each
+ * case writes below a prefix of its own and counts revisions from the one that it finds.
+ */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';

@@ -27,8 +27,9 @@ export interface OpenedFile {
 }
 
 export async function openFile(file: string, migrations: readonly Migration[] = MIGRATIONS): Promise<OpenedFile> {
-  if (openFiles.has(file)) throw sqliteError({ errcode: 5 }, file);
-  openFiles.add(file);
+  const name = path.resolve(file);
+  if (openFiles.has(name)) throw sqliteError({ errcode: 5 }, file);
+  openFiles.add(name);
   let db: DatabaseSync | undefined;
   try {
     const mark = await readMarker(file);
@@ -56,7 +57,7 @@ export async function openFile(file: string, migrations: readonly Migration[] = 
     return { db: opened, close: () => closeFile(opened, file) };
   } catch (error) {
     if (db?.isOpen === true) db.close();
-    openFiles.delete(file);
+    openFiles.delete(path.resolve(file));
     const told = sqliteError(error, file);
     throw told.details?.['reason'] === 'io' && isFull(file) ? diskFull(file, error) : told;
   }
@@ -97,7 +98,7 @@ async function closeFile(db: DatabaseSync, file: string): Promise<void> {
     db.close();
     if (!(await exists(`${file}-wal`))) await writeMarker(file, 'clean').catch(() => undefined);
   } finally {
-    openFiles.delete(file);
+    openFiles.delete(path.resolve(file));
   }
 }
 
