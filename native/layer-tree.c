@@ -205,7 +205,8 @@ static void set_xattrs(int fd, struct tar_entry *entry) {
     if (RULE_XATTR && refused) note("%.200s: attribute %.100s dropped: %s", entry->path, xattr->name, refused);
     else if (fd < 0) note("%.200s: attribute %.100s dropped: only files and directories keep attributes", entry->path, xattr->name);
     else if (fsetxattr(fd, xattr->name, xattr->value, xattr->length, 0) < 0) {
-      if (errno != EPERM && errno != EINVAL && errno != EOPNOTSUPP && errno != E2BIG && errno != ERANGE) fail_errno("set an extended attribute");
+      /* ENOSPC says that the inode has no room for it; a full disk shows at the next file. */
+      if (errno != ENOSPC && errno != EPERM && errno != EINVAL && errno != EOPNOTSUPP && errno != E2BIG && errno != ERANGE) fail_errno("set an extended attribute");
       note("%.200s: attribute %.100s dropped: the kernel refused it (%s)", entry->path, xattr->name, strerror(errno));
     }
   }
@@ -322,7 +323,7 @@ static void add_fifo(struct tar_entry *entry, int parent, const char *name) {
 /* `.wh.NAME` hides NAME of the layers below; `.wh..wh..opq` hides all that they have in this directory. What this
  * layer itself has there stays (OCI image layer specification, “Whiteouts”). */
 static void add_whiteout(struct tar_entry *entry, int parent, const char *name, bool at_root) {
-  if (entry->type != '0' || entry->size != 0) fail("invalid", "whiteoutName", "A whiteout must be an empty regular file.");
+  if (RULE_WHITEOUT_NAME && (entry->type != '0' || entry->size != 0)) fail("invalid", "whiteoutName", "A whiteout must be an empty regular file.");
   const char *hidden = name + 4;
   struct stat stat;
   if (strcmp(hidden, ".wh..opq") == 0) {

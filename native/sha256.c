@@ -27,7 +27,7 @@ static void compress_portable(uint32_t *state, const uint8_t *data, size_t block
   }
 }
 
-#ifdef __x86_64__
+#if defined __x86_64__ && !defined SHA256_PORTABLE
 #include <cpuid.h>
 #include <immintrin.h>
 
@@ -73,7 +73,7 @@ void sha256_start(struct sha256 *hash) {
   memcpy(hash->state, first, sizeof first);
   hash->bytes = 0;
   hash->compress = compress_portable;
-#ifdef __x86_64__
+#if defined __x86_64__ && !defined SHA256_PORTABLE
   if (has_sha_ni()) hash->compress = compress_sha_ni;
 #endif
 }

@@ -146,7 +146,9 @@ static void check_sum(const struct ustar *header) {
   const uint8_t *bytes = (const uint8_t *)header;
   uint64_t sum = 0;
   for (size_t i = 0; i < BLOCK; i++) sum += i >= offsetof(struct ustar, checksum) && i < offsetof(struct ustar, type) ? ' ' : bytes[i];
-  if (sum != number(header->checksum, sizeof header->checksum, "checksum")) fail("invalid", "checksum", "A tar header has a wrong checksum: this is not a tar archive, or it is damaged.");
+  char field[sizeof header->checksum + 1] = "";
+  memcpy(field, header->checksum, sizeof header->checksum);
+  if (strtoull(field, NULL, 8) != sum) fail("invalid", "checksum", "A tar header has a wrong checksum: this is not a tar archive, or it is damaged.");
 }
 
 /* After the end only padding may follow: what one reader skips, another would unpack. */

@@ -1,7 +1,7 @@
 /** `image bootstrap busybox`: the distribution's static busybox and the few files around it. Deterministic. */
 import fs from 'node:fs/promises';
 import { run } from '../../../host/run.ts';
-import { tarEnd, tarEntry, type TarEntry } from '../../../lib/tar-writer.ts';
+import { tarEnd, tarEntry, type TarHeader } from '../../../lib/tar-header.ts';
 import { BerthError } from '../../../model/errors.ts';
 
 const BUSYBOX = '/bin/busybox';
@@ -24,13 +24,13 @@ export async function* busyboxLayer(program = BUSYBOX): AsyncGenerator<Uint8Arra
   });
   if (await isDynamic(program)) throw new BerthError('unavailable', `${program} needs shared libraries; a static one is needed.`, { hint: 'Install busybox-static.' });
   const { stdout } = await run(program, ['--list-full']);
-  const entries: TarEntry[] = DIRECTORIES.map(([path, mode]) => ({ path, type: 'directory', mode }));
-  for (const [path, content] of Object.entries(FILES)) entries.push({ path, type: 'file', mode: 0o644, data: text(content) });
-  entries.push({ path: 'bin/busybox', type: 'file', mode: 0o755, data: binary });
+  const entries: (readonly [TarHeader, Uint8Array?])[] = DIRECTORIES.map(([path, mode]) => [{ path: `${path}/`, type: 'directory', mode }]);
+  for (const [path, content] of Object.entries(FILES)) entries.push([{ path }, text(content)]);
+  entries.push([{ path: 'bin/busybox', mode: 0o755 }, binary]);
   for (const applet of stdout.split('\n').filter((line) => APPLET.test(line) && line !== 'bin/busybox').toSorted()) {
-    entries.push({ path: applet, type: 'hardlink', mode: 0o755, target: 'bin/busybox' });
+    entries.push([{ path: applet, type: 'hardlink', mode: 0o755, link: 'bin/busybox' }]);
   }
-  for (const entry of entries) yield tarEntry(entry);
+  for (const [header, content] of entries) yield tarEntry(header, content);
   yield tarEnd();
 }
 
