@@ -466,10 +466,7 @@ static void handle(char *line) {
   }
   if (strcmp(word[0], "list") == 0) return list();
   if (strcmp(word[0], "commit") == 0) return commit();
-  if (strcmp(word[0], "quit") == 0) {
-    unlink(control_path);
-    _exit(0);
-  }
+  if (strcmp(word[0], "quit") == 0) _exit(0); /* whoever said so takes SOCKET away: we may not */
   bool add = strcmp(word[0], "+") == 0 && n == 6, take = strcmp(word[0], "-") == 0 && n == 4;
   struct change c = {.add = add, .fd = -1};
   if ((!add && !take) || change_count == MAX_CHANGES) { change_overflow = true; return; }

@@ -18,7 +18,7 @@ export const IDS_PER_RANGE = 65_536;
  * Above what systemd gives to nspawn (up to 0x6fffffff) and below 2³¹, where signed ids begin; then the nspawn part,
  * which is free on hosts without it.
  */
-const RANGES: IdPoolShape = { areas: [{ first: 0x70000000, last: 0x7ffeffff }, { first: 0x10000000, last: 0x6fffffff }], step: IDS_PER_RANGE, stepsPerChunk: 32 };
+const RANGES: IdPoolShape = { areas: [{ first: 0x70000000, last: 0x7ffeffff }, { first: 0x10000000, last: 0x6fffffff }], step: IDS_PER_RANGE, stepsPerChunk: 256 };
 /** One user for each virtual machine's QEMU. */
 const VM_UIDS: IdPoolShape = { areas: [{ first: 0x7fff0000, last: 0x7fffffef }], step: 1, stepsPerChunk: 256 };
 
@@ -55,7 +55,7 @@ export class Leases {
     return this.#directory;
   }
 
-  /** First id of a range of IDS_PER_RANGE that nobody on this host has; answered from memory, but for every 32nd. */
+  /** First id of a range of IDS_PER_RANGE that nobody on this host has; answered from memory, but for every 256th. */
   async takeIdRange(): Promise<number> {
     await this.#load();
     return this.#ranges.take();

@@ -1,4 +1,5 @@
 /** The daemon's side of `berth-native proxy`: one process per root that carries loopback connections to published ports. */
+import fs from 'node:fs';
 import net from 'node:net';
 import { exists } from './files.ts';
 import { systemError } from './libc.ts';
@@ -74,11 +75,12 @@ export class PortProxy implements Disposable {
   quit(): Promise<void> {
     return this.#exclusive(async () => {
       const proxy = await this.#connected();
-      if (proxy === undefined) return;
-      const { process } = proxy;
-      proxy.end('quit\n');
-      this.#connection = undefined;
-      await gone(process);
+      if (proxy !== undefined) {
+        proxy.end('quit\n');
+        this.#connection = undefined;
+        await gone(proxy.process);
+      }
+      await fs.promises.rm(this.#options.socketPath, { force: true });
     });
   }
 

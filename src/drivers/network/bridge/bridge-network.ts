@@ -159,6 +159,7 @@ class BridgeNetwork implements NetworkDriver {
     return this.#exclusive(async () => {
       if (this.#networks.all.length === 0) return [];
       const said: string[] = [];
+      if (this.#networks.all.some((network) => !network.plan.internal) && !(await this.#forwarding.isOn())) said.push('Forwarding of packets had been turned off on this host; it is on again.');
       if (await this.#rules.repair()) said.push('The nftables rules of this root had been changed or removed; they are in force again.');
       for (const { plan } of this.#networks.all) said.push(...(await this.#ensure(plan)));
       said.push(...(await this.#publisher.repair()));
@@ -175,14 +176,23 @@ class BridgeNetwork implements NetworkDriver {
   }
 
   async leftovers(known: { readonly networks: ReadonlySet<ObjectId>; readonly portIds: ReadonlySet<string> }): Promise<readonly string[]> {
-    const found: string[] = [];
-    for (const link of await this.#networks.links.list()) {
+    const networks: ReadonlySet<string> = known.networks;
+    const links = (await this.#networks.links.list()).filter((link) => {
       const portId = this.#names.portIdOf(link.name);
-      if (portId !== undefined && !known.portIds.has(portId)) found.push(`network interface ${link.name}`);
-    }
-    for (const bridge of await this.#networks.bridges()) if (!(known.networks as ReadonlySet<string>).has(bridge.alias)) found.push(`bridge ${bridge.name}`);
-    if (known.networks.size === 0) for (const table of await this.#nft.tables()) if (table.name === this.#names.table) found.push(`nft table ${table.family} ${table.name}`);
-    return found;
+      return portId !== undefined && !known.portIds.has(portId);
+    });
+    const tables = known.networks.size > 0 ? [] : (await this.#nft.tables()).filter((table) => table.name === this.#names.table);
+    const gateways = new Set(this.#networks.all.filter(({ plan }) => networks.has(plan.id)).map(({ plan }) => `${plan.ipv4.gateway}/${plan.ipv4.prefixLength}`));
+    const { subnets } = await this.#leases.held();
+    return [
+      ...links.map((link) => `network interface ${link.name}`),
+      ...(await this.#networks.bridges()).filter((bridge) => !networks.has(bridge.alias)).map((bridge) => `bridge ${bridge.name}`),
+      ...tables.map((table) => `nft table ${table.family} ${table.name}`),
+      ...(await this.#networks.nameServers()).filter((id) => !networks.has(id)).map((id) => `name server of network ${id}`),
+      ...(known.networks.size === 0 && (await this.#publisher.running()) ? ['process of published ports'] : []),
+      ...(await this.#publisher.leftovers()),
+      ...subnets.filter((lease) => !gateways.has(lease.ipv4)).map((lease) => `lease of subnet ${lease.ipv4}`),
+    ];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

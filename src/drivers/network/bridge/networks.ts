@@ -1,5 +1,6 @@
 /** The networks of this root as bridges of the host: made, found again after a restart, repaired, removed. */
 import crypto from 'node:crypto';
+import fs from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import path from 'node:path';
 import { BerthError } from '../../../model/errors.ts';
@@ -113,12 +114,18 @@ export class Networks implements Disposable {
     const link = await this.#find(id);
     if (link !== undefined) await this.#links.remove(link.index);
     this.#built.delete(id);
+    if (this.#built.size === 0) await fs.promises.rmdir(path.join(this.#options.runDir, 'networks')).catch(() => undefined); // another network's files stay
     await this.#options.rules.set(`network:${id}`, []);
   }
 
   /** Bridges of this root, with the network they were made for. */
   async bridges(): Promise<readonly Link[]> {
     return (await this.#links.list()).filter((link) => link.kind === 'bridge' && this.#options.names.isBridge(link.name));
+  }
+
+  /** Networks whose name server has a place on disk, running or not. */
+  async nameServers(): Promise<readonly string[]> {
+    return fs.promises.readdir(path.join(this.#options.runDir, 'networks')).catch(() => []);
   }
 
   [Symbol.dispose](): void {

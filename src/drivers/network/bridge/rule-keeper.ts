@@ -28,6 +28,9 @@ interface Change {
   readonly reject: (error: unknown) => void;
 }
 
+/** So many owners at once, that the event loop is not held. */
+const CHANGES_PER_TURN = 50;
+
 export class RuleKeeper implements Disposable {
   readonly #names: HostNames;
   readonly #without: GuardsLeftOut;
@@ -169,8 +172,8 @@ export class RuleKeeper implements Disposable {
   }
 
   async #flush(): Promise<void> {
-    const queue = this.#queue;
-    this.#queue = [];
+    const queue = this.#queue.splice(0, CHANGES_PER_TURN);
+    if (this.#queue.length > 0) setImmediate(() => void this.#exclusive(() => this.#flush()));
     const touched = new Map<string, Fact>();
     for (const { owner, facts } of queue) {
       for (const fact of this.#owners.get(owner) ?? []) {
