@@ -1,6 +1,6 @@
 /** Standard input and output by Bun. */
-import { BROKEN_PIPE_EXIT, type Stdio } from './stdio.ts';
-import { rawTerminal, terminalSize } from './terminal.ts';
+import type { Stdio } from './stdio.ts';
+import { BROKEN_PIPE_EXIT, rawTerminal, terminalSize } from './terminal.ts';
 
 interface BunFile {
   stat(): Promise<{ readonly mode: number; readonly rdev: number }>;
@@ -20,6 +20,10 @@ const CHARACTER_DEVICE = 0o020000;
 /** Of linux/major.h: /dev/tty, the consoles, serial lines, and the range of pseudo-terminals. */
 const isTerminalMajor = (major: number): boolean => major === 4 || major === 5 || major === 204 || (major >= 136 && major <= 143);
 
+function isTerminalFile({ mode, rdev }: { readonly mode: number; readonly rdev: number }): boolean {
+  return (mode & FILE_TYPE) === CHARACTER_DEVICE && isTerminalMajor(rdev >> 8 & 0xfff);
+}
+
 export function bunStdio(): Stdio {
   const writer = (target: () => BunFile) => {
     let last: Promise<unknown> = Promise.resolve();
@@ -29,9 +33,11 @@ export function bunStdio(): Stdio {
       return written;
     };
   };
-  const isTerminal = async (descriptor: 0 | 1 | 2): Promise<boolean> => {
-    const stat = await Bun.file(descriptor).stat().catch(() => undefined);
-    return stat !== undefined && (stat.mode & FILE_TYPE) === CHARACTER_DEVICE && isTerminalMajor(stat.rdev >> 8 & 0xfff);
+  const known = new Map<number, Promise<boolean>>();
+  const isTerminal = (descriptor: 0 | 1 | 2): Promise<boolean> => {
+    const answer = known.get(descriptor) ?? Bun.file(descriptor).stat().then(isTerminalFile, () => false);
+    known.set(descriptor, answer);
+    return answer;
   };
   return {
     out: writer(() => Bun.stdout),

@@ -1,62 +1,61 @@
 /**
- * Every command by its words, with how it is loaded: a command pays for no other. Kinds have their verbs behind them
- * (`berth image list`); those that every kind has are made in commands/kind.ts.
+ * Every command by its words, and which of three groups is loaded for it. Not one group, because what is loaded and not
+ * used costs a twentieth of a millisecond a kilobyte; not one for each command, because each further file costs a fifth.
  */
 import { nearest } from '../lib/nearest.ts';
 import { BerthError } from '../model/errors.ts';
 import { printable } from '../model/ids.ts';
 import type { Command } from './command.ts';
+import { version } from './commands/version.ts';
 
 export interface TableEntry {
   readonly group: 'instances' | 'kinds' | 'manifests' | 'machine' | 'other';
   readonly summary: string;
-  /** Verbs of a kind. */
+  /** Verbs of a kind: `berth image list`. */
   readonly verbs?: readonly string[];
-  load(verb: string): Promise<Command>;
+  /** Where it is; `cold` when missing. */
+  readonly room?: 'talk' | 'show';
 }
 
-const lifecycle = (summary: string, name: string): TableEntry => ({ group: 'instances', summary, load: async () => (await import('./commands/lifecycle.ts')).lifecycleCommand(name) });
-const kind = (summary: string, name: string, verbs: readonly string[]): TableEntry => ({ group: 'kinds', summary, verbs, load: async (verb) => (await import('./commands/kind.ts')).kindCommand(name, verb) });
-
 export const COMMANDS: Readonly<Record<string, TableEntry>> = {
-  run: { group: 'instances', summary: 'Run a command in a new instance.', load: async () => (await import('./commands/run.ts')).run },
-  create: { group: 'instances', summary: 'Make an instance without starting it.', load: async () => (await import('./commands/create.ts')).create },
-  launch: { group: 'instances', summary: 'Make and start an OS container, or a VM with --vm.', load: async () => (await import('./commands/create.ts')).launch },
-  start: lifecycle('Start instances.', 'start'),
-  stop: lifecycle('Stop instances.', 'stop'),
-  restart: lifecycle('Stop and start instances.', 'restart'),
-  pause: lifecycle('Freeze instances.', 'pause'),
-  resume: lifecycle('Unfreeze instances.', 'resume'),
-  kill: lifecycle('Send a signal to instances.', 'kill'),
-  rm: { group: 'instances', summary: 'Delete instances.', load: async () => (await import('./commands/delete.ts')).rm },
-  delete: { group: 'instances', summary: 'Delete instances, or what a manifest describes.', load: async () => (await import('./commands/delete.ts')).deleteCommand },
-  list: { group: 'instances', summary: 'List instances in every state.', load: async () => (await import('./commands/list.ts')).list },
-  ps: { group: 'instances', summary: 'List running instances.', load: async () => (await import('./commands/list.ts')).ps },
-  exec: { group: 'instances', summary: 'Run a command inside an instance.', load: async () => (await import('./commands/exec.ts')).exec },
-  shell: { group: 'instances', summary: 'Open a shell inside an instance.', load: async () => (await import('./commands/exec.ts')).shell },
-  attach: { group: 'instances', summary: 'Connect to the input and output of an instance.', load: async () => (await import('./commands/attach.ts')).attach },
-  logs: { group: 'instances', summary: 'Show the output of an instance.', load: async () => (await import('./commands/logs.ts')).logs },
-  wait: { group: 'instances', summary: 'Wait until instances end, and print their exit codes.', load: async () => (await import('./commands/wait.ts')).wait },
-  rename: { group: 'instances', summary: 'Give an instance another name.', load: async () => (await import('./commands/rename.ts')).rename },
-  update: { group: 'instances', summary: 'Change the spec of an instance.', load: async () => (await import('./commands/update.ts')).update },
-  why: { group: 'instances', summary: 'Say why an instance is in the state that it is in.', load: async () => (await import('./commands/why.ts')).why },
-  get: { group: 'kinds', summary: 'Show one object of any kind, or all of a kind.', load: async () => (await import('./commands/get.ts')).get },
-  describe: { group: 'kinds', summary: 'Show one object for people, with its latest events.', load: async () => (await import('./commands/describe.ts')).describe },
-  explain: { group: 'kinds', summary: 'Say what a kind, a field or a state means.', load: async () => (await import('./commands/explain.ts')).explain },
-  image: kind('Images: bootstrap, import, export, tag …', 'image', ['list', 'get', 'bootstrap', 'import', 'export', 'tag', 'history', 'delete']),
-  volume: kind('Volumes: data that outlives instances.', 'volume', ['list', 'get', 'create', 'delete']),
-  network: kind('Networks: addresses, names and rules.', 'network', ['list', 'get', 'create', 'delete']),
-  project: kind('Projects: names, quotas and rights.', 'project', ['list', 'get', 'create', 'update', 'delete']),
-  pool: kind('Pools: where disks lie.', 'pool', ['list', 'get']),
-  node: kind('Nodes: the hosts.', 'node', ['list', 'get']),
-  operation: kind('Operations: long verbs at work.', 'operation', ['list', 'get', 'wait', 'cancel']),
-  apply: { group: 'manifests', summary: 'Make what a manifest describes, and change what differs.', load: async () => (await import('./commands/apply.ts')).apply },
-  events: { group: 'other', summary: 'Show or follow what happens.', load: async () => (await import('./commands/events.ts')).events },
-  audit: { group: 'other', summary: 'Show who did what.', load: async () => (await import('./commands/events.ts')).audit },
-  debug: { group: 'other', summary: 'Look behind the scenes: leaks, steps.', verbs: ['leaks', 'steps'], load: async (verb) => (await import('./commands/debug.ts')).debugCommand(verb) },
-  completion: { group: 'other', summary: 'Print a completion script for bash, zsh or fish.', load: async () => (await import('./commands/completion.ts')).completion },
-  version: { group: 'other', summary: 'Show the version.', load: async () => (await import('./commands/version.ts')).version },
-  help: { group: 'other', summary: 'Show help for a command.', load: async () => (await import('./help.ts')).help },
+  run: { group: 'instances', summary: 'Run a command in a new instance.', room: 'talk' },
+  create: { group: 'instances', summary: 'Make an instance without starting it.' },
+  launch: { group: 'instances', summary: 'Make and start an OS container, or a VM with --vm.' },
+  start: { group: 'instances', summary: 'Start instances.' },
+  stop: { group: 'instances', summary: 'Stop instances.' },
+  restart: { group: 'instances', summary: 'Stop and start instances.' },
+  pause: { group: 'instances', summary: 'Freeze instances.' },
+  resume: { group: 'instances', summary: 'Unfreeze instances.' },
+  kill: { group: 'instances', summary: 'Send a signal to instances.' },
+  rm: { group: 'instances', summary: 'Delete instances.' },
+  delete: { group: 'instances', summary: 'Delete instances, or what a manifest describes.' },
+  list: { group: 'instances', summary: 'List instances in every state.', room: 'show' },
+  ps: { group: 'instances', summary: 'List running instances.', room: 'show' },
+  exec: { group: 'instances', summary: 'Run a command inside an instance.', room: 'talk' },
+  shell: { group: 'instances', summary: 'Open a shell inside an instance.', room: 'talk' },
+  attach: { group: 'instances', summary: 'Connect to the input and output of an instance.' },
+  logs: { group: 'instances', summary: 'Show the output of an instance.' },
+  wait: { group: 'instances', summary: 'Wait until instances end, and print their exit codes.' },
+  rename: { group: 'instances', summary: 'Give an instance another name.' },
+  update: { group: 'instances', summary: 'Change the spec of an instance.' },
+  why: { group: 'instances', summary: 'Say why an instance is in the state that it is in.' },
+  get: { group: 'kinds', summary: 'Show one object of any kind, or all of a kind.' },
+  describe: { group: 'kinds', summary: 'Show one object for people, with its latest events.' },
+  explain: { group: 'kinds', summary: 'Say what a kind, a field or a state means.' },
+  image: { group: 'kinds', summary: 'Images: bootstrap, import, export, tag …', verbs: ['list', 'get', 'bootstrap', 'import', 'export', 'tag', 'history', 'delete'] },
+  volume: { group: 'kinds', summary: 'Volumes: data that outlives instances.', verbs: ['list', 'get', 'create', 'delete'] },
+  network: { group: 'kinds', summary: 'Networks: addresses, names and rules.', verbs: ['list', 'get', 'create', 'delete'] },
+  project: { group: 'kinds', summary: 'Projects: names, quotas and rights.', verbs: ['list', 'get', 'create', 'update', 'delete'] },
+  pool: { group: 'kinds', summary: 'Pools: where disks lie.', verbs: ['list', 'get'] },
+  node: { group: 'kinds', summary: 'Nodes: the hosts.', verbs: ['list', 'get'] },
+  operation: { group: 'kinds', summary: 'Operations: long verbs at work.', verbs: ['list', 'get', 'wait', 'cancel'] },
+  apply: { group: 'manifests', summary: 'Make what a manifest describes, and change what differs.' },
+  events: { group: 'other', summary: 'Show or follow what happens.' },
+  audit: { group: 'other', summary: 'Show who did what.' },
+  debug: { group: 'other', summary: 'Look behind the scenes: leaks, steps.', verbs: ['leaks', 'steps'] },
+  completion: { group: 'other', summary: 'Print a completion script for bash, zsh or fish.', room: 'show' },
+  version: { group: 'other', summary: 'Show the version.' },
+  help: { group: 'other', summary: 'Show help for a command.' },
 };
 
 /** Done by other programs, to which the launcher turns. */
@@ -81,6 +80,15 @@ const LATER: Readonly<Record<string, string>> = {
   advise: 'the decision engine comes later', recover: 'the recovery of a lost store comes later', remote: 'remote daemons come later', compose: 'compose files come later',
 };
 
+export async function loadCommand(name: string, verb: string): Promise<Command> {
+  if (name === 'version') return version;
+  switch (COMMANDS[name]!.room) {
+    case 'talk': return (await import('./talk.ts')).TALK[name]!;
+    case 'show': return (await import('./show.ts')).SHOW[name]!;
+    default: return (await import('./cold.ts')).COLD.command(name, verb);
+  }
+}
+
 export interface FoundCommand {
   load(): Promise<Command>;
   /** What follows the command's words. */
@@ -101,15 +109,15 @@ export function findCommand(argv: readonly string[]): FoundCommand {
     globals[match[1] as 'host' | 'project'] = value;
   }
   const [name = 'help', ...rest] = argv.slice(at);
-  if (name === '--help' || name === '-h') return { ...globals, rest: [], load: () => COMMANDS['help']!.load('') };
-  if (name === '--version' || name === '-v') return { ...globals, rest, load: () => COMMANDS['version']!.load('') };
+  if (name === '--help' || name === '-h') return { ...globals, rest: [], load: () => loadCommand('help', '') };
+  if (name === '--version' || name === '-v') return { ...globals, rest, load: () => loadCommand('version', '') };
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
   if (entry === undefined) throw unknownCommand(name);
-  if (entry.verbs === undefined) return { ...globals, rest, load: () => entry.load('') };
+  if (entry.verbs === undefined) return { ...globals, rest, load: () => loadCommand(name, '') };
   const [verb, ...afterVerb] = rest;
-  if (verb === undefined || verb === '--help' || verb === '-h') return { ...globals, rest: [name], load: () => COMMANDS['help']!.load('') };
+  if (verb === undefined || verb === '--help' || verb === '-h') return { ...globals, rest: [name], load: () => loadCommand('help', '') };
   const known = verbOf(name, entry, verb);
-  return { ...globals, rest: afterVerb, load: () => entry.load(known) };
+  return { ...globals, rest: afterVerb, load: () => loadCommand(name, known) };
 }
 
 const VERB_HABITS: Readonly<Record<string, string>> = { ls: 'list', rm: 'delete', remove: 'delete', inspect: 'get', show: 'get', load: 'import', save: 'export' };

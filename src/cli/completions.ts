@@ -4,7 +4,6 @@ import { shortReference } from '../model/reference.ts';
 import { COMMANDS, findCommand, LAUNCHED } from './command-table.ts';
 import type { Command, Context, Flag } from './command.ts';
 import { daemonClient } from './daemon-client.ts';
-import { FIELD_TABLE } from './generated/field-table.ts';
 import { KIND_TABLE } from './generated/kind-table.ts';
 import { GLOBAL_FLAGS } from './words.ts';
 
@@ -68,10 +67,14 @@ async function wordValues(command: Command, words: readonly string[], context: C
     return verb === 'bootstrap' ? ['busybox', 'debian:bookworm', 'debian:trixie'] : names(first, context);
   }
   if (first === 'get' || first === 'describe') return isFirst ? KINDS() : words.length === 1 ? names(words[0]!, context) : [];
-  if (first === 'explain') return isFirst ? ['states', ...KINDS(), ...FIELD_TABLE['Instance']!.map((field) => `instance.${field.path}`)] : [];
+  if (first === 'explain') return isFirst ? ['states', ...KINDS(), ...(await instanceFields())] : [];
   if (first === 'completion') return ['bash', 'zsh', 'fish'];
   const repeats = command.words.max === undefined;
   return COMMANDS[first]?.group === 'instances' && (isFirst || repeats) ? names('instance', context) : [];
+}
+
+async function instanceFields(): Promise<readonly string[]> {
+  return (await import('./generated/field-table.ts')).FIELD_TABLE['Instance']!.map((field) => `instance.${field.path}`);
 }
 
 async function names(word: string, context: Context): Promise<readonly string[]> {

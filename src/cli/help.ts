@@ -1,7 +1,8 @@
 /** Help: the list of commands, and the page of one. */
 import type { Command, Flag } from './command.ts';
-import { COMMANDS, findCommand, LAUNCHED, type TableEntry } from './command-table.ts';
+import { COMMANDS, findCommand, LAUNCHED, loadCommand, type TableEntry } from './command-table.ts';
 import { paint } from './paint.ts';
+import { referencePage } from './reference-page.ts';
 import type { Stdio } from './stdio.ts';
 import { GLOBAL_FLAGS } from './words.ts';
 
@@ -16,7 +17,7 @@ export const help: Command = {
   flags: [{ name: 'markdown', help: 'Every command on one page, as Markdown.' }],
   words: { min: 0, max: 2 },
   async run(context, words) {
-    if (words.on('markdown')) await context.stdio.out(await (await import('./reference-page.ts')).referencePage());
+    if (words.on('markdown')) await context.stdio.out(await referencePage());
     else if (words.words.length === 0) await context.stdio.out(await overview(context.stdio));
     else if (words.words.length === 1 && COMMANDS[words.words[0]!]?.verbs !== undefined) await context.stdio.out(await kindOverview(words.words[0]!, context.stdio));
     else return commandHelp(await findCommand(words.words).load(), context.stdio);
@@ -55,7 +56,7 @@ async function overview(stdio: Stdio): Promise<string> {
 async function kindOverview(name: string, stdio: Stdio): Promise<string> {
   const { bold } = await paint(1, stdio, process.env);
   const entry = COMMANDS[name]!;
-  const commands = await Promise.all(entry.verbs!.map((verb) => entry.load(verb)));
+  const commands = await Promise.all(entry.verbs!.map((verb) => loadCommand(name, verb)));
   const width = 2 + Math.max(...commands.map((one) => one.name.length));
   return `${entry.summary}\n\n${bold('Commands:')}\n${commands.map((one) => `  berth ${one.name.padEnd(width)}${one.summary}`).join('\n')}\n\n\`berth ${name} VERB --help\` says more.\n`;
 }

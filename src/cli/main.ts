@@ -2,7 +2,6 @@
 import { asBerthError, BerthError } from '../model/errors.ts';
 import type { Command, Context } from './command.ts';
 import { findCommand } from './command-table.ts';
-import { printError } from './print-error.ts';
 import { openStdio, type Stdio } from './stdio.ts';
 import { checkCount, parseWords, type Words } from './words.ts';
 
@@ -16,12 +15,12 @@ async function main(argv: readonly string[], stdio: Stdio): Promise<number> {
     command = await found.load();
     const words = parseWords(found.rest, command);
     const { rest, ...globals } = found;
-    if (words.on('help')) return (await import('./help.ts')).commandHelp(command, stdio);
+    if (words.on('help')) return (await import('./cold.ts')).COLD.commandHelp(command, stdio);
     checkCount(command, words.words);
     return await command.run(contextOf(words, globals, stdio), words);
   } catch (error) {
     const known = asBerthError(error, 'do that');
-    await printError(known, error, stdio);
+    await (await import('./cold.ts')).COLD.printError(known, error, stdio);
     return command?.runsCommand === true || argv[0] === 'run' || argv[0] === 'exec' ? commandExitCode(known) : known.rule.exitCode;
   }
 }
@@ -43,5 +42,4 @@ function contextOf(words: Words, globals: { readonly host?: string | undefined; 
   };
 }
 
-const stdio = await openStdio();
-process.exit(await main(process.argv.slice(2), stdio));
+void openStdio().then((stdio) => main(process.argv.slice(2), stdio)).then((exitCode) => process.exit(exitCode));

@@ -1,5 +1,4 @@
 /** Manifests: YAML or JSON documents, each one object. What is wrong with one is said with its file and its place in it. */
-import { parseAllDocuments } from 'yaml';
 import { BerthError } from '../model/errors.ts';
 import { printable } from '../model/ids.ts';
 import type { Context } from './command.ts';
@@ -24,7 +23,7 @@ const MAX_ALIASES = 100;
 export async function readManifests(context: Context, files: readonly string[]): Promise<readonly Manifest[]> {
   if (files.length === 0) throw new BerthError('invalid', 'Say which manifest: -f FILE.', { hint: '-f - reads standard input.' });
   const all: Manifest[] = [];
-  for (const file of files) all.push(...parseManifests(await readTextFile(file, context.stdio), file));
+  for (const file of files) all.push(...(await parseManifests(await readTextFile(file, context.stdio), file)));
   if (all.length === 0) throw new BerthError('invalid', `There is no object in ${files.map(printable).join(', ')}.`);
   const seen = new Set<string>();
   for (const one of all) {
@@ -36,7 +35,8 @@ export async function readManifests(context: Context, files: readonly string[]):
 }
 
 /** @throws BerthError `invalid`, with file and line for what is no YAML. */
-export function parseManifests(text: string, file: string): Manifest[] {
+export async function parseManifests(text: string, file: string): Promise<Manifest[]> {
+  const { parseAllDocuments } = await import('yaml');
   const documents = parseAllDocuments(text, { strict: true, uniqueKeys: true, merge: false });
   const manifests: Manifest[] = [];
   for (const [at, document] of ('empty' in documents ? [] : documents).entries()) {

@@ -1,15 +1,17 @@
 /** Standard input and output by Node. */
-import fs from 'node:fs';
-import tty from 'node:tty';
-import { BROKEN_PIPE_EXIT, type Stdio } from './stdio.ts';
-import { rawTerminal, terminalSize } from './terminal.ts';
+import type { Stdio } from './stdio.ts';
+import { BROKEN_PIPE_EXIT, rawTerminal, terminalSize } from './terminal.ts';
 
 const RETRY_MS = 5;
 
-export function nodeStdio(): Stdio {
+type Fs = Pick<typeof import('node:fs'), 'writeSync'>;
+
+export async function nodeStdio(): Promise<Stdio> {
+  // Loaded here: Bun, which bundles this file too, would load them at every start.
+  const [fs, tty] = await Promise.all([import('node:fs'), import('node:tty')]);
   return {
-    out: (data) => write(1, data),
-    err: (data) => write(2, data),
+    out: (data) => write(fs, 1, data),
+    err: (data) => write(fs, 2, data),
     async *input() {
       for await (const chunk of process.stdin) yield chunk as Uint8Array;
     },
@@ -20,7 +22,7 @@ export function nodeStdio(): Stdio {
 }
 
 /** process.stdout would lose what is not written yet when the process exits. */
-async function write(descriptor: number, data: string | Uint8Array): Promise<void> {
+async function write(fs: Fs, descriptor: number, data: string | Uint8Array): Promise<void> {
   let rest = typeof data === 'string' ? Buffer.from(data) : data;
   while (rest.length > 0) {
     try {

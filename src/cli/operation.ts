@@ -33,8 +33,7 @@ export async function longVerb(context: Context, client: Client, verb: LongVerb,
 export async function finish(context: Context, client: Client, started: Operation): Promise<Operation> {
   let operation = started;
   if (!isFinished(operation)) {
-    const { progressLine } = await import('./progress-line.ts');
-    const progress = await progressLine(context);
+    const progress = await (await import('./cold.ts')).COLD.progressLine(context);
     try {
       operation = await follow(client, operation, progress);
     } finally {

@@ -1,9 +1,10 @@
 /** A file that is there whole or not at all: written beside its place, then renamed. */
-import fs from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import type { HttpResponse } from '../client/http-exchange.ts';
 import { fileError } from './input-file.ts';
 
 export async function writeFileWhole(path: string, source: Pick<HttpResponse, 'read'>): Promise<void> {
+  const fs = await import('node:fs');
   const temporary = `${path}.${process.pid}.part`;
   try {
     const file = await fs.promises.open(temporary, 'wx', 0o644);
@@ -20,6 +21,6 @@ export async function writeFileWhole(path: string, source: Pick<HttpResponse, 'r
   }
 }
 
-async function writeAll(file: fs.promises.FileHandle, bytes: Uint8Array): Promise<void> {
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
 }

@@ -2,6 +2,8 @@
  * Standard input and output, and the terminal. A door with two implementations: in Bun, `process.stdout`, `process.stdin`
  * and even node:fs cost more time to load than the rest of a command (8, 12 and 2 ms of 7).
  */
+import { bunStdio } from './bun-stdio.ts';
+import { nodeStdio } from './node-stdio.ts';
 
 export interface TerminalSize {
   readonly rows: number;
@@ -21,10 +23,6 @@ export interface Stdio {
   raw(): Promise<() => void>;
 }
 
-/** What a shell reports for a process that SIGPIPE ended. */
-export const BROKEN_PIPE_EXIT = 141;
-
 export async function openStdio(): Promise<Stdio> {
-  if ((globalThis as { Bun?: unknown }).Bun !== undefined) return (await import('./bun-stdio.ts')).bunStdio();
-  return (await import('./node-stdio.ts')).nodeStdio();
+  return (globalThis as { Bun?: unknown }).Bun === undefined ? nodeStdio() : bunStdio();
 }

@@ -1,6 +1,9 @@
 /** The terminal's size and its raw mode: loaded only where there is a terminal. */
 import type { TerminalSize } from './stdio.ts';
 
+/** What a shell reports for a process that SIGPIPE ended. */
+export const BROKEN_PIPE_EXIT = 141;
+
 export async function terminalSize(): Promise<TerminalSize | undefined> {
   const { WriteStream } = await import('node:tty');
   for (const descriptor of [1, 2]) {

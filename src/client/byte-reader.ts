@@ -1,8 +1,7 @@
 /** Lines and counted bytes out of a connection's chunks. */
 import { connectionLost } from './unreachable.ts';
 
-const NEWLINE = 10;
-const RETURN = 13;
+const DECODER = new TextDecoder();
 
 export class ByteReader {
   readonly #source: () => Promise<Uint8Array | undefined>;
@@ -22,31 +21,37 @@ export class ByteReader {
   }
 
   /**
-   * The next line as text, without its line end; undefined when the stream ended before it began.
-   * @throws BerthError `unavailable` when the stream ends inside of a line, RangeError when it is longer than `maxBytes`.
+   * The text up to `end`, which is taken and not part of it; undefined when the stream ended before it began.
+   * @throws BerthError `unavailable` when the stream ends before `end`, RangeError when there is none within `maxBytes`.
    */
-  async line(maxBytes: number): Promise<string | undefined> {
-    const parts: Uint8Array[] = [];
-    let length = 0;
+  async until(end: Uint8Array, maxBytes: number): Promise<string | undefined> {
+    let bytes: Uint8Array | undefined;
+    let searched = 0;
     for (;;) {
       const chunk = await this.some();
       if (chunk === undefined) {
-        if (length === 0) return undefined;
+        if (bytes === undefined) return undefined;
         throw connectionLost();
       }
-      const at = chunk.indexOf(NEWLINE);
-      length += at < 0 ? chunk.length : at;
-      if (length > maxBytes) throw new RangeError(`A line of the daemon's answer is longer than ${maxBytes} bytes.`);
-      if (at < 0) {
-        parts.push(chunk);
-        continue;
+      bytes = bytes === undefined ? chunk : joined([bytes, chunk], bytes.length + chunk.length);
+      const at = indexOfBytes(bytes, end, Math.max(0, searched - end.length + 1));
+      if (at > maxBytes || (at < 0 && bytes.length > maxBytes)) throw new RangeError(`The daemon's answer has more than ${maxBytes} bytes where it should have fewer.`);
+      if (at >= 0) {
+        if (at + end.length < bytes.length) this.#rest = bytes.subarray(at + end.length);
+        return DECODER.decode(bytes.subarray(0, at));
       }
-      if (at + 1 < chunk.length) this.#rest = chunk.subarray(at + 1);
-      parts.push(chunk.subarray(0, at));
-      const line = joined(parts, length);
-      return new TextDecoder().decode(line.at(-1) === RETURN ? line.subarray(0, -1) : line);
+      searched = bytes.length;
     }
   }
+}
+
+function indexOfBytes(bytes: Uint8Array, wanted: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(wanted[0]!, from); at >= 0; at = bytes.indexOf(wanted[0]!, at + 1)) {
+    let same = 1;
+    while (same < wanted.length && bytes[at + same] === wanted[same]) same++;
+    if (same === wanted.length) return at;
+  }
+  return -1;
 }
 
 export function joined(parts: readonly Uint8Array[], length: number): Uint8Array {

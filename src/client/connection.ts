@@ -2,7 +2,9 @@
  * The one door between the client and the runtime's sockets. Two implementations stand behind it, because Bun's own
  * sockets start 10 ms faster there than node:net, and Node has no others.
  */
+import { connectWithBun } from './bun-connection.ts';
 import type { Endpoint } from './endpoint.ts';
+import { connectWithNode } from './node-connection.ts';
 
 /** A byte stream, pulled by its reader: what nobody reads stays in the kernel and holds back the sender. */
 export interface Connection {
@@ -18,7 +20,4 @@ export interface Connection {
 export type Connect = (endpoint: Endpoint) => Promise<Connection>;
 
 /** @throws BerthError `unavailable` or `forbidden` with what to do about it. */
-export const connect: Connect = async (endpoint) => {
-  if ((globalThis as { Bun?: unknown }).Bun !== undefined) return (await import('./bun-connection.ts')).connectWithBun(endpoint);
-  return (await import('./node-connection.ts')).connectWithNode(endpoint);
-};
+export const connect: Connect = (endpoint) => ((globalThis as { Bun?: unknown }).Bun === undefined ? connectWithNode(endpoint) : connectWithBun(endpoint));

@@ -26,9 +26,11 @@ export interface HttpResponse {
   readonly connection: Connection;
 }
 
-const MAX_HEAD_LINE_BYTES = 16 * 1024;
-const MAX_HEADERS = 100;
+const MAX_HEAD_BYTES = 32 * 1024;
+const MAX_LINE_BYTES = 1024;
 const encoder = new TextEncoder();
+const HEAD_END = encoder.encode('\r\n\r\n');
+const LINE_END = encoder.encode('\r\n');
 
 export async function exchange(connection: Connection, request: HttpRequest): Promise<HttpResponse> {
   const sent = sendRequest(connection, request);
@@ -65,27 +67,30 @@ async function sendRequest(connection: Connection, { method, target, headers = {
 type Head = Pick<HttpResponse, 'status' | 'headers'>;
 
 async function readHead(reader: ByteReader, sent: Promise<void>): Promise<Head> {
-  const first = await line(reader).catch(async (error: unknown) => { await sent; throw error; });
-  if (first === undefined) {
+  const text = await reader.until(HEAD_END, MAX_HEAD_BYTES).catch(async (error: unknown) => {
+    if (error instanceof RangeError) throw noHttp();
+    await sent;
+    throw error;
+  });
+  if (text === undefined) {
     await sent;
     throw connectionLost();
   }
+  const [first = '', ...lines] = text.split('\r\n');
   const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1];
   if (status === undefined) throw noHttp();
   const headers = new Map<string, string>();
-  for (;;) {
-    const text = await line(reader);
-    if (text === undefined) throw connectionLost();
-    if (text === '') return { status: Number(status), headers };
-    const colon = text.indexOf(':');
-    if (colon <= 0 || headers.size >= MAX_HEADERS) throw noHttp();
-    headers.set(text.slice(0, colon).toLowerCase(), text.slice(colon + 1).trim());
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    if (colon <= 0) throw noHttp();
+    headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
   }
+  return { status: Number(status), headers };
 }
 
 async function line(reader: ByteReader): Promise<string | undefined> {
   try {
-    return await reader.line(MAX_HEAD_LINE_BYTES);
+    return await reader.until(LINE_END, MAX_LINE_BYTES);
   } catch (error) {
     throw error instanceof RangeError ? noHttp() : error;
   }

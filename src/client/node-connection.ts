@@ -1,11 +1,12 @@
 /** Connections by node:net. */
-import net from 'node:net';
 import { ChunkQueue } from './chunk-queue.ts';
 import type { Connection } from './connection.ts';
 import type { Endpoint } from './endpoint.ts';
 import { connectionLost, unreachable } from './unreachable.ts';
 
 export async function connectWithNode(endpoint: Endpoint): Promise<Connection> {
+  // Loaded here: Bun, which bundles this file too, would load it at every start.
+  const net = await import('node:net');
   const socket = net.createConnection({ path: endpoint.socketPath, allowHalfOpen: true });
   const queue = new ChunkQueue(socket);
   await new Promise<void>((resolve, reject) => {

@@ -21,13 +21,36 @@ const MIN_COLUMN = 4;
  * out here. Too long cells end in “…”.
  */
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[], { width, gap = 2 }: TableOptions = {}): string {
-  const cells = [columns.map(({ title }) => title), ...rows].map((row) => columns.map((_, i) => terminalSafeLine(row[i] ?? '')));
-  const natural = columns.map((_, i) => Math.max(...cells.map((row) => displayWidth(row[i]!))));
+  const cells = [columns.map(({ title }) => measured(title)), ...rows.map((row) => columns.map((_, i) => measured(row[i] ?? '')))];
+  const natural = columns.map((_, i) => cells.reduce((widest, row) => Math.max(widest, row[i]!.width), 0));
   const widths = width === undefined ? natural : fit(natural, columns, width - gap * (columns.length - 1));
-  return cells.map((row) => {
-    const line = row.map((cell, i) => pad(truncate(cell, widths[i]!), widths[i]!, columns[i]!.align ?? 'left')).join(' '.repeat(gap)).trimEnd();
-    return `${width === undefined ? line : truncate(line, width)}\n`;
-  }).join('');
+  const between = ' '.repeat(gap);
+  let text = '';
+  for (const row of cells) {
+    let line = '';
+    for (let i = 0; i < row.length; i++) line += (i === 0 ? '' : between) + placed(row[i]!, widths[i]!, columns[i]!.align === 'right');
+    line = line.trimEnd();
+    text += `${width === undefined ? line : truncate(line, width)}\n`;
+  }
+  return text;
+}
+
+interface Measured {
+  readonly text: string;
+  readonly width: number;
+}
+
+/** Nearly all cells are plain: they are looked at once. */
+function measured(text: string): Measured {
+  if (PLAIN.test(text)) return { text, width: text.length };
+  const safe = terminalSafeLine(text);
+  return { text: safe, width: displayWidth(safe) };
+}
+
+function placed(cell: Measured, width: number, isRight: boolean): string {
+  const { text, width: used } = cell.width <= width ? cell : measured(truncate(cell.text, width));
+  const blank = ' '.repeat(Math.max(0, width - used));
+  return isRight ? blank + text : text + blank;
 }
 
 /** Takes cells from the widest columns until the sum fits: first from text, then from numbers. */
@@ -52,12 +75,14 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-function pad(text: string, width: number, align: 'left' | 'right'): string {
-  const blank = ' '.repeat(Math.max(0, width - displayWidth(text)));
-  return align === 'right' ? blank + text : text + blank;
+// Made at the first text that needs it: a millisecond of every start otherwise.
+let segmenter: Intl.Segmenter | undefined;
+
+function graphemes(text: string): Intl.Segments {
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
+  return segmenter.segment(text);
 }
 
-const SEGMENTER = new Intl.Segmenter('en', { granularity: 'grapheme' });
 const PLAIN = /^[\x20-\x7e]*$/;
 const ZERO = /^[\p{M}\p{Cf}\p{Cc}\u{1160}-\u{11ff}]+$/u;
 // East Asian Wide and Fullwidth (Unicode TR 11), and emoji that terminals show in two cells.
@@ -72,7 +97,7 @@ function graphemeWidth(grapheme: string): number {
 export function displayWidth(text: string): number {
   if (PLAIN.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of SEGMENTER.segment(text)) width += graphemeWidth(segment);
+  for (const { segment } of graphemes(text)) width += graphemeWidth(segment);
   return width;
 }
 
@@ -83,7 +108,7 @@ export function truncate(text: string, width: number): string {
   if (PLAIN.test(text)) return `${text.slice(0, width - 1)}…`;
   let kept = '';
   let used = 0;
-  for (const { segment } of SEGMENTER.segment(text)) {
+  for (const { segment } of graphemes(text)) {
     const cells = graphemeWidth(segment);
     if (used + cells > width - 1) break;
     kept += segment;

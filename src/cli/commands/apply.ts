@@ -1,5 +1,6 @@
 /** `berth apply -f FILE`. */
 import type { Command } from '../command.ts';
+import { applyManifests } from '../manifest-apply.ts';
 import { NO_WAIT } from '../operation.ts';
 
 export const apply: Command = {
@@ -9,7 +10,5 @@ export const apply: Command = {
   flags: [{ name: 'file', short: 'f', value: 'FILE', repeat: true, help: 'YAML or JSON, several documents with --- between them; - is standard input.', also: ['filename'] }, NO_WAIT],
   words: { min: 0, max: 0 },
   notes: ['A manifest is the whole wish: a field of spec that is not in it is unset, except `running`. Prints a line an object: created, updated, unchanged.'],
-  async run(context, words) {
-    return (await import('../manifest-apply.ts')).applyManifests(context, words);
-  },
+  run: applyManifests,
 };

@@ -1,6 +1,8 @@
 /** `berth completion SHELL` prints a script; the script calls `berth completion words -- …` for each tab. */
 import { BerthError } from '../../model/errors.ts';
 import type { Command } from '../command.ts';
+import { SCRIPTS } from '../completion-scripts.ts';
+import { completions } from '../completions.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'];
 
@@ -16,12 +18,10 @@ export const completion: Command = {
   async run(context, words) {
     const [shell = '', ...line] = words.words;
     if (shell === 'words') {
-      const { completions } = await import('../completions.ts');
       await context.stdio.out((await completions(line, context)).map((one) => `${one}\n`).join(''));
       return 0;
     }
     if (!SHELLS.includes(shell)) throw new BerthError('invalid', `There is no completion for '${shell}'.`, { hint: `There are ${SHELLS.join(', ')}.` });
-    const { SCRIPTS } = await import('../completion-scripts.ts');
     await context.stdio.out(SCRIPTS[shell]!);
     return 0;
   },

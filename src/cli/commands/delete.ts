@@ -4,6 +4,7 @@ import { BerthError } from '../../model/errors.ts';
 import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { eachName } from '../each-name.ts';
+import { deleteManifests } from '../manifest-apply.ts';
 import { longVerb, NO_WAIT } from '../operation.ts';
 import type { Words } from '../words.ts';
 
@@ -30,7 +31,7 @@ export const deleteCommand: Command = {
       return deleteInstances(context, words);
     }
     if (words.words.length > 0) throw new BerthError('invalid', 'Give either names or -f FILE.', { hint: 'To delete a running instance: berth delete --force NAME.' });
-    return (await import('../manifest-apply.ts')).deleteManifests(context, words);
+    return deleteManifests(context, words);
   },
 };
 

@@ -9,7 +9,8 @@ import { eachName } from '../each-name.ts';
 import { inputBytes } from '../input-file.ts';
 import { environmentPairs, refuse } from '../instance-values.ts';
 import { longVerb, NO_WAIT } from '../operation.ts';
-import { formatOf, OUTPUT, terminalWidth, writeList } from '../output.ts';
+import { writeFileWhole } from '../output-file.ts';
+import { formatOf, OUTPUT, terminalWidth, writeList, yamlText } from '../output.ts';
 import { VIEWS } from '../views.ts';
 import type { Words } from '../words.ts';
 
@@ -89,7 +90,7 @@ const exportCommand: Command = {
     const response = await daemonClient(context).open('image.export', { query: { reference, format } });
     try {
       if (file === '-') for (let chunk = await response.read(); chunk !== undefined; chunk = await response.read()) await context.stdio.out(chunk);
-      else await (await import('../output-file.ts')).writeFileWhole(file, response);
+      else await writeFileWhole(file, response);
     } finally {
       response.connection.close();
     }
@@ -137,7 +138,7 @@ const history: Command = {
     const image = await daemonClient(context).call('image.get', { query: { reference: words.words[0]! } });
     const layers = image.status.layers.toReversed();
     if (format === 'json') await context.stdio.out(`${JSON.stringify(layers, undefined, 2)}\n`);
-    else if (format === 'yaml') await context.stdio.out(await (await import('../output.ts')).yamlText(layers));
+    else if (format === 'yaml') await context.stdio.out(await yamlText(layers));
     else if (format === 'name') await writeList(context, [image], VIEWS['Image']!, format);
     else {
       const width = format === 'wide' ? undefined : await terminalWidth(context);

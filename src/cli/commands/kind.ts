@@ -8,15 +8,18 @@ import { LIST_FLAGS, listKind } from '../listing.ts';
 import { longVerb, NO_WAIT } from '../operation.ts';
 import { formatOf, OUTPUT, writeObject } from '../output.ts';
 import { VIEWS } from '../views.ts';
+import { imageCommand } from './image.ts';
+import { objectCommand } from './object-create.ts';
+import { operationCommand } from './operation.ts';
 
-/** @throws BerthError when the kind has no such verb (the table in command-table.ts says which it has). */
-export async function kindCommand(singular: string, verb: string): Promise<Command> {
+/** Which verbs a kind has stands in command-table.ts. */
+export function kindCommand(singular: string, verb: string): Command {
   if (singular === 'image') {
-    const own = (await import('./image.ts')).imageCommand(verb);
+    const own = imageCommand(verb);
     if (own !== undefined) return own;
   }
-  if (singular === 'operation' && (verb === 'wait' || verb === 'cancel')) return (await import('./operation.ts')).operationCommand(verb);
-  if (verb === 'create' || verb === 'update') return (await import('./object-create.ts')).objectCommand(singular, verb);
+  if (singular === 'operation' && (verb === 'wait' || verb === 'cancel')) return operationCommand(verb);
+  if (verb === 'create' || verb === 'update') return objectCommand(singular, verb);
   if (verb === 'list') return listCommand(singular);
   if (verb === 'get') return getCommand(singular);
   return deleteCommand(singular);

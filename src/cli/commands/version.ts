@@ -1,6 +1,6 @@
 /** `berth version`. Asks no daemon unless told to. */
 import type { Command } from '../command.ts';
-import packageFile from '../../../package.json' with { type: 'json' };
+import { CLI_VERSION } from '../generated/version.ts';
 
 export const version: Command = {
   name: 'version',
@@ -12,10 +12,10 @@ export const version: Command = {
   ],
   words: { min: 0, max: 0 },
   async run(context, words) {
-    const client = { version: packageFile.version, runtime: (globalThis as { Bun?: unknown }).Bun === undefined ? 'node' : 'bun' };
-    const daemon = words.on('daemon') ? await (await import('../daemon-client.ts')).daemonClient(context).path('/v1/version') : undefined;
+    const client = { version: CLI_VERSION, runtime: (globalThis as { Bun?: unknown }).Bun === undefined ? 'node' : 'bun' };
+    const daemon = words.on('daemon') ? await (await import('../cold.ts')).COLD.daemonVersion(context) : undefined;
     if (words.text('output') === 'json') await context.stdio.out(`${JSON.stringify({ client, ...(daemon === undefined ? {} : { daemon }) })}\n`);
-    else await context.stdio.out(`berth ${packageFile.version}\n${daemon === undefined ? '' : `daemon ${String((daemon as { version?: unknown }).version)}\n`}`);
+    else await context.stdio.out(`berth ${CLI_VERSION}\n${daemon === undefined ? '' : `daemon ${String((daemon as { version?: unknown }).version)}\n`}`);
     return 0;
   },
 };

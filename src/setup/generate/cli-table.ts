@@ -3,6 +3,7 @@
  * than a whole command may.
  */
 import * as z from 'zod';
+import packageFile from '../../../package.json' with { type: 'json' };
 import { fieldRows, type FieldRow } from '../../model/define.ts';
 import { KINDS, type KindRule } from '../../model/kinds.ts';
 import { ROUTES } from '../../model/routes.ts';
@@ -15,7 +16,7 @@ export const CLI_TABLES: Readonly<Record<string, () => string>> = {
   'src/client/generated/route-table.ts': routeTable,
   'src/cli/generated/kind-table.ts': kindTable,
   'src/cli/generated/field-table.ts': fieldTable,
-  'src/cli/generated/verb-table.ts': verbTable,
+  'src/cli/generated/version.ts': () => `${NOTICE.replace('src/model', 'package.json')}export const CLI_VERSION = ${JSON.stringify(packageFile.version)};\n`,
 };
 
 function entries(rows: readonly (readonly [string, unknown])[]): string {
@@ -33,11 +34,6 @@ function kindTable(): string {
     kind, plural, singular, scoped, summary, verbs: verbs.filter((verb) => verb.kind === singular).map((verb) => verb.name.slice(singular.length + 1)),
   }] as const);
   return `${NOTICE}export interface KindEntry {\n  readonly kind: string;\n  readonly plural: string;\n  readonly singular: string;\n  readonly scoped: boolean;\n  readonly summary: string;\n  readonly verbs: readonly string[];\n}\n\nexport const KIND_TABLE: Readonly<Record<string, KindEntry>> = {\n${entries(rows)}};\n`;
-}
-
-function verbTable(): string {
-  const rows = Object.values(VERBS).map(({ name, permission, long, mutates, summary }) => [name, { permission, long, mutates, summary }] as const);
-  return `${NOTICE}export const VERB_TABLE: Readonly<Record<string, { readonly permission: string; readonly long: boolean; readonly mutates: boolean; readonly summary: string }>> = {\n${entries(rows)}};\n`;
 }
 
 /** Fields of what people write, by kind: for flags, `explain` and the comparison in `apply`. */

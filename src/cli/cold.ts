@@ -1,0 +1,35 @@
+/** What most calls of the command line do not need: loaded together when one of them is called. */
+import type { Command, Context } from './command.ts';
+import { apply } from './commands/apply.ts';
+import { attach } from './commands/attach.ts';
+import { create, launch } from './commands/create.ts';
+import { debugCommand } from './commands/debug.ts';
+import { deleteCommand, rm } from './commands/delete.ts';
+import { describe } from './commands/describe.ts';
+import { audit, events } from './commands/events.ts';
+import { explain } from './commands/explain.ts';
+import { get } from './commands/get.ts';
+import { kindCommand } from './commands/kind.ts';
+import { lifecycleCommand } from './commands/lifecycle.ts';
+import { logs } from './commands/logs.ts';
+import { rename } from './commands/rename.ts';
+import { update } from './commands/update.ts';
+import { wait } from './commands/wait.ts';
+import { why } from './commands/why.ts';
+import { daemonClient } from './daemon-client.ts';
+import { commandHelp, help } from './help.ts';
+import { printError } from './print-error.ts';
+import { progressLine } from './progress-line.ts';
+
+const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, update, wait, why, help };
+const LIFECYCLE = ['start', 'stop', 'restart', 'pause', 'resume', 'kill'];
+
+function command(name: string, verb: string): Command {
+  if (LIFECYCLE.includes(name)) return lifecycleCommand(name);
+  if (name === 'debug') return debugCommand(verb);
+  return COMMANDS[name] ?? kindCommand(name, verb);
+}
+
+const daemonVersion = (context: Context): Promise<unknown> => daemonClient(context).path('/v1/version');
+
+export const COLD = { command, commandHelp, daemonVersion, printError, progressLine } as const;
