@@ -12,9 +12,12 @@ export interface Problem extends ErrorBody {
 
 export function problemOf(error: unknown, requestId: string): Problem {
   const body = errorBody(error);
-  const status = ERROR_RULES[body.code].httpStatus;
+  // A revision that is no longer kept is gone, whatever else its error is (watch: read the list again).
+  const status = body.details?.['reason'] === 'compacted' ? GONE : ERROR_RULES[body.code].httpStatus;
   return { type: `urn:berth:error:${body.code}`, title: STATUS_CODES[status] ?? body.code, status, detail: body.message, ...body, requestId };
 }
+
+const GONE = 410;
 
 /** What the HTTP library found wrong with a request, in our words. */
 export function translateHttpError(error: unknown): unknown {

@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -184,6 +184,14 @@ export class TestDaemon implements AsyncDisposable {
     });
   }
 
+  /** The root's own control groups, empty by now: a daemon leaves them for the next one. */
+  async #removeGroups(): Promise<void> {
+    const tag = (await readFile(path.join(this.rootDir, 'state', 'tag'), 'latin1').catch(() => '')).trim();
+    if (tag === '') return;
+    const controllers = await readdir('/sys/fs/cgroup');
+    for (const dir of ['', ...controllers]) await rmdir(path.join('/sys/fs/cgroup', dir, `berth-${tag}`)).catch(() => undefined);
+  }
+
   /** Deletes every instance, volume and network of its own, checks that nothing leaked, ends the daemon. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
@@ -201,6 +209,7 @@ export class TestDaemon implements AsyncDisposable {
       await this.kill();
       this.#holder.stdin!.end();
       await new Promise((resolve) => this.#holder.once('exit', resolve));
+      await this.#removeGroups();
       await rm(this.base, { recursive: true, force: true });
     }
   }
