@@ -82,8 +82,10 @@ class BridgeNetwork implements NetworkDriver {
     return this.#exclusive(async () => {
       await this.#networks.remove(id);
       for (const port of this.#ports.values()) if (port.network === id) await this.#forgetPort(port);
-      if (this.#networks.all.every((network) => network.plan.internal)) await this.#forwarding.release();
-      if (this.#networks.all.length > 0) return;
+      // What counts is on the host: after a restart not every network has been asked for yet.
+      const left = await this.#networks.bridges();
+      if (left.every((bridge) => this.#networks.has(bridge.alias) && this.#networks.get(bridge.alias as ObjectId).plan.internal)) await this.#forwarding.release();
+      if (left.length > 0) return;
       await this.#publisher.remove();
       await this.#rules.remove();
     });
@@ -140,6 +142,7 @@ class BridgeNetwork implements NetworkDriver {
 
   async setNames(network: ObjectId, owner: ObjectId, records: readonly NameRecord[]): Promise<void> {
     if (!isObjectId(owner)) throw new BerthError('internal', 'The owner of a name is an object.');
+    if (records.length === 0 && !this.#networks.has(network)) return;
     await this.#networks.get(network).nameServer.setNames(owner, records);
   }
 
@@ -241,6 +244,7 @@ class BridgeNetwork implements NetworkDriver {
 
   async #forgetPort(port: PortPlan): Promise<void> {
     this.#ports.delete(port.portId);
+    if (this.#networks.all.length === 0) return; // no network, no tables
     await this.#rules.forget(`port:${port.portId}`, portFacts(this.#names.port(port.portId), canonicalPort(port), false));
   }
 

@@ -63,6 +63,10 @@ export class Networks implements Disposable {
     return this.#links;
   }
 
+  has(id: string): boolean {
+    return this.#built.has(id as ObjectId);
+  }
+
   get(id: ObjectId): BuiltNetwork {
     const network = this.#built.get(id);
     if (network === undefined) throw new BerthError('notFound', `There is no network ${id} on this host.`);
@@ -115,7 +119,7 @@ export class Networks implements Disposable {
     if (link !== undefined) await this.#links.remove(link.index);
     this.#built.delete(id);
     if (this.#built.size === 0) await fs.promises.rmdir(path.join(this.#options.runDir, 'networks')).catch(() => undefined); // another network's files stay
-    await this.#options.rules.set(`network:${id}`, []);
+    if (this.#options.rules.has(`network:${id}`)) await this.#options.rules.set(`network:${id}`, []);
   }
 
   /** Bridges of this root, with the network they were made for. */

@@ -116,10 +116,9 @@ export function fakeNetwork(host: FakeNetworkHost): NetworkDriver {
       return { name: `tap${port.portId}`, bridge: `br${port.network}` };
     },
     async setNames(network, owner, records) {
+      if (records.length === 0) return void host.names.get(network)?.delete(owner);
       bridge(network);
-      const names = host.names.get(network)!;
-      if (records.length === 0) names.delete(owner);
-      else names.set(owner, records);
+      host.names.get(network)!.set(owner, records);
     },
     async publish(owner, ports) {
       for (const port of ports) {
