@@ -71,7 +71,7 @@ export async function runStream(call: StreamCall): Promise<void> {
   const { services } = call.edge.control;
   const request = parseInput(runRequest, call.body, 'request') as z.infer<typeof runRequest>;
   let session: IoSession | undefined;
-  const { done, instance } = await createInstance(services, call.caller, {
+  const { done, instance: made } = await createInstance(services, call.caller, {
     project: call.project, meta: request.object.meta ?? {}, spec: { ...request.object.spec, running: true },
     async beforeWorkload(made) {
       session = await runtimeOf(services, made).attach(idOf(made));
@@ -83,6 +83,7 @@ export async function runStream(call: StreamCall): Promise<void> {
     const { code, message, hint, fields, details } = operation.status.error;
     throw new BerthError(code, message, { hint, fields, details });
   }
+  const instance = made!; // without an Idempotency-Key it is this request's own
   call.frames.sendJson(FRAME.started, { name: instance.meta.name, id: instance.meta.id });
   const settled = services.supervisor.settled(instance.meta.id);
   try {

@@ -48,6 +48,12 @@ export interface Job<C> {
   result?(): Readonly<Record<string, unknown>>;
 }
 
+/** A long verb that began: its intent is durable. `done` never rejects; the operation says how it ended. */
+export interface Started {
+  readonly operation: Operation;
+  readonly done: Promise<Operation>;
+}
+
 export interface Progress {
   readonly done: number;
   readonly total?: number | undefined;
@@ -91,7 +97,7 @@ export class Journal {
    * Commits the intent and starts the steps. Resolves when the intent is durable; `done` when all is over (it never
    * rejects: the operation says how it ended).
    */
-  async begin<C extends StepContext>(job: Job<C>): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
+  async begin<C extends StepContext>(job: Job<C>): Promise<Started> {
     const name = job.idempotencyKey ?? makeObjectId(this.#randomness.bytes(12));
     if (!IDEMPOTENCY_KEY.test(name)) throw new BerthError('invalid', 'The Idempotency-Key must be 12–64 characters 0–9, a–z and dashes.');
     const operation: Operation = {
@@ -108,13 +114,28 @@ export class Journal {
     return { operation, done: this.#execute(job, withAudit(operation, audit), audit) };
   }
 
-  /** The same operation, when this key was used before for the same verb by the same actor. */
-  repeated(project: string, key: string | undefined, verb: VerbName, caller: Caller): Operation | undefined {
+  /**
+   * The operation of an earlier request with this key, for the same verb by the same actor; else what `begin` begins,
+   * unless another request with the key is faster.
+   */
+  async once<S extends Started>(use: { readonly project: string; readonly key: string | undefined; readonly verb: VerbName; readonly caller: Caller }, begin: () => Promise<S>): Promise<S | Started> {
+    const again = this.#repeated(use);
+    if (again !== undefined) return again;
+    try {
+      return await begin();
+    } catch (error) {
+      const faster = this.#repeated(use);
+      if (faster !== undefined) return faster;
+      throw error;
+    }
+  }
+
+  #repeated({ project, key, verb, caller }: Parameters<Journal['once']>[0]): Started | undefined {
     if (key === undefined) return undefined;
     const operation = this.get(project, key);
     if (operation === undefined) return undefined;
     if (operation.spec.verb !== verb || operation.spec.actor !== caller.actor) throw new BerthError('alreadyExists', 'This Idempotency-Key was used for something else.');
-    return operation;
+    return { operation, done: this.#live.get(liveKey(project, key))?.done ?? Promise.resolve(operation) };
   }
 
   #execute<C extends StepContext>(job: Job<C>, operation: Operation, audit: AuditRecord): Promise<Operation> {
@@ -122,11 +143,12 @@ export class Journal {
     let settle!: (operation: Operation) => void;
     const done = new Promise<Operation>((resolve) => { settle = resolve; });
     const live: Live = { operation, abort, done, irreversible: false, listeners: new Set() };
-    this.#live.set(operation.meta.name, live);
+    const key = liveKey(operation.meta.project, operation.meta.name);
+    this.#live.set(key, live);
     job.context.signal = abort.signal;
     job.context.progress = (progress) => this.#update(live, { progress });
     void this.#steps(job, live, audit).then((finished) => {
-      this.#live.delete(operation.meta.name);
+      this.#live.delete(key);
       live.operation = finished;
       for (const listener of live.listeners) listener(finished);
       settle(finished);
@@ -225,11 +247,11 @@ export class Journal {
 
   /** With the progress of this moment. */
   get(project: string, name: string): Operation | undefined {
-    return this.#live.get(name)?.operation ?? this.#registry.find<Operation>('Operation', project, name);
+    return this.#live.get(liveKey(project, name))?.operation ?? this.#registry.find<Operation>('Operation', project, name);
   }
 
   async wait(project: string, name: string, timeoutMs: number): Promise<Operation | undefined> {
-    const live = this.#live.get(name);
+    const live = this.#live.get(liveKey(project, name));
     if (live === undefined) return this.get(project, name);
     let cancel: (() => void) | undefined;
     const late = new Promise<undefined>((resolve) => { cancel = this.#clock.after(timeoutMs, () => resolve(undefined)); });
@@ -239,15 +261,15 @@ export class Journal {
   }
 
   /** Calls back with each change until it is finished; returns the way to stop. */
-  follow(name: string, listener: (operation: Operation) => void): () => void {
-    const live = this.#live.get(name);
+  follow(project: string, name: string, listener: (operation: Operation) => void): () => void {
+    const live = this.#live.get(liveKey(project, name));
     live?.listeners.add(listener);
     return () => live?.listeners.delete(listener);
   }
 
   /** Undo runs; refused after the last irreversible step. */
   cancel(project: string, name: string): Operation {
-    const live = this.#live.get(name);
+    const live = this.#live.get(liveKey(project, name));
     const operation = this.get(project, name);
     if (operation === undefined) throw this.#registry.notFound('Operation', project, name);
     if (live === undefined || isFinished(operation)) throw new BerthError('wrongState', `Operation '${name}' is finished.`);
@@ -258,7 +280,7 @@ export class Journal {
 
   /** Unfinished operations of an earlier daemon. */
   unfinished(): Operation[] {
-    return this.#registry.list<Operation>('Operation').filter((operation) => !isFinished(operation) && !this.#live.has(operation.meta.name));
+    return this.#registry.list<Operation>('Operation').filter((operation) => !isFinished(operation) && !this.#live.has(liveKey(operation.meta.project, operation.meta.name)));
   }
 
   /** Runs an unfinished operation's steps again, or takes them back, as its list says. */
@@ -272,6 +294,11 @@ export class Journal {
     const problem = await this.#undo(job.list, job.list.steps.length - 1, job.context);
     return this.#fail(job, live, audit, problem ?? new BerthError('unavailable', `${job.list.verb} was interrupted by the end of the daemon and was taken back.`, { hint: 'Try it again.' }), false);
   }
+}
+
+/** A name is its operation's only within the project. */
+function liveKey(project: string, name: string): string {
+  return `${project}/${name}`;
 }
 
 /** Filled in by the journal before the first step. */

@@ -61,6 +61,12 @@ export class Transaction {
     return this;
   }
 
+  /** Fails the whole when somebody wrote or deleted it since it was read. */
+  unchanged(object: BerthObject): this {
+    this.compares.push({ key: keyOf(object), modRevision: object.meta.revision });
+    return this;
+  }
+
   delete(object: BerthObject): this {
     this.deletes.add(keyOf(object));
     return this;

@@ -90,7 +90,7 @@ export const objectRoutes: Readonly<Record<string, Handler>> = {
       stop();
       raw.end();
     };
-    stop = services(call).journal.follow(call.name, tell);
+    stop = services(call).journal.follow(call.project, call.name, tell);
     raw.on('close', () => stop());
     tell(services(call).journal.get(call.project, call.name) ?? first);
     return call.reply;

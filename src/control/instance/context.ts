@@ -5,7 +5,7 @@ import { BerthError } from '../../model/errors.ts';
 import { objectId, type ObjectId } from '../../model/ids.ts';
 import type { Image } from '../../model/image.ts';
 import type { Instance, InstanceStatus } from '../../model/instance-status.ts';
-import type { StepContext } from '../journal.ts';
+import { describe, type StepContext } from '../journal.ts';
 import type { Services } from '../services.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { Addresses } from '../network/addresses.ts';
@@ -54,4 +54,12 @@ export function withStatus(instance: Instance, status: Partial<InstanceStatus>):
 export function withoutProcess(instance: Instance, status: Partial<InstanceStatus>): Instance {
   const { pid: _pid, pidStartTicks: _ticks, monitorPid: _monitor, uidMap: _map, operation: _operation, error: _error, retryAt: _retry, ...rest } = instance.status;
   return { ...instance, status: { ...rest, ...status } };
+}
+
+/** A sandbox that was there before the steps, and that none of them took or took back. */
+export async function closeUnused(context: InstanceContext): Promise<void> {
+  const { services, sandbox } = context;
+  if (sandbox === undefined) return;
+  context.sandbox = undefined;
+  await services.network.closeSandbox(sandbox).catch((error: unknown) => services.log.error({ instance: context.instance.meta.name, error: describe(error) }, 'a sandbox could not be closed'));
 }

@@ -3,21 +3,21 @@ import { BerthError } from '../../model/errors.ts';
 import { formOf, FORM_LABEL, type SettledIsolation } from '../../model/forms.ts';
 import { assertName, makeObjectId } from '../../model/ids.ts';
 import type { Image } from '../../model/image.ts';
-import type { Instance } from '../../model/instance-status.ts';
+import type { Instance, InstancePort } from '../../model/instance-status.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
-import { API_VERSION, type MetaInput } from '../../model/meta.ts';
+import { API_VERSION, type BerthObject, type MetaInput } from '../../model/meta.ts';
 import { DEFAULT_NETWORK, type Network } from '../../model/network.ts';
-import type { Operation } from '../../model/operation.ts';
 import type { Project } from '../../model/project.ts';
 import type { Sandbox } from '../../drivers/network/driver.ts';
 import { timestamp } from '../clock.ts';
 import { findImage } from '../image/find.ts';
+import type { Started } from '../journal.ts';
 import { addressKey } from '../network/addresses.ts';
 import { bindPorts, hostPortKey, makePort, portTaken, statusOfPort } from '../network/ports.ts';
 import { targetOf } from '../records.ts';
 import type { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
-import { withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { closeUnused, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { makeName } from './names.ts';
 import { capabilitiesOf, processPlan, stopSignalOf } from './process.ts';
 import { runningStatus } from './start.ts';
@@ -33,12 +33,30 @@ export interface CreateRequest {
   readonly beforeWorkload?: ((instance: Instance) => Promise<void>) | undefined;
 }
 
-export async function createInstance(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<{ readonly operation: Operation; readonly done: Promise<Operation>; readonly instance: Instance }> {
+export interface StartedCreate extends Started {
+  /** Missing when an earlier request with the same Idempotency-Key made it. */
+  readonly instance?: Instance | undefined;
+}
+
+export function createInstance(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<StartedCreate> {
+  const { project, idempotencyKey: key } = request;
+  const begin = () => beginCreate(services, caller, request);
+  return services.journal.once({ project, key, verb: 'instance.create', caller }, () => (needsTurn(services, request) ? services.locks.hold(makersTurn(project), 'instance.create', begin) : begin()));
+}
+
+/** Who counts instances, makes up a name or uses a volume decides by what others are just writing: one after the other. */
+export function makersTurn(project: string): string {
+  return `makers/${project}`;
+}
+
+function needsTurn(services: InstanceServices, { project, meta, spec }: CreateRequest): boolean {
+  const limit = services.registry.find<Project>('Project', '', project)?.spec.instancesLimit;
+  return meta.name === undefined || limit !== undefined || (spec.volumes ?? []).some((mount) => mount.volume !== undefined);
+}
+
+async function beginCreate(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<StartedCreate> {
   const { registry, journal } = services;
-  const again = journal.repeated(request.project, request.idempotencyKey, 'instance.create', caller);
-  if (again !== undefined) return { operation: again, done: journal.wait(request.project, again.meta.name, 600_000).then((done) => done ?? again), instance: registry.get('Instance', request.project, again.spec.target.name) };
-  const plan = await planInstance(services, caller, request);
-  const { instance, volumes, sandbox } = plan;
+  const { instance, volumes, relied, sandbox } = await planInstance(services, caller, request);
   const start = instance.spec.running === true;
   const context: InstanceContext = { services, instance, sandbox, beforeWorkload: request.beforeWorkload };
   const release = await services.locks.acquire(instance.meta.id, 'instance.create');
@@ -49,6 +67,7 @@ export async function createInstance(services: InstanceServices, caller: Caller,
       intent(transaction, name) {
         transaction.put(withStatus(instance, { operation: name }), 'absent');
         for (const volume of volumes) transaction.put(volume, 'absent');
+        for (const object of relied) transaction.unchanged(object);
         claimAll(transaction, instance);
       },
       outcome(transaction) {
@@ -63,19 +82,19 @@ export async function createInstance(services: InstanceServices, caller: Caller,
       },
       result: () => ({ name: instance.meta.name, id: instance.meta.id }),
     });
-    settleAddresses(services, instance);
-    const finished = done.finally(release).then(async (operation) => {
-      // The steps of a mere create know nothing of it.
-      if (operation.status.state !== 'succeeded' && !start && sandbox !== undefined) await services.network.closeSandbox(sandbox);
-      if (operation.status.state === 'succeeded' && !start && sandbox !== undefined) services.pool.park(instance.meta.id, sandbox);
-      if (operation.status.state === 'succeeded' && start) services.supervisor.watch(registry.byId<Instance>(instance.meta.id) ?? instance);
-      return operation;
-    });
+    settleAddresses(services, instance.status.ports);
+    // All of it before the lock is let go: whoever waits for it finds the sandbox parked and the end watched.
+    const finished = done.then(async (ended) => {
+      if (ended.status.state !== 'succeeded') await closeUnused(context);
+      else if (start) services.supervisor.watch(registry.byId<Instance>(instance.meta.id) ?? instance);
+      else if (sandbox !== undefined) services.pool.park(instance.meta.id, sandbox);
+      return ended;
+    }).finally(release);
     return { operation, done: finished, instance };
   } catch (error) {
     release();
-    settleAddresses(services, instance);
-    if (sandbox !== undefined) await services.network.closeSandbox(sandbox);
+    settleAddresses(services, instance.status.ports);
+    await closeUnused(context);
     throw error;
   }
 }
@@ -92,13 +111,15 @@ export function releaseAll(transaction: Transaction, instance: Instance): void {
   for (const bound of instance.status.published) transaction.release(hostPortKey(bound));
 }
 
-function settleAddresses(services: InstanceServices, instance: Instance): void {
-  for (const port of instance.status.ports) services.addresses.settle(port.networkId, port.ipv4);
+function settleAddresses(services: InstanceServices, ports: readonly InstancePort[]): void {
+  for (const port of ports) services.addresses.settle(port.networkId, port.ipv4);
 }
 
 interface PlannedInstance {
   readonly instance: Instance;
   readonly volumes: ReturnType<typeof chooseVolumes>['made'];
+  /** What must be as it is now when the intent is written: nobody may delete it meanwhile. */
+  readonly relied: readonly BerthObject[];
   readonly sandbox: Sandbox | undefined;
 }
 
@@ -122,6 +143,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const published = bindPorts(spec.ports ?? [], registry, randomness);
   const networks = (spec.networks ?? [{ name: DEFAULT_NETWORK }]).map((wanted) => ({ wanted, network: registry.get<Network>('Network', project, wanted.name) }));
   if (published.length > 0 && networks.length === 0) throw new BerthError('invalid', 'Ports cannot be published without a network.', { fields: [{ path: 'spec.ports', message: 'needs a network' }] });
+  assertFits(published.length, volumes.made.length);
   const { ports, sandbox } = takePorts(services, networks, isolation);
   const createdAt = timestamp(services.clock);
   const instance: Instance = {
@@ -134,7 +156,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
       ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
     },
   };
-  return { instance, volumes: volumes.made, sandbox };
+  return { instance, volumes: volumes.made, relied: [owner, ...networks.map(({ network }) => network)], sandbox };
 }
 
 function settleIsolation(spec: InstanceSpec): SettledIsolation {
@@ -153,16 +175,32 @@ function validateProcess(spec: InstanceSpec, image: Image, name: string): void {
 function takePorts(services: InstanceServices, networks: readonly { wanted: NonNullable<InstanceSpec['networks']>[number]; network: Network }[], isolation: SettledIsolation) {
   const names = networks.map(({ network }) => network.meta.name);
   if (new Set(names).size !== names.length) throw new BerthError('invalid', 'A network is named twice.', { fields: [{ path: 'spec.networks', message: 'named twice' }] });
+  for (const [index, { wanted, network }] of networks.entries()) {
+    if (network.status.state !== 'ready') throw new BerthError('wrongState', `Network '${network.meta.name}' is ${network.status.state}.`);
+    if (wanted.ipv6 !== undefined) throw new BerthError('unsupported', 'An IPv6 address cannot be chosen: it follows the IPv4 one.', { fields: [{ path: `spec.networks.${index}.ipv6`, message: 'follows ipv4' }] });
+  }
   const single = networks.length === 1 ? networks[0]! : undefined;
   if (single !== undefined && isolation === 'container' && single.network.meta.name === DEFAULT_NETWORK && single.wanted.ipv4 === undefined) {
     const sandbox = services.pool.take(single.network);
     if (sandbox !== undefined) return { ports: sandbox.ports.map((port) => statusOfPort(single.network, port)), sandbox };
   }
-  const ports = networks.map(({ wanted, network }, index) => {
-    if (network.status.state !== 'ready') throw new BerthError('wrongState', `Network '${network.meta.name}' is ${network.status.state}.`);
-    if (wanted.ipv6 !== undefined) throw new BerthError('unsupported', 'An IPv6 address cannot be chosen: it follows the IPv4 one.', { fields: [{ path: `spec.networks.${index}.ipv6`, message: 'follows ipv4' }] });
-    const pair = wanted.ipv4 === undefined ? services.addresses.reserve(network) : services.addresses.reserveExact(network, wanted.ipv4);
-    return statusOfPort(network, makePort(network, `eth${index}`, pair, services.randomness));
-  });
+  const ports: InstancePort[] = [];
+  try {
+    for (const [index, { wanted, network }] of networks.entries()) {
+      const pair = wanted.ipv4 === undefined ? services.addresses.reserve(network) : services.addresses.reserveExact(network, wanted.ipv4);
+      ports.push(statusOfPort(network, makePort(network, `eth${index}`, pair, services.randomness)));
+    }
+  } catch (error) {
+    settleAddresses(services, ports);
+    throw error;
+  }
   return { ports, sandbox: undefined };
+}
+
+/** Every claim and every new volume is a compare and a change of one transaction, which is bounded. */
+const MOST_CLAIMS = 48;
+
+function assertFits(ports: number, volumes: number): void {
+  if (ports + volumes <= MOST_CLAIMS) return;
+  throw new BerthError('unsupported', `${ports} published ports (an address of each family counts as one) and ${volumes} new volumes are more than the ${MOST_CLAIMS} that one create can claim.`, { hint: 'Publish fewer ports, give them one address each, or make the volumes first.', fields: [{ path: ports > volumes ? 'spec.ports' : 'spec.volumes', message: 'too many at once' }] });
 }

@@ -6,7 +6,7 @@ import { errorBody } from '../../model/errors.ts';
 import { timestamp } from '../clock.ts';
 import { targetOf } from '../records.ts';
 import type { Caller } from '../services.ts';
-import { withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { closeUnused, withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { locked } from './locked.ts';
 import { START } from './step-lists.ts';
 
@@ -24,7 +24,7 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
     const wished = current.spec.running === true ? current : { ...current, spec: { ...current.spec, running: true }, meta: { ...current.meta, generation: current.meta.generation + 1 } };
     const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts }), sandbox: services.pool.unpark(current.meta.id), ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
     const before = context.instance;
-    const { operation, done } = await journal.begin({
+    const begun = journal.begin({
       list: START, target: targetOf(current), caller, context,
       intent: (transaction, name) => { transaction.put(withStatus(before, { operation: name }), current.meta.revision); },
       outcome(transaction) {
@@ -37,14 +37,20 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
         journal.records.event(transaction, 'instance.failed', targetOf(current), `'${current.meta.name}' could not be started: ${error.message}`, 'error');
       },
     });
+    const { operation, done } = await begun.catch(async (error: unknown) => {
+      await closeUnused(context);
+      throw error;
+    });
     return {
       operation,
-      done: done.finally(release).then((finished) => {
+      // All of it before the lock is let go: whoever waits for it finds the end watched.
+      done: done.then(async (finished) => {
         const now = services.registry.byId<Instance>(current.meta.id);
+        if (finished.status.state !== 'succeeded') await closeUnused(context);
         if (now !== undefined && finished.status.state === 'succeeded') services.supervisor.watch(now);
         else if (now !== undefined) services.supervisor.startFailed(now, caller);
         return finished;
-      }),
+      }).finally(release),
     };
   });
 }

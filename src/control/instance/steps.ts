@@ -2,9 +2,12 @@
 import type { MountPlan, RootPlan } from '../../drivers/runtime/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import { objectId } from '../../model/ids.ts';
-import type { InstancePort } from '../../model/instance-status.ts';
+import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
+import type { Instance, InstancePort } from '../../model/instance-status.ts';
+import type { Project } from '../../model/project.ts';
 import { planOfPort, publishedPorts } from '../network/ports.ts';
 import type { Step } from '../journal.ts';
+import type { Services } from '../services.ts';
 import { idOf, imageOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
 import { unitPlan } from './unit-plan.ts';
 
@@ -37,6 +40,7 @@ function specCopy(instance: InstanceContext['instance']): string {
 export const admit: InstanceStep = {
   name: 'admit',
   async run({ services, instance }) {
+    admitToProject(services, instance);
     const facts = await services.hostFacts();
     const reserve = Math.max(512 * MIB, facts.memoryTotalBytes * 0.1);
     const needs = instance.status.isolation === 'vm' ? (instance.spec.memoryBytes ?? 256 * MIB) + VM_OVERHEAD_BYTES : CONTAINER_FLOOR_BYTES;
@@ -49,6 +53,19 @@ export const admit: InstanceStep = {
     }
   },
 };
+
+/** States in which an instance has, or is about to have, its memory. */
+const HOLDS_MEMORY: ReadonlySet<string> = new Set(['starting', 'running', 'paused', 'stopping', 'unsupervised']);
+
+function admitToProject(services: Services, instance: Instance): void {
+  const limit = services.registry.find<Project>('Project', '', instance.meta.project)?.spec.memoryLimitBytes;
+  if (limit === undefined) return;
+  const memoryOf = (one: Instance): number => one.spec.memoryBytes ?? FORM_DEFAULTS[one.status.form].memoryBytes;
+  const others = services.registry.list<Instance>('Instance', instance.meta.project).filter((one) => one.meta.id !== instance.meta.id && (HOLDS_MEMORY.has(one.status.state) || (one.status.state === 'creating' && one.spec.running === true)));
+  const held = others.reduce((sum, one) => sum + memoryOf(one), 0);
+  if (held + memoryOf(instance) <= limit) return;
+  throw new BerthError('exhausted', `Project '${instance.meta.project}' may use ${mib(limit)} MiB of memory; ${mib(held)} MiB are in use and '${instance.meta.name}' needs ${mib(memoryOf(instance))} MiB.`, { hint: 'Stop something, give it less memory, or raise the limit of the project.' });
+}
 
 const MIB = 1024 * 1024;
 const VM_OVERHEAD_BYTES = 96 * MIB;

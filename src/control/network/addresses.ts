@@ -72,6 +72,11 @@ export class Addresses {
     return pair;
   }
 
+  /** How many are given out and not yet claimed. */
+  reserved(networkId: string): number {
+    return this.#reserved.get(networkId)?.size ?? 0;
+  }
+
   /** The claim is durable, or nobody will use it. */
   settle(networkId: string, ipv4: string): void {
     this.#reserved.get(networkId)?.delete(ipv4);

@@ -5,11 +5,10 @@ import type { NetworkPlan } from '../../drivers/network/driver.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import { API_VERSION, type MetaInput } from '../../model/meta.ts';
 import { DEFAULT_NETWORK, type Network, type NetworkSpec } from '../../model/network.ts';
-import type { Operation } from '../../model/operation.ts';
 import type { Project } from '../../model/project.ts';
 import { timestamp } from '../clock.ts';
 import type { InstanceServices } from '../instance/context.ts';
-import type { StepContext, StepList } from '../journal.ts';
+import type { Started, StepContext, StepList } from '../journal.ts';
 import { targetOf } from '../records.ts';
 import type { Caller, Services } from '../services.ts';
 
@@ -52,10 +51,12 @@ export interface CreateNetworkRequest {
   readonly idempotencyKey?: string | undefined;
 }
 
-export async function createNetwork(services: InstanceServices, caller: Caller, request: CreateNetworkRequest): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
+export function createNetwork(services: InstanceServices, caller: Caller, request: CreateNetworkRequest): Promise<Started> {
+  return services.journal.once({ project: request.project, key: request.idempotencyKey, verb: 'network.create', caller }, () => beginCreate(services, caller, request));
+}
+
+async function beginCreate(services: InstanceServices, caller: Caller, request: CreateNetworkRequest): Promise<Started> {
   const { registry, journal } = services;
-  const again = journal.repeated(request.project, request.idempotencyKey, 'network.create', caller);
-  if (again !== undefined) return { operation: again, done: journal.wait(request.project, again.meta.name, 600_000).then((done) => done ?? again) };
   registry.get<Project>('Project', '', request.project);
   const name = assertName(request.meta.name ?? '');
   if (registry.find('Network', request.project, name) !== undefined) throw new BerthError('alreadyExists', `There is already a network '${name}'.`, { hint: 'Choose another name.' });
@@ -83,14 +84,16 @@ export async function createNetwork(services: InstanceServices, caller: Caller, 
   }
 }
 
-export async function deleteNetwork(services: InstanceServices, caller: Caller, network: Network, withProject = false): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
-  const { registry, journal } = services;
+export async function deleteNetwork(services: InstanceServices, caller: Caller, network: Network, withProject = false): Promise<Started> {
+  const { journal } = services;
   if (network.meta.name === DEFAULT_NETWORK && !withProject) throw new BerthError('unsupported', 'The default network stays as long as its project.');
-  const users = registry.list<Instance>('Instance').filter((instance) => instance.status.ports.some((port) => port.networkId === network.meta.id));
-  if (users.length > 0) throw new BerthError('wrongState', `Network '${network.meta.name}' is used by ${users.slice(0, 5).map((user) => `'${user.meta.name}'`).join(', ')}${users.length > 5 ? ' and others' : ''}.`, { hint: 'Delete those instances first.' });
   const release = await services.locks.acquire(network.meta.id, 'network.delete', 30_000);
   try {
+    assertUnused(services, network);
     await services.pool.drain(network.meta.id);
+    // Whoever took an address meanwhile comes first; whoever comes later finds the network changed.
+    assertUnused(services, network);
+    if (services.addresses.reserved(network.meta.id) > 0) throw new BerthError('busy', `An instance is being made on network '${network.meta.name}'.`, { hint: 'Try again in a moment.' });
     const before: Network = { ...network, status: { ...network.status, state: 'deleting' } };
     const { operation, done } = await journal.begin({
       list: DELETE_NETWORK, target: targetOf(network), caller, context: { services, network: before } as NetworkContext,
@@ -109,4 +112,9 @@ export async function deleteNetwork(services: InstanceServices, caller: Caller, 
     release();
     throw error;
   }
+}
+
+function assertUnused({ registry }: Services, network: Network): void {
+  const users = registry.list<Instance>('Instance').filter((instance) => instance.status.ports.some((port) => port.networkId === network.meta.id));
+  if (users.length > 0) throw new BerthError('wrongState', `Network '${network.meta.name}' is used by ${users.slice(0, 5).map((user) => `'${user.meta.name}'`).join(', ')}${users.length > 5 ? ' and others' : ''}.`, { hint: 'Delete those instances first.' });
 }

@@ -3,11 +3,11 @@ import { assertName, makeObjectId, objectId } from '../../model/ids.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import { API_VERSION, type MetaInput } from '../../model/meta.ts';
-import type { Operation } from '../../model/operation.ts';
 import type { Project } from '../../model/project.ts';
 import type { Volume, VolumeSpec } from '../../model/volume.ts';
 import { timestamp } from '../clock.ts';
-import type { StepContext, StepList } from '../journal.ts';
+import { makersTurn } from '../instance/create.ts';
+import type { Started, StepContext, StepList } from '../journal.ts';
 import { targetOf } from '../records.ts';
 import { Transaction } from '../registry.ts';
 import { SYSTEM, type Caller, type Services } from '../services.ts';
@@ -16,8 +16,6 @@ interface VolumeContext extends StepContext {
   readonly services: Services;
   readonly volume: Volume;
 }
-
-type Started = { readonly operation: Operation; readonly done: Promise<Operation> };
 
 export const CREATE_VOLUME: StepList<VolumeContext> = {
   verb: 'volume.create',
@@ -35,10 +33,19 @@ export const DELETE_VOLUME: StepList<VolumeContext> = {
   steps: [{ name: 'data', irreversible: true, run: ({ services, volume }) => services.storage.removeVolume(objectId(volume.meta.id)) }],
 };
 
-export async function createVolume(services: Services, caller: Caller, request: { readonly project: string; readonly meta: MetaInput; readonly spec: VolumeSpec; readonly idempotencyKey?: string }): Promise<Started> {
+export interface CreateVolumeRequest {
+  readonly project: string;
+  readonly meta: MetaInput;
+  readonly spec: VolumeSpec;
+  readonly idempotencyKey?: string | undefined;
+}
+
+export function createVolume(services: Services, caller: Caller, request: CreateVolumeRequest): Promise<Started> {
+  return services.journal.once({ project: request.project, key: request.idempotencyKey, verb: 'volume.create', caller }, () => beginCreate(services, caller, request));
+}
+
+async function beginCreate(services: Services, caller: Caller, request: CreateVolumeRequest): Promise<Started> {
   const { registry, journal } = services;
-  const again = journal.repeated(request.project, request.idempotencyKey, 'volume.create', caller);
-  if (again !== undefined) return { operation: again, done: journal.wait(request.project, again.meta.name, 600_000).then((done) => done ?? again) };
   registry.get<Project>('Project', '', request.project);
   const name = assertName(request.meta.name ?? '');
   const volume: Volume = {
@@ -58,7 +65,11 @@ export async function createVolume(services: Services, caller: Caller, request: 
   });
 }
 
-export async function deleteVolume(services: Services, caller: Caller, volume: Volume): Promise<Started> {
+export function deleteVolume(services: Services, caller: Caller, volume: Volume): Promise<Started> {
+  return services.locks.hold(makersTurn(volume.meta.project), 'volume.delete', () => beginDelete(services, caller, volume));
+}
+
+async function beginDelete(services: Services, caller: Caller, volume: Volume): Promise<Started> {
   const { registry, journal } = services;
   const users = registry.list<Instance>('Instance').filter((instance) => Object.values(instance.status.volumes).includes(volume.meta.id));
   if (users.length > 0) throw new BerthError('wrongState', `Volume '${volume.meta.name}' is used by ${users.slice(0, 5).map((user) => `'${user.meta.name}'`).join(', ')}.`, { hint: 'Delete those instances first; the volume keeps its data.' });
