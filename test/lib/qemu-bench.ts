@@ -17,7 +17,7 @@ import { busyboxLayer, busyboxPlan, collect, execPlan, logText, newId, type Plan
 const KERNEL_DIR = path.resolve(import.meta.dirname, '../../.build/kernels');
 const WAIT_MS = 60_000;
 
-export interface QemuBench {
+export interface QemuBench extends AsyncDisposable {
   readonly rootDir: string;
   readonly runDir: string;
   readonly rootTag: string;
@@ -25,13 +25,18 @@ export interface QemuBench {
   readonly driver: MicroVmRuntime;
   plan(args: readonly string[], choices?: PlanChoices): UnitPlan;
   /** An empty ext4 disk. */
-  disk(name: string): string;
+  disk(): string;
   reopen(): Promise<MicroVmRuntime>;
   run(args: readonly string[], choices?: PlanChoices): Promise<RunOutcome>;
   exec(id: ObjectId, args: readonly string[], choices?: Partial<ExecPlan>): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
 }
 
 export async function withQemuBench(work: (bench: QemuBench) => Promise<void>, options: Partial<QemuRuntimeOptions> = {}): Promise<void> {
+  await using bench = await openQemuBench(options);
+  await work(bench);
+}
+
+export async function openQemuBench(options: Partial<QemuRuntimeOptions> = {}): Promise<QemuBench> {
   await prepareGuestKernel(KERNEL_DIR);
   const rootDir = fs.mkdtempSync(path.join(os.tmpdir(), 'bq-'));
   const runDir = path.join(rootDir, 'r'), rootTag = crypto.randomBytes(3).toString('hex');
@@ -52,6 +57,7 @@ export async function withQemuBench(work: (bench: QemuBench) => Promise<void>, o
   const open = (): Promise<MicroVmRuntime> => openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: KERNEL_DIR, ...options });
   let driver = await open();
   const plans: UnitPlan[] = [];
+  let disks = 0;
   const bench: QemuBench = {
     rootDir, runDir, rootTag, image,
     get driver() {
@@ -65,8 +71,8 @@ export async function withQemuBench(work: (bench: QemuBench) => Promise<void>, o
       plans.push(plan);
       return plan;
     },
-    disk(name) {
-      const file = path.join(rootDir, name);
+    disk() {
+      const file = path.join(rootDir, `upper-${disks++}.ext4`);
       fs.closeSync(fs.openSync(file, 'w', 0o600));
       fs.truncateSync(file, 256 * 1024 * 1024);
       execFileSync('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=1,lazy_journal_init=1', file]);
@@ -90,14 +96,13 @@ export async function withQemuBench(work: (bench: QemuBench) => Promise<void>, o
       const seen = await collect(session.output);
       return { ...(await session.exit), ...seen };
     },
+    async [Symbol.asyncDispose]() {
+      for (const plan of plans) await driver.remove(plan.id, { keepLog: false });
+      await driver[Symbol.asyncDispose]();
+      using groups = openControlGroups(`berth-${rootTag}`);
+      groups.removeParent();
+      fs.rmSync(rootDir, { recursive: true });
+    },
   };
-  try {
-    await work(bench);
-  } finally {
-    for (const plan of plans) await driver.remove(plan.id, { keepLog: false });
-    await driver[Symbol.asyncDispose]();
-    using groups = openControlGroups(`berth-${rootTag}`);
-    groups.removeParent();
-    fs.rmSync(rootDir, { recursive: true });
-  }
+  return bench;
 }

@@ -13,10 +13,19 @@ const ANSWER_TIMEOUT_MS = 5_000;
 const CHUNK_BYTES = 32 * 1024;
 const KILLED = 137;
 
-/** Errors of the agent: `notFound` (127), `invalid` (126), `wrongState`, `exhausted`, `timeout`. */
+/**
+ * Errors of the agent: `wrongState`, `exhausted`, `timeout`. A program that is not there or cannot be executed is no error
+ * but a process that says so and ends with 127 or 126, as in a shell.
+ */
 export async function startExec(link: AgentLink, plan: ExecPlan): Promise<ExecSession> {
   let session: GuestExec | undefined;
-  await link.requestRaw(FRAME.exec, execFields(plan, STREAM_WINDOW_BYTES), START_TIMEOUT_MS, (number) => (session = new GuestExec(link, number, plan.stdin || plan.terminal)));
+  try {
+    await link.requestRaw(FRAME.exec, execFields(plan, STREAM_WINDOW_BYTES), START_TIMEOUT_MS, (number) => (session = new GuestExec(link, number, plan.stdin || plan.terminal)));
+  } catch (error) {
+    const exitCode = error instanceof BerthError ? error.details?.['exitCode'] : undefined;
+    if (session === undefined || typeof exitCode !== 'number') throw error;
+    session.refused((error as BerthError).message, exitCode);
+  }
   return session!;
 }
 
@@ -67,6 +76,12 @@ class GuestExec implements ExecSession, SessionSink {
         throw badAnswer(`a frame of type ${frame.type} in a session`);
     }
     this.#wakeReader?.();
+  }
+
+  /** It was never executed. */
+  refused(message: string, exitCode: number): void {
+    this.#held.push({ stream: 'stderr', data: new TextEncoder().encode(`${message}\n`) });
+    this.#finish(exitCode);
   }
 
   /** The machine is gone, and the process with it. */

@@ -171,9 +171,10 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async waitExit(id: ObjectId, signal?: AbortSignal): Promise<ExitRecord> {
-    const { unit, record } = this.#known(id);
+    const unit = this.#paths.unit(id), record = this.#record(id);
+    if (record === undefined) throw new BerthError('notFound', 'There is no such machine.');
     const waits = new AbortController();
-    const leave = (): void => { waits.abort(signal?.reason); };
+    const leave = (): void => { waits.abort(signal!.reason); };
     signal?.addEventListener('abort', leave, { once: true });
     if (signal?.aborted === true) leave();
     // Without a monitor no record will come: then the end of the processes is the end.
@@ -181,14 +182,15 @@ export class MicroVmRuntime implements RuntimeDriver {
       if (monitorIdentity(unit.dir) === undefined && this.#qemuIdentity(unit, record) === undefined) waits.abort(GONE);
     }, 1_000);
     try {
-      await this.#exits.wait(id, waits.signal);
+      const monitored = await this.#exits.wait(id, waits.signal);
+      return exitRecord(readReason(unit.reason), monitored, this.#options.groups.oomKills(id));
     } catch (error) {
       if (error !== GONE) throw error;
+      return this.#exit(id, unit);
     } finally {
       clearInterval(unsupervised);
       signal?.removeEventListener('abort', leave);
     }
-    return this.#exit(id, unit);
   }
 
   async signal(id: ObjectId, signal: string): Promise<void> {
@@ -258,6 +260,9 @@ export class MicroVmRuntime implements RuntimeDriver {
     }
     this.#options.groups.update(id, groupLimits(record.memoryBytes, resources));
     await qmpCommand(unit.qmpSocket, 'balloon', { value: wanted });
+    const changed = { ...record, memoryLimitBytes: wanted };
+    writeRecord(unit.record, changed);
+    this.#records.set(id, changed);
     if (!fs.existsSync(unit.paused)) await (await this.#link(id)).request(FRAME.update, { pids: resources.pids ?? 0 }, this.#deadlines.answerMs);
   }
 
@@ -268,7 +273,7 @@ export class MicroVmRuntime implements RuntimeDriver {
       if (stats === undefined || record === undefined) return;
       // What the guest claims about itself is a label beside what the host measured; it may not hold the rest up.
       const claimed = await this.#claimedStats(id);
-      found.set(id, { memoryBytes: stats.memoryBytes, memoryLimitBytes: record.memoryBytes, cpuNanoseconds: stats.cpuNanoseconds, pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0) });
+      found.set(id, { memoryBytes: stats.memoryBytes, memoryLimitBytes: record.memoryLimitBytes, cpuNanoseconds: stats.cpuNanoseconds, pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0) });
     }));
     return found;
   }
@@ -302,7 +307,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     const unit = this.#paths.unit(plan.id), uid = await this.#options.uids.take();
     const record: UnitRecord = {
       uid, nonce: randomBytes(16).toString('hex'), accelerator, kernel: kernel.release, terminal: plan.process.terminal, stdin: plan.stdin,
-      memoryBytes: memoryMiB(plan) * MIB, log: plan.log,
+      memoryBytes: memoryMiB(plan) * MIB, memoryLimitBytes: memoryMiB(plan) * MIB, log: plan.log,
     };
     fs.mkdirSync(unit.dir, { mode: 0o700 });
     writeRecord(unit.record, record);

@@ -56,6 +56,8 @@ const RECORD = z.object({
   stdin: z.boolean(),
   /** RAM of the guest. */
   memoryBytes: z.int().positive(),
+  /** What the guest was asked to keep within; not above its RAM. */
+  memoryLimitBytes: z.int().positive(),
   log: z.object({ maxBytes: z.int().positive(), maxFiles: z.int().positive() }),
 });
 
