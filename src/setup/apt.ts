@@ -51,6 +51,12 @@ async function finishInterrupted(progress: Progress): Promise<void> {
   await run('dpkg', ['--configure', '-a', '--force-confold'], { allowFailure: true, timeoutMs: INSTALL_TIMEOUT_MS, env: aptEnvironment(), maxOutputBytes: 16 * 1024 * 1024 });
 }
 
+/** apt knows nothing on a machine that never asked its mirror. */
+export async function ensureLists(progress: Progress): Promise<void> {
+  const there = await fs.promises.readdir('/var/lib/apt/lists').catch(() => []);
+  if (!there.some((name) => name.includes('_Packages'))) await updateLists(progress);
+}
+
 async function updateLists(progress: Progress): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const answer = await run('apt-get', ['-q', '-o', 'Acquire::Retries=3', 'update'], { allowFailure: true, timeoutMs: 300_000, env: aptEnvironment() });

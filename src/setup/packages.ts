@@ -14,6 +14,7 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'crun', use: 'run', why: 'starts containers' },
   { name: 'conmon', use: 'run', why: 'monitors instances and keeps their logs and exit codes' },
   { name: 'nftables', use: 'run', why: 'packet rules of networks and published ports' },
+  { name: 'netbase', use: 'run', why: 'names of protocols, which nft looks up' },
   { name: 'iproute2', use: 'run', why: 'shows links, routes and sockets to doctor' },
   { name: 'dnsmasq-base', use: 'run', why: 'names and addresses on networks' },
   { name: 'erofs-utils', use: 'run', why: 'packs an image for virtual machines' },

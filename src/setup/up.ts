@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { prepareGuestKernel } from '../host/guest-kernel.ts';
 import { BerthError } from '../model/errors.ts';
-import { installPackages, missingPackages } from './apt.ts';
+import { ensureLists, installPackages, missingPackages } from './apt.ts';
 import { bundle } from './bundle.ts';
 import { berthCommand, type BerthCommand } from './command.ts';
 import { DEFAULT_PLACE, type Place } from './daemon-process.ts';
@@ -92,6 +92,7 @@ async function bringEstate(copy: string, place: Place, command: BerthCommand, pr
   const osRelease = await fs.promises.readFile('/etc/os-release', 'utf8').catch(() => '');
   await progress.step('Fetching the kernel of virtual machines', async () => {
     // Containers do without: a host whose mirror has none still gets its estate.
+    await ensureLists(progress);
     await prepareGuestKernel(path.join(place.root, 'kernels'), (message) => progress.note(message)).catch((error: unknown) => progress.note(`not now: ${(error as Error).message}`));
   });
   await progress.step('Building images on this host', () => buildImages(localImages(suiteOf(osRelease)), command, progress));
