@@ -13,7 +13,6 @@ import { readStatus } from './crun-status.ts';
 import { joinArguments } from './join-arguments.ts';
 import { networkFiles } from './network-files.ts';
 import type { OciSeccomp } from './oci-types.ts';
-import { ociSpec } from './oci-spec.ts';
 import { removeUnit } from './remove-unit.ts';
 import { makeRootMounts, networkFile, rootPath, volumeSource } from './root-mounts.ts';
 import { startFailure } from './start-failure.ts';
@@ -42,7 +41,7 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
   const rules = guards.seccomp(plan.capabilities);
   const compiled = rules === undefined ? undefined : host.seccomp.prepare(rules);
   const files = networkFiles(plan.hostname, plan.network);
-  const spec = ociSpec(plan, {
+  const spec = guards.spec(plan, {
     rootPath: rootPath(paths.scratch),
     volumeSources: plan.mounts.map((_, index) => volumeSource(paths.scratch, index)),
     hostsFile: networkFile(paths.scratch, 'hosts'), hostnameFile: networkFile(paths.scratch, 'hostname'), resolverFile: networkFile(paths.scratch, 'resolver'),
@@ -70,13 +69,14 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
   }, {
     timeoutMs: options.createTimeoutMs ?? DEFAULT_TIMEOUT_MS, signal,
     around: (fork) => host.timed('mounts and fork', () => inNewMountNamespace(() => {
-      makeRootMounts(plan, { scratch: paths.scratch, hide: groups.hide, crun: host.crun, userNamespaceFd: sandbox.userNamespaceFd, idBase: sandbox.idBase, files });
+      makeRootMounts(plan, { scratch: paths.scratch, hide: groups.hide, crun: host.crun, guards, userNamespaceFd: sandbox.userNamespaceFd, idBase: sandbox.idBase, files });
       return fork();
     })),
-  })).catch((error: unknown) => { throw startFailure(error, plan.process.args[0]!); });
+  })).catch((error: unknown) => { throw startFailure(error, plan.process); });
   await learnFilter(host, plan.id, rules, compiled);
   const process_ = readStatus(unit.state);
   if (process_ === undefined) throw new BerthError('internal', `crun left no status of ${plan.name}.`);
+  guards.workingDirectory(process_.pid);
   return unitInfo(process_, started.monitor);
 }
 

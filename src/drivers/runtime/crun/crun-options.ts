@@ -1,17 +1,29 @@
+import os from 'node:os';
+import { bindReadOnlyInPlace, makeNullDevice } from '../../../host/mounts.ts';
 import type { ObjectId } from '../../../model/ids.ts';
 import { MASKED_PATHS, READ_ONLY_PATHS, thermalPaths } from './hidden-paths.ts';
 import type { OciSeccomp } from './oci-types.ts';
+import { execProcess, ociSpec } from './oci-spec.ts';
 import { RootPreflight } from './preflight.ts';
 import { seccompProfile } from './seccomp-profile.ts';
-import os from 'node:os';
+import { assertOwnDirectory } from './working-directory.ts';
 
 /** The walls of a container that are ours to build. Tests take one away to see their case go red; nothing else may. */
 export interface CrunGuards {
   readonly preflight: { check(layers: readonly string[], upper: string | undefined): void };
+  /** Everything that crun is told: see oci-spec.ts. */
+  readonly spec: typeof ociSpec;
+  readonly execProcess: typeof execProcess;
   readonly maskedPaths: readonly string[];
   readonly readOnlyPaths: readonly string[];
   /** undefined: no filter. */
   readonly seccomp: (capabilities: readonly string[]) => OciSeccomp | undefined;
+  /** Makes crun's file unwritable in a private mount namespace. */
+  readonly bindRuntime: (crun: string) => void;
+  /** Makes the file that stands for the host's /dev/null as a standard stream. */
+  readonly nullDevice: (file: string) => void;
+  /** Refuses a container that waits with a working directory outside of its own mounts. */
+  readonly workingDirectory: (pid: number) => void;
 }
 
 export interface Sandboxed {
@@ -44,6 +56,8 @@ export function defaultGuards(): CrunGuards {
   const profiles = new Map<string, OciSeccomp>();
   return {
     preflight: new RootPreflight(),
+    spec: ociSpec, execProcess,
+    bindRuntime: bindReadOnlyInPlace, nullDevice: makeNullDevice, workingDirectory: assertOwnDirectory,
     maskedPaths: [...MASKED_PATHS, ...thermalPaths(os.cpus().length)],
     readOnlyPaths: READ_ONLY_PATHS,
     seccomp(capabilities) {

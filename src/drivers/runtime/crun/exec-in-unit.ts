@@ -13,7 +13,6 @@ import type { ObjectId } from '../../../model/ids.ts';
 import type { ExecPlan, ExecSession } from '../driver.ts';
 import type { CrunHost } from './crun-host.ts';
 import { ExecConversation } from './exec-conversation.ts';
-import { execProcess } from './oci-spec.ts';
 import { observeUnit } from './observe-unit.ts';
 import { makeCrunMounts } from './root-mounts.ts';
 import { joinArguments } from './join-arguments.ts';
@@ -32,7 +31,7 @@ export async function execInUnit(host: CrunHost, id: ObjectId, plan: ExecPlan): 
   const clear = (): void => { for (const file of Object.values(files)) fs.rmSync(file, { force: true }); };
   let console_: ConsoleSocket | undefined;
   try {
-    fs.writeFileSync(files.process, JSON.stringify(execProcess(plan, record.idCount)), { mode: 0o600 });
+    fs.writeFileSync(files.process, JSON.stringify(host.guards.execProcess(plan, record.idCount)), { mode: 0o600 });
     if (plan.terminal) console_ = await openConsoleSocket(files.console);
     const child = spawnStreamed(host.options.nativeProgram, [
       ...joinArguments(host, id, record.idBase), `--log=${files.log}`,
@@ -57,7 +56,7 @@ function besideCrun<T>(host: CrunHost, id: ObjectId, fork: () => T): T {
     }
   }
   return inNewMountNamespace(() => {
-    makeCrunMounts({ scratch: host.paths.scratch, hide: host.groups.hide, crun: host.crun });
+    makeCrunMounts({ scratch: host.paths.scratch, hide: host.groups.hide, crun: host.crun, guards: host.guards });
     return fork();
   });
 }

@@ -1,8 +1,9 @@
 /** What a container's private mount namespace holds: see mounts.ts for the namespace itself. All of it synchronous. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { bindReadOnlyInPlace, hideMount, makeNullDevice, mountIdmapped, mountOverlay, mountScratch } from '../../../host/mounts.ts';
+import { hideMount, mountIdmapped, mountOverlay, mountScratch } from '../../../host/mounts.ts';
 import type { UnitPlan } from '../driver.ts';
+import type { CrunGuards } from './crun-options.ts';
 import type { NetworkFiles } from './network-files.ts';
 
 export interface RootMounts {
@@ -10,6 +11,7 @@ export interface RootMounts {
   /** Mount of the other cgroup version, which crun must not see. */
   readonly hide: string | undefined;
   readonly crun: string;
+  readonly guards: Pick<CrunGuards, 'bindRuntime' | 'nullDevice'>;
   readonly userNamespaceFd: number;
   readonly idBase: number;
   readonly files: NetworkFiles;
@@ -36,12 +38,12 @@ export function nullDevice(scratch: string): string {
 }
 
 /** What every call of crun needs around it, also one for a container whose own namespace is gone. */
-export function makeCrunMounts(what: Pick<RootMounts, 'scratch' | 'hide' | 'crun'>): void {
+export function makeCrunMounts(what: Pick<RootMounts, 'scratch' | 'hide' | 'crun' | 'guards'>): void {
   if (what.hide !== undefined) hideMount(what.hide);
   // What runs as crun inside the container's namespaces (/proc/PID/exe) cannot be written through: CVE-2019-5736.
-  bindReadOnlyInPlace(what.crun);
+  what.guards.bindRuntime(what.crun);
   mountScratch(what.scratch, SCRATCH_BYTES);
-  makeNullDevice(nullDevice(what.scratch));
+  what.guards.nullDevice(nullDevice(what.scratch));
 }
 
 export function makeRootMounts(plan: UnitPlan, what: RootMounts): void {

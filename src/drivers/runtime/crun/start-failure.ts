@@ -1,6 +1,7 @@
 /** crun's sentences about a command that cannot be run, in our words: 127 not found, 126 found and not runnable. */
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
+import type { ProcessPlan } from '../driver.ts';
 
 export const NOT_FOUND = 127;
 export const NOT_RUNNABLE = 126;
@@ -8,14 +9,18 @@ export const NOT_RUNNABLE = 126;
 /** undefined: it is about something else. */
 export function commandFailure(said: string): typeof NOT_FOUND | typeof NOT_RUNNABLE | undefined {
   const text = said.toLowerCase();
-  if (/executable file .*not found|exec(ve)? .*no such file|open executable: no such file|chdir.*no such file/.test(text)) return NOT_FOUND;
-  if (/open executable|executable file .*permission|exec(ve)?\b.*(permission denied|format error|is a directory)|exec format error|cannot find executable/.test(text)) return NOT_RUNNABLE;
+  if (/executable file .*not found|exec(ve)? .*no such file|open executable: no such file/.test(text)) return NOT_FOUND;
+  if (/open executable|executable file .*permission|exec(ve)?\b.*(permission denied|format error|is a directory)|exec format error|chdir /.test(text)) return NOT_RUNNABLE;
   return undefined;
 }
 
-export function startFailure(error: unknown, command: string): unknown {
+export function startFailure(error: unknown, { args, cwd }: Pick<ProcessPlan, 'args' | 'cwd'>): unknown {
   const said = error instanceof BerthError ? error.details?.['said'] : undefined;
   if (typeof said !== 'string') return error;
+  if (/^chdir /.test(said)) {
+    return new BerthError('invalid', `The working directory '${printable(cwd)}' cannot be entered.`, { cause: error, details: { exitCode: NOT_RUNNABLE, said } });
+  }
+  const command = args[0]!;
   switch (commandFailure(said)) {
     case NOT_FOUND:
       return new BerthError('notFound', `The command '${printable(command)}' is not in the image.`, { cause: error, details: { exitCode: NOT_FOUND, said } });
