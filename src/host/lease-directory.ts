@@ -75,7 +75,7 @@ export class LeaseDirectory {
       });
       const { own, others } = await this.#read();
       const outcome = await work(own, others);
-      if (outcome.own !== undefined) await writeFileAtomic(this.#file(this.#owner.rootTag), `${JSON.stringify(outcome.own)}\n`);
+      if (outcome.own !== undefined && JSON.stringify(outcome.own) !== JSON.stringify(own)) await writeFileAtomic(this.#file(this.#owner.rootTag), `${JSON.stringify(outcome.own)}\n`);
       return outcome.result;
     } finally {
       closeDescriptor(fd);

@@ -5,7 +5,8 @@ import { attribute, attributes, attributeText, attributeU32, attributeU8, nested
 import type { NetlinkMessage } from './netlink.ts';
 
 const RTM_NEWLINK = 16, RTM_DELLINK = 17, RTM_GETLINK = 18, RTM_NEWADDR = 20, RTM_GETADDR = 22, RTM_GETROUTE = 26;
-const IFLA_ADDRESS = 1, IFLA_IFNAME = 3, IFLA_MTU = 4, IFLA_MASTER = 10, IFLA_LINKINFO = 18, IFLA_IFALIAS = 20;
+const IFLA_ADDRESS = 1, IFLA_IFNAME = 3, IFLA_MTU = 4, IFLA_MASTER = 10, IFLA_LINKINFO = 18, IFLA_IFALIAS = 20, IFLA_EXT_MASK = 29;
+const RTEXT_FILTER_SKIP_STATS = 8;
 const IFLA_INFO_KIND = 1, IFLA_INFO_DATA = 2;
 const IFLA_BR_STP_STATE = 5, IFLA_BR_MCAST_SNOOPING = 23, IFLA_BR_FORWARD_DELAY = 1;
 const IFA_ADDRESS = 1, IFA_LOCAL = 2, IFA_FLAGS = 8;
@@ -56,7 +57,7 @@ export class Links implements Disposable {
   readonly #socket = new NetlinkSocket(NETLINK_ROUTE);
 
   async list(): Promise<readonly Link[]> {
-    const answers = await this.#socket.dump('list interfaces', { type: RTM_GETLINK, flags: 0, body: linkHeader(0) });
+    const answers = await this.#socket.dump('list interfaces', { type: RTM_GETLINK, flags: 0, body: Buffer.concat([linkHeader(0), attributeU32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)]) });
     return answers.filter((answer) => answer.type === RTM_NEWLINK).map(({ body }) => {
       const found = attributes(body.subarray(16));
       return {

@@ -88,7 +88,9 @@ test('F10: flushed rules, a lost bridge and a dead name server are noticed and m
     assert.equal((await lab.inside(b, ['ping', '-c1', '-W2', lan.there6])).code, 0);
     assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv4])).code, 1);
     assert.equal(await lab.ask(lan, 'tcp', lan.here4, 8080), lan.there4);
+    for (const server of lab.driver.nameservers(plan.id)) assert.match(await lookup(lab, a, 'web', server), new RegExp(b.ports[0]!.ipv4));
   };
+  await lab.driver.setNames(plan.id, newId(), [{ name: 'web', addresses: [b.ports[0]!.ipv4] }]);
   await works();
   assert.deepEqual(await lab.driver.reconcile(), []);
   const table = `berth_${lab.options.rootTag}`;

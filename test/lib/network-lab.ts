@@ -278,6 +278,8 @@ export class NetworkLab implements AsyncDisposable {
     for (const sandbox of this.#sandboxes) await this.driver.closeSandbox(sandbox).catch(() => undefined);
     for (const id of this.#plans.keys()) await this.driver.removeNetwork(id);
     await this.driver[Symbol.asyncDispose]();
+    const left = (await run('sh', ['-c', `grep -lsF ${this.dir} /proc/[0-9]*/cmdline | cut -d/ -f3 | grep -vx $$`], { allowFailure: true })).stdout.split('\n').filter((pid) => pid !== '' && fs.existsSync(`/proc/${pid}`));
+    if (left.length > 0) throw new Error(`processes that outlive their network: ${left.map((pid) => fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ')).join('; ')}`);
     fs.rmSync(this.dir, { recursive: true, force: true });
   }
 }

@@ -162,12 +162,19 @@ class BridgeNetwork implements NetworkDriver {
     return this.#exclusive(async () => {
       if (this.#networks.all.length === 0) return [];
       const said: string[] = [];
-      if (this.#networks.all.some((network) => !network.plan.internal) && !(await this.#forwarding.isOn())) said.push('Forwarding of packets had been turned off on this host; it is on again.');
+      if (this.#networks.all.some((network) => !network.plan.internal) && !(await this.#forwarding.isOn())) {
+        await this.#forwarding.need();
+        said.push('Forwarding of packets had been turned off on this host; it is on again.');
+      }
       if (await this.#rules.repair()) said.push('The nftables rules of this root had been changed or removed; they are in force again.');
-      for (const { plan } of this.#networks.all) said.push(...(await this.#ensure(plan)));
+      const { links } = this.#networks;
+      const [present, addresses] = await Promise.all([links.list(), links.addresses()]);
+      for (const network of this.#networks.all) {
+        if (!(await this.#networks.isIntact(network, present, addresses, this.#portsOf(network.plan.id)))) said.push(...(await this.#ensure(network.plan)));
+      }
       said.push(...(await this.#publisher.repair()));
-      const present = new Set((await this.#networks.links.list()).map((link) => link.name));
-      const stale = await this.#rules.sweep((fact) => fact.family === 'bridge' && present.has(interfaceOf(fact)));
+      const interfaces = new Set(present.map((link) => link.name));
+      const stale = await this.#rules.sweep((fact) => fact.family === 'bridge' && interfaces.has(interfaceOf(fact)));
       if (stale > 0) said.push(`${stale} entries of ports that no longer exist were taken out of the nftables sets.`);
       return said;
     });
@@ -203,7 +210,7 @@ class BridgeNetwork implements NetworkDriver {
     await this.#maker[Symbol.asyncDispose]();
     await this.#turn;
     this.#publisher[Symbol.dispose]();
-    this.#networks[Symbol.dispose]();
+    await this.#networks[Symbol.asyncDispose]();
     this.#rules[Symbol.dispose]();
   }
 
@@ -213,8 +220,11 @@ class BridgeNetwork implements NetworkDriver {
       const guarded = await this.#forwarding.need();
       await this.#rules.set('forwarding', guarded.map((name): Fact => ({ family: 'inet', set: 'guarded', key: [{ interface: name }] })));
     }
-    const ports = [...this.#ports.values()].filter((port) => port.network === plan.id).map((port) => this.#names.port(port.portId));
-    return this.#networks.ensure(plan, ports);
+    return this.#networks.ensure(plan, this.#portsOf(plan.id));
+  }
+
+  #portsOf(network: ObjectId): ReadonlySet<string> {
+    return new Set([...this.#ports.values()].filter((port) => port.network === network).map((port) => this.#names.port(port.portId)));
   }
 
   #interface(port: PortPlan): SandboxInterface {

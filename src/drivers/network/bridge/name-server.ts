@@ -70,10 +70,11 @@ export function hostsFile(records: readonly NameRecord[], domain: string): strin
   }).join('');
 }
 
-export class NameServer {
+export class NameServer implements AsyncDisposable {
   readonly #options: NameServerOptions;
   #domain = '';
-  #reread: Promise<void> | undefined;
+  #reread: NodeJS.Timeout | undefined;
+  #adopted = false;
 
   constructor(options: NameServerOptions) {
     this.#options = options;
@@ -87,7 +88,13 @@ export class NameServer {
     const file = path.join(dir, 'dnsmasq.conf');
     const process = await this.process();
     const found = await readBounded(file, MAX_FILE_BYTES).then(String, () => '');
-    if (process !== undefined && found === wanted) return false;
+    if (process !== undefined && found === wanted) {
+      // The daemon before this one may have ended between taking a name away and saying so.
+      if (!this.#adopted) signalProcess(process, 'SIGHUP');
+      this.#adopted = true;
+      return false;
+    }
+    this.#adopted = true;
     if (process !== undefined) await end(process);
     await fs.promises.mkdir(path.join(dir, 'names'), { recursive: true, mode: 0o755 });
     await fs.promises.chmod(dir, 0o711); // the unprivileged server reads the names
@@ -99,7 +106,7 @@ export class NameServer {
     return true;
   }
 
-  /** Makes these the names of `owner`. New ones are known at once, old ones forgotten within a moment. */
+  /** Makes these the names of `owner`. New ones are known at once, old ones forgotten within a moment of resolving. */
   async setNames(owner: string, records: readonly NameRecord[]): Promise<void> {
     const file = path.join(this.#options.dir, 'names', owner);
     const text = hostsFile(records, this.#domain);
@@ -107,15 +114,12 @@ export class NameServer {
     if (text === before) return;
     if (text === '') await fs.promises.rm(file, { force: true });
     else await replaceFile(file, path.join(this.#options.dir, `new-${owner}`), text);
-    if (before !== '') await this.#rereadSoon();
-  }
-
-  async owners(): Promise<readonly string[]> {
-    return fs.promises.readdir(path.join(this.#options.dir, 'names')).catch(() => []);
+    if (before !== '') this.#rereadSoon();
   }
 
   /** Ends it and takes its files away. */
   async remove(): Promise<void> {
+    clearTimeout(this.#reread);
     const process = await this.process();
     if (process !== undefined) await end(process);
     await fs.promises.rm(this.#options.dir, { recursive: true, force: true });
@@ -131,15 +135,22 @@ export class NameServer {
     return command.includes(`--conf-file=${path.join(this.#options.dir, 'dnsmasq.conf')}\0`) ? identity : undefined;
   }
 
-  #rereadSoon(): Promise<void> {
-    this.#reread ??= new Promise<void>((resolve) => {
-      setTimeout(resolve, REREAD_DELAY_MS);
-    }).then(async () => {
-      this.#reread = undefined;
-      const process = await this.process();
-      if (process !== undefined) signalProcess(process, 'SIGHUP');
-    });
-    return this.#reread;
+  /** What waits to be said is said; nothing is said any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#reread === undefined) return;
+    clearTimeout(this.#reread);
+    await this.#rereadNow();
+  }
+
+  /** Not waited for: a stop need not take the time. */
+  #rereadSoon(): void {
+    this.#reread ??= setTimeout(() => void this.#rereadNow(), REREAD_DELAY_MS);
+  }
+
+  async #rereadNow(): Promise<void> {
+    this.#reread = undefined;
+    const process = await this.process();
+    if (process !== undefined) signalProcess(process, 'SIGHUP');
   }
 }
 

@@ -7,7 +7,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { isObjectId, NAME_PATTERN } from '../../../model/ids.ts';
 import type { ObjectId } from '../../../model/ids.ts';
 import { Links } from '../../../host/links.ts';
-import type { Link } from '../../../host/links.ts';
+import type { Link, Prefix } from '../../../host/links.ts';
 import { setInterfaceSwitches } from '../../../host/sysctl.ts';
 import type { NetworkPlan } from '../driver.ts';
 import { networkFacts } from './facts.ts';
@@ -46,7 +46,7 @@ const BRIDGE_SWITCHES = {
   'ipv6/conf/@/accept_redirects': '0',
 } as const;
 
-export class Networks implements Disposable {
+export class Networks implements AsyncDisposable {
   readonly #options: NetworksOptions;
   readonly #links = new Links();
   readonly #built = new Map<ObjectId, BuiltNetwork>();
@@ -74,7 +74,7 @@ export class Networks implements Disposable {
   }
 
   /** Idempotent. Answers a sentence for each thing that was there once and had to be made again. */
-  async ensure(plan: NetworkPlan, ports: readonly string[] = []): Promise<readonly string[]> {
+  async ensure(plan: NetworkPlan, ports: ReadonlySet<string> = new Set()): Promise<readonly string[]> {
     validate(plan);
     const { names, rules, rootTag } = this.#options;
     const repairs: string[] = [];
@@ -101,7 +101,7 @@ export class Networks implements Disposable {
       await this.#links.setUp(link.index);
     }
     // Ports outlive their bridge: bring those that lost it back.
-    const lost = (await this.#links.list()).filter((port) => port.master !== link.index && names.portIdOf(port.name) !== undefined && ports.includes(port.name));
+    const lost = (await this.#links.list()).filter((port) => port.master !== link.index && names.portIdOf(port.name) !== undefined && ports.has(port.name));
     for (const port of lost) {
       await this.#links.setMaster(port.index, link.index);
       repairs.push(`Port ${port.name} had left network ${plan.name}; it is back.`);
@@ -113,8 +113,17 @@ export class Networks implements Disposable {
     return repairs;
   }
 
+  /** A look without a touch: is the network as its plan says? `ports` are the interfaces that belong to it. */
+  async isIntact({ plan, bridge, nameServer }: BuiltNetwork, links: readonly Link[], addresses: readonly Prefix[], ports: ReadonlySet<string>): Promise<boolean> {
+    const link = links.find((other) => other.name === bridge);
+    if (link === undefined || !link.up || link.alias !== plan.id) return false;
+    const addressed = [plan.ipv4, plan.ipv6].every(({ gateway, prefixLength }) => addresses.some((other) => other.link === link.index && other.address === gateway && other.prefixLength === prefixLength));
+    const joined = links.every((port) => port.master === link.index || !ports.has(port.name));
+    return addressed && joined && (await nameServer.process()) !== undefined;
+  }
+
   async remove(id: ObjectId): Promise<void> {
-    await this.#nameServer(id).remove();
+    await (this.#built.get(id)?.nameServer ?? this.#nameServer(id)).remove();
     const link = await this.#find(id);
     if (link !== undefined) await this.#links.remove(link.index);
     this.#built.delete(id);
@@ -132,7 +141,8 @@ export class Networks implements Disposable {
     return fs.promises.readdir(path.join(this.#options.runDir, 'networks')).catch(() => []);
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { nameServer } of this.#built.values()) await nameServer[Symbol.asyncDispose]();
     this.#links[Symbol.dispose]();
   }
 
