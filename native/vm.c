@@ -264,7 +264,7 @@ __attribute__((noreturn)) static void become_qemu(uid_t uid, gid_t gid, int watc
 
 /* ---- the watcher ---- */
 
-struct carrier { int from, to; char data[CHUNK]; size_t start, end; uint64_t bytes; };
+struct carrier { int from, to; bool terminal; char data[CHUNK]; size_t start, end; uint64_t bytes; };
 static struct carrier carriers[2];
 static struct { bool said; int code; char reason[16]; uint64_t bytes[2]; } end = {.code = 255, .reason = "unknown"};
 
@@ -276,7 +276,17 @@ static long long now_ms(void) {
 
 static void nonblocking(int fd) { if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
+/* The guest has the terminal that people see; this one only carries. */
+static void make_raw(int terminal) {
+  struct termios modes;
+  if (tcgetattr(terminal, &modes)) return;
+  cfmakeraw(&modes);
+  tcsetattr(terminal, TCSANOW, &modes);
+}
+
 static void carry(struct carrier *c) {
+  /* conmon made it translate line ends when it took it over. */
+  if (c->terminal && c->bytes == 0) make_raw(c->to);
   if (c->start == c->end && c->from >= 0) {
     ssize_t length = read(c->from, c->data, sizeof c->data);
     if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -382,18 +392,15 @@ __attribute__((noreturn)) static void watch(pid_t qemu, int state, int errors, i
 
 /* ---- create ---- */
 
-/* Hands the master of a new terminal to conmon; the slave is raw, for the guest has the terminal that people see. */
+/* Hands the master of a new terminal to conmon. */
 static int give_terminal(const char *socket_path) {
   int master, slave, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  struct termios modes;
   errno = 0;
   if (strlen(socket_path) >= sizeof address.sun_path) bail("the console socket's path is too long");
   strcpy(address.sun_path, socket_path);
   if (openpty(&master, &slave, NULL, NULL, NULL) || fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)) bail("console socket");
-  tcgetattr(slave, &modes);
-  cfmakeraw(&modes);
-  tcsetattr(slave, TCSANOW, &modes);
+  make_raw(slave);
   union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control = {0};
   struct iovec data = {"/dev/ptmx", 9};
   struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
@@ -492,6 +499,7 @@ __attribute__((noreturn)) static void be_watcher(const char *console_socket, int
   close(null);
   carriers[0].from = out_pipe[0];
   carriers[0].to = out;
+  carriers[0].terminal = console_socket != NULL;
   carriers[1].from = err_pipe[0];
   carriers[1].to = err;
   watch(qemu, state_pipe[0], error_pipe[0], reason_file, errors_file);

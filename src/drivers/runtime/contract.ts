@@ -549,7 +549,7 @@ export function runtimeContract(name: string, openBench: () => Promise<RuntimeBe
       });
 
       if (can.killableMonitor) {
-        check('a unit whose monitor was killed is unsupervised: exec and kill work, its exit code is unknown', async (bench) => {
+        check('a unit whose monitor was killed is unsupervised: exec and kill work, no false exit code is told', async (bench) => {
           const plan = bench.plan(['sleep', '1000']);
           const info = await bench.driver.create(plan);
           await bench.driver.start(plan.id);
@@ -561,7 +561,9 @@ export function runtimeContract(name: string, openBench: () => Promise<RuntimeBe
           assert.equal((await executed(next, plan.id, sh('exit 4'))).exitCode, 4);
           const waiting = ended(next, plan.id);
           await next.signal(plan.id, 'SIGKILL');
-          assert.deepEqual(withoutTime(await waiting), { exitCode: undefined, reason: 'unknown' });
+          // Without a monitor nobody need have seen it; a runtime whose unit has a second watcher may know better.
+          const { exitCode, reason } = await waiting;
+          assert.ok(exitCode === undefined ? reason === 'unknown' : exitCode === 137 && reason === 'killed', `${exitCode} ${reason}`);
           await next.remove(plan.id, { keepLog: false });
           assert.deepEqual(await next.leftovers(new Set()), []);
         });

@@ -267,15 +267,17 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>> {
-    const found = new Map<ObjectId, UnitStats>();
-    await Promise.all(ids.map(async (id) => {
+    const found = await Promise.all(ids.map(async (id): Promise<readonly [ObjectId, UnitStats] | undefined> => {
       const stats = this.#options.groups.stats(id), record = this.#record(id);
-      if (stats === undefined || record === undefined) return;
+      if (stats === undefined || record === undefined) return undefined;
       // What the guest claims about itself is a label beside what the host measured; it may not hold the rest up.
       const claimed = await this.#claimedStats(id);
-      found.set(id, { memoryBytes: stats.memoryBytes, memoryLimitBytes: record.memoryLimitBytes, cpuNanoseconds: stats.cpuNanoseconds, pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0) });
+      return [id, {
+        memoryBytes: stats.memoryBytes, memoryLimitBytes: record.memoryLimitBytes, cpuNanoseconds: stats.cpuNanoseconds,
+        pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0),
+      }];
     }));
-    return found;
+    return new Map(found.filter((one) => one !== undefined));
   }
 
   async logFiles(id: ObjectId): Promise<readonly string[]> {
