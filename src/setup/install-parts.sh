@@ -31,7 +31,7 @@ if [ -x "$node" ]; then "$node" --version >/dev/null 2>&1 || missing="$missing l
 else ls /usr/lib/*/libatomic.so.1 >/dev/null 2>&1 || missing="$missing libatomic1"; fi
 
 wait_for() { # a line every few seconds while a quiet program works; the ticker ends with this shell however that ends
-  (seconds=0; while sleep 5 && kill -0 $$ 2>/dev/null; do seconds=$((seconds + 5)); printf '  … %s s\n' "$seconds" >&8; done) 9>&- &
+  (seconds=0; while sleep 5 >/dev/null 2>&1 8>&- && kill -0 $$ 2>/dev/null; do seconds=$((seconds + 5)); printf '  … %s s\n' "$seconds" >&8; done) 9>&- &
   ticker=$!; code=0
   "$@" </dev/null 8>&- 9>&- || code=$?
   kill "$ticker" 2>/dev/null; wait "$ticker" 2>/dev/null || :
