@@ -156,3 +156,22 @@ test('a long stream through the proxy arrives whole and half-closed', async () =
   const { stdout } = await lab.probeIn(undefined, ['pump', '::1', '8080', String(bytes)], 60_000);
   assert.equal(Number(stdout), bytes + plan.ipv6.gateway.length + 1);
 });
+
+test('a caller that keeps sending datagrams from one port reaches the new target, not the old one', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network();
+  const lan = await lab.neighbour();
+  const [one, two] = await Promise.all([lab.sandbox(plan), lab.sandbox(plan)]);
+  for (const address of ['0.0.0.0', '::']) await lab.serve(two, 'udp', address, 53);
+  const owner = newId();
+  const to = (target: typeof one): PublishedPort[] => [
+    { protocol: 'udp', hostAddress: '0.0.0.0', hostPort: 5353, targetAddress: target.ports[0]!.ipv4, targetPort: 53 },
+    { protocol: 'udp', hostAddress: '::', hostPort: 5353, targetAddress: target.ports[0]!.ipv6, targetPort: 53 },
+  ];
+  const ask = async (address: string): Promise<string> => (await lab.probeIn(lan, ['ask', 'udp', address, '5353', '40000'])).stdout.trim();
+  await lab.driver.publish(owner, to(one)); // nobody serves there
+  for (const address of [lan.here4, lan.here6]) assert.match(await ask(address), /^no /);
+  await lab.driver.publish(owner, to(two));
+  assert.equal(await ask(lan.here4), lan.there4);
+  assert.equal(await ask(lan.here6), lan.there6);
+});

@@ -3,7 +3,7 @@
  *   capture IFACE                  prints `ready`, then each frame that comes in, as HEX
  *   cable TAP NETNS INNER MAC      a tap here and one in another network namespace, frames carried between them
  *   serve PROTO ADDRESS PORT       prints `ready`; answers whoever asks with `ADDRESS` of the asker, then echoes
- *   ask PROTO ADDRESS PORT [TEXT]  prints the answer, or `no ERRNO` within 1.5 s
+ *   ask PROTO ADDRESS PORT [FROM]  prints the answer, or `no ERRNO` within 1.5 s; FROM is a port of its own
  *   pump ADDRESS PORT BYTES        writes, half-closes, reads to the end; prints how many bytes came back */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -176,13 +176,18 @@ static int do_ask(int argc, char **argv) {
   union address to;
   socklen_t size = parse(argv[3], argv[4], &to);
   int fd = socket(to.any.sa_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK, 0), error = 0;
+  if (argc > 5) {
+    union address from = {.v6 = {.sin6_family = to.any.sa_family}};
+    from.v4.sin_port = htons((uint16_t)atoi(argv[5]));
+    if (bind(fd, &from.any, size) < 0) return fail("bind");
+  }
   if (connect(fd, &to.any, size) < 0 && errno != EINPROGRESS) return printf("no %s\n", strerrorname_np(errno)), 0;
   struct pollfd p = {fd, POLLOUT, 0};
   if (poll(&p, 1, 1500) == 0) return puts("no ETIMEDOUT"), 0;
   size = sizeof error;
   getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error) return printf("no %s\n", strerrorname_np(error)), 0;
-  if (udp && send(fd, argc > 5 ? argv[5] : "x", 1, 0) < 0) return printf("no %s\n", strerrorname_np(errno)), 0;
+  if (udp && send(fd, "x", 1, 0) < 0) return printf("no %s\n", strerrorname_np(errno)), 0;
   p.events = POLLIN;
   if (poll(&p, 1, 1500) == 0) return puts("no ETIMEDOUT"), 0;
   ssize_t n = recv(fd, text, sizeof text - 1, 0);

@@ -8,6 +8,7 @@ import { canonicalAddress } from '../../../lib/ip-address.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { ObjectId } from '../../../model/ids.ts';
 import type { PortLease } from '../../../host/lease-directory.ts';
+import { Conntrack } from '../../../host/conntrack.ts';
 import { portsCollide, portTaken } from '../../../host/leases.ts';
 import type { Leases } from '../../../host/leases.ts';
 import { PortProxy } from '../../../host/port-proxy.ts';
@@ -31,6 +32,7 @@ export class Publisher implements Disposable {
   readonly #rules: RuleKeeper;
   readonly #leases: Leases;
   readonly #proxy: PortProxy;
+  readonly #connections = new Conntrack();
   readonly #owners = new Map<ObjectId, readonly PublishedPort[]>();
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -95,6 +97,7 @@ export class Publisher implements Disposable {
 
   [Symbol.dispose](): void {
     this.#proxy[Symbol.dispose]();
+    this.#connections[Symbol.dispose]();
   }
 
   async #change(owner: ObjectId, ports: readonly PublishedPort[]): Promise<void> {
@@ -112,6 +115,10 @@ export class Publisher implements Disposable {
       throw refusal(error);
     }
     await this.#rules.set(`published:${owner}`, ports.flatMap(publishedFacts));
+    for (const { protocol, targetAddress, targetPort } of before) {
+      const stays = ports.some((port) => port.protocol === protocol && port.targetAddress === targetAddress && port.targetPort === targetPort);
+      if (!stays) await this.#connections.forget({ protocol, address: targetAddress, port: targetPort });
+    }
     if (ports.length === 0) this.#owners.delete(owner);
     else this.#owners.set(owner, ports);
   }
