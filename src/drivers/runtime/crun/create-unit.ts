@@ -16,7 +16,7 @@ import type { OciSeccomp } from './oci-types.ts';
 import { removeUnit } from './remove-unit.ts';
 import { makeRootMounts, networkFile, rootPath, volumeSource } from './root-mounts.ts';
 import { startFailure } from './start-failure.ts';
-import { recordOf } from './unit-record.ts';
+import { recordOf, type UnitRecord } from './unit-record.ts';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -77,11 +77,11 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
   const process_ = readStatus(unit.state);
   if (process_ === undefined) throw new BerthError('internal', `crun left no status of ${plan.name}.`);
   guards.workingDirectory(process_.pid);
-  return unitInfo(process_, started.monitor);
+  return unitInfo(process_, started.monitor, record);
 }
 
-export function unitInfo(process: ProcessIdentity, monitor: ProcessIdentity): UnitInfo {
-  return { process, monitor, boundary: 'kernel' };
+export function unitInfo(process: ProcessIdentity, monitor: ProcessIdentity, { idBase, idCount }: UnitRecord): UnitInfo {
+  return { process, monitor, boundary: 'kernel', idRange: { base: idBase, count: idCount } };
 }
 
 async function learnFilter(host: CrunHost, id: ObjectId, rules: OciSeccomp | undefined, compiled: object | undefined): Promise<void> {

@@ -20,10 +20,11 @@ export async function observeUnit(host: CrunHost, id: ObjectId): Promise<Observe
     const exit = exitRecord(host, id);
     if (exit !== undefined) return { state: 'exited', exit };
     const process = readStatus(unit.state);
-    if (process === undefined || host.record(id) === undefined) return { state: 'absent' };
+    const record = host.record(id);
+    if (process === undefined || record === undefined) return { state: 'absent' };
     const monitor = monitorIdentity(unit.dir);
     if (isAlive(process)) {
-      const info = unitInfo(process, monitor ?? { pid: 0, startTicks: 0 });
+      const info = unitInfo(process, monitor ?? { pid: 0, startTicks: 0 }, record);
       if (monitor === undefined) return { state: 'unsupervised', info };
       if (fs.existsSync(unit.fifo)) return { state: 'created', info };
       return { state: host.groups.frozen(id) ? 'paused' : 'running', info };
