@@ -1,6 +1,6 @@
 /** Standard input and output by Bun. */
 import type { Stdio } from './stdio.ts';
-import { BROKEN_PIPE_EXIT, rawTerminal, terminalSize } from './terminal.ts';
+import { leaveWhenUnread, rawTerminal, terminalSize } from './terminal.ts';
 
 interface BunFile {
   stat(): Promise<{ readonly mode: number; readonly rdev: number }>;
@@ -28,7 +28,10 @@ export function bunStdio(): Stdio {
   const writer = (target: () => BunFile) => {
     let last: Promise<unknown> = Promise.resolve();
     return (data: string | Uint8Array): Promise<void> => {
-      const written = last.then(() => Bun.write(target(), data)).then(() => undefined, leaveOnBrokenPipe);
+      const written = last.then(() => Bun.write(target(), data)).then(() => undefined, (error: unknown) => {
+        leaveWhenUnread(error);
+        throw error;
+      });
       last = written.catch(() => undefined);
       return written;
     };
@@ -54,9 +57,4 @@ export function bunStdio(): Stdio {
     size: async () => ((await isTerminal(1)) ? terminalSize() : undefined),
     raw: rawTerminal,
   };
-}
-
-function leaveOnBrokenPipe(error: unknown): undefined {
-  if ((error as { code?: unknown }).code === 'EPIPE') process.exit(BROKEN_PIPE_EXIT);
-  throw error;
 }

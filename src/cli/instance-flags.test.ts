@@ -15,10 +15,10 @@ test('every field that has a flag in the model has it on the command line, spell
   assert.ok(model.length > 20);
   for (const traits of model) {
     const flag = FIELD_FLAGS.find((one) => one.name === traits.flag);
-    assert.ok(flag, `--${traits.flag} is missing`);
-    assert.deepEqual([flag.short, flag.value !== undefined, flag.repeat ?? false], [traits.short, traits.value !== undefined, traits.repeat ?? false], traits.flag);
+    assert.ok(flag !== undefined, `--${traits.flag} is missing`);
+    assert.deepEqual([flag.short, flag.value !== undefined, flag.repeat ?? false], [traits.short, traits.value !== undefined, traits.repeat ?? false], traits.flag ?? '');
   }
-  for (const flag of FIELD_FLAGS) assert.ok(model.some((traits) => traits.flag === flag.name), `--${flag.name} is no field's`);
+  for (const flag of FIELD_FLAGS) assert.ok(model.some((traits) => traits.flag === flag.name), `--${flag.name} is no field’s`);
 });
 
 test('no two flags of run share a name or a letter', () => {
@@ -33,7 +33,7 @@ test('a full docker command line makes a spec that the model accepts', async () 
   const words = parseWords([...line.split(' '), 'busybox', 'ls', '-l'], run);
   const spec = await specOf(words, context);
   const { success, error } = instanceSpec.safeParse({ ...spec, image: 'busybox' });
-  assert.ok(success, error?.message);
+  assert.ok(success, error?.message ?? '');
   assert.deepEqual(spec, {
     stdin: true, terminal: true, removeOnExit: true, isolation: 'container', env: { A: '1', HOME: '/root' },
     volumes: [{ volume: 'data', target: '/data', readOnly: false }, { hostPath: '/srv', target: '/srv', readOnly: true }],

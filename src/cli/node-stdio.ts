@@ -1,6 +1,6 @@
 /** Standard input and output by Node. */
 import type { Stdio } from './stdio.ts';
-import { BROKEN_PIPE_EXIT, rawTerminal, terminalSize } from './terminal.ts';
+import { leaveWhenUnread, rawTerminal, terminalSize } from './terminal.ts';
 
 const RETRY_MS = 5;
 
@@ -28,10 +28,9 @@ async function write(fs: Fs, descriptor: number, data: string | Uint8Array): Pro
     try {
       rest = rest.subarray(fs.writeSync(descriptor, rest));
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EPIPE') process.exit(BROKEN_PIPE_EXIT);
+      leaveWhenUnread(error);
       // Somebody who shares the pipe made it non-blocking.
-      if (code !== 'EAGAIN') throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       await new Promise((resolve) => { setTimeout(resolve, RETRY_MS); });
     }
   }

@@ -2,7 +2,14 @@
 import type { TerminalSize } from './stdio.ts';
 
 /** What a shell reports for a process that SIGPIPE ended. */
-export const BROKEN_PIPE_EXIT = 141;
+const BROKEN_PIPE_EXIT = 141;
+/** A pipe says EPIPE, a socket may say ECONNRESET. */
+const NOBODY_READS = new Set(['EPIPE', 'ECONNRESET']);
+
+/** Ends the process quietly when the one who read its output is gone. */
+export function leaveWhenUnread(error: unknown): void {
+  if (NOBODY_READS.has(String((error as { code?: unknown }).code))) process.exit(BROKEN_PIPE_EXIT);
+}
 
 export async function terminalSize(): Promise<TerminalSize | undefined> {
   const { WriteStream } = await import('node:tty');
