@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kernelCommandLine, qemuCommandLine, type MachinePlan } from './command-line.ts';
+
+const plan: MachinePlan = {
+  qemu: '/usr/bin/qemu-system-x86_64', name: 'abcdefghijkl', accelerator: 'tcg', memoryMiB: 256, virtualCpus: 1, tscKhz: 2_600_000, nonce: '00112233445566778899aabbccddeeff',
+  upperDisk: true, macs: ['02:00:00:00:00:01'],
+};
+
+test('the command line, whole', () => {
+  assert.deepEqual(qemuCommandLine(plan), [
+    '/usr/bin/qemu-system-x86_64', '-name', 'abcdefghijkl', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
+    '-machine', 'microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off', '-accel', 'tcg,tb-size=32', '-cpu', 'qemu64,-cx16', '-m', '256', '-smp', '1',
+    '-kernel', '/kernel/vmlinux', '-initrd', '/kernel/initramfs',
+    '-append', 'reboot=t panic=-1 quiet cryptomgr.notests audit=0 tsc_early_khz=2600000 noreplace-smp berth.nonce=00112233445566778899aabbccddeeff',
+    '-add-fd', 'fd=5,set=5', '-add-fd', 'fd=6,set=6', '-add-fd', 'fd=7,set=7', '-add-fd', 'fd=8,set=8', '-add-fd', 'fd=9,set=9',
+    '-chardev', 'socket,id=qmp,fd=4,server=on,wait=off', '-mon', 'chardev=qmp,mode=control',
+    '-device', 'virtio-serial-device,max_ports=6',
+    '-chardev', 'socket,id=agent,fd=3,server=on,wait=off', '-device', 'virtserialport,chardev=agent,name=berth.agent,nr=1',
+    '-chardev', 'file,id=state,path=/dev/fdset/9,append=on', '-device', 'virtserialport,chardev=state,name=berth.state,nr=2',
+    '-chardev', 'stdio,id=stdin,signal=off', '-device', 'virtserialport,chardev=stdin,name=berth.stdin,nr=3',
+    '-chardev', 'file,id=stdout,path=/dev/fdset/7,append=on', '-device', 'virtserialport,chardev=stdout,name=berth.stdout,nr=4',
+    '-chardev', 'file,id=stderr,path=/dev/fdset/8,append=on', '-device', 'virtserialport,chardev=stderr,name=berth.stderr,nr=5',
+    '-blockdev', '{"driver":"raw","node-name":"root","read-only":true,"file":{"driver":"file","filename":"/dev/fdset/5","locking":"off"}}', '-device', 'virtio-blk-device,drive=root,serial=root',
+    '-blockdev', '{"driver":"raw","node-name":"upper","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/dev/fdset/6"}}', '-device', 'virtio-blk-device,drive=upper,serial=upper',
+    '-netdev', 'tap,id=net0,fd=20', '-device', 'virtio-net-device,netdev=net0,mac=02:00:00:00:00:01',
+    '-device', 'virtio-rng-device', '-device', 'virtio-balloon-device,id=balloon,free-page-reporting=on',
+    '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
+  ]);
+});
+
+test('a machine on real hardware is told nothing that only an emulated one needs', () => {
+  const line = qemuCommandLine({ ...plan, accelerator: 'kvm', virtualCpus: 2, upperDisk: false, macs: [] });
+  assert.deepEqual(line.slice(line.indexOf('-accel'), line.indexOf('-m')), ['-accel', 'kvm', '-cpu', 'host']);
+  assert.ok(!line.includes('fd=6,set=6') && !line.some((word) => word.startsWith('tap,')));
+  assert.doesNotMatch(kernelCommandLine({ ...plan, accelerator: 'kvm' }), /tsc_early|noreplace/);
+  assert.doesNotMatch(kernelCommandLine({ ...plan, virtualCpus: 2 }), /noreplace/);
+});
+
+test('every guest keeps its address space random and its console silent', () => {
+  assert.doesNotMatch(kernelCommandLine(plan), /norandmaps|nokaslr|mitigations|console=/);
+});
