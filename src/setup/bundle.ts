@@ -31,7 +31,8 @@ export async function bundle(room: BundledRoom, { home, bun }: BundleOptions): P
     const answer = await run(bun, [
       '--no-env-file', '--config=/dev/null', 'build', `src/${room}/main.ts`,
       '--target=node', `--outdir=${out}`, `--metafile=${metafile}`, '--external=koffi', '--define=process.env.NODE_ENV="production"',
-      ...(room === 'cli' ? ['--splitting', '--minify-syntax', '--minify-whitespace'] : []),
+      // The mark keeps Bun from translating what needs no translation, a tenth of a command's time; for Node it is a comment.
+      ...(room === 'cli' ? ['--splitting', '--minify-syntax', '--minify-whitespace', '--banner=// @bun'] : []),
     ], { cwd: home, allowFailure: true, timeoutMs: BUNDLE_TIMEOUT_MS });
     if (answer.code !== 0) throw new BerthError('invalid', `src/${room} does not bundle: ${(answer.stderr || answer.stdout).trim().slice(-2000)}`);
     const inputsFile = path.join(out, 'inputs.sh');
