@@ -56,6 +56,8 @@ export class Control implements AsyncDisposable {
     await adoptVolumes(services);
     await adoptImages(services);
     await adoptInstances(services);
+    // What was published for an instance whose removal was finished just now has no owner any more.
+    for (const repaired of await services.network.reconcile()) parts.log.warn({ repaired }, 'the network was repaired');
     fillPool(services);
     await services.journal.records.settlePending();
     return control;
