@@ -85,6 +85,15 @@ withAndWithout('F09: what is published on loopback is not for a neighbour where 
   assert.equal(reached(await lab.ask(lan, 'tcp', '127.0.0.1', 8080)), open);
 });
 
+withAndWithout('the name server of a network is not for a neighbour with a route to it', 'foreign-gateway', async (lab, open) => {
+  const plan = await lab.network();
+  const lan = await lab.neighbour();
+  await lan.run(['ip', 'route', 'add', `${plan.ipv4.gateway}/32`, 'via', lan.here4]);
+  await lan.run(['ip', '-6', 'route', 'add', `${plan.ipv6.gateway}/128`, 'via', lan.here6]);
+  // The kernel shakes hands before the server can look where the caller comes from.
+  for (const address of [plan.ipv4.gateway, plan.ipv6.gateway]) assert.equal((await lab.ask(lan, 'tcp', address, 53)) !== 'no ETIMEDOUT', open);
+});
+
 withAndWithout('F08: the metadata service of a cloud is out of reach', 'metadata', async (lab, open) => {
   const plan = await lab.network();
   const lan = await lab.neighbour();

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { commandsOf } from '../../src/drivers/network/bridge/expressions.ts';
+import { hostTable } from '../../src/drivers/network/bridge/host-rules.ts';
+import { hostNames } from '../../src/drivers/network/bridge/names.ts';
+import { portTable } from '../../src/drivers/network/bridge/port-rules.ts';
+import { Nft } from '../../src/host/nft.ts';
 import { enterOwnNamespaces } from '../lib/own-namespaces.ts';
 import { NetworkLab } from '../lib/network-lab.ts';
 
@@ -35,4 +40,15 @@ test('the world sees the host’s address, in IPv4 and IPv6', async () => {
   // The neighbour has no route to the bridge: only a masqueraded packet gets an answer.
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W2', world.there4])).code, 0);
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W2', world.there6])).code, 0);
+});
+
+test('nft accepts the rules, whichever guard is left out', async () => {
+  const nft = new Nft();
+  const names = hostNames('abc123');
+  const guards = [undefined, 'mac', 'arp', 'ipv4-source', 'dhcp-server', 'ethertype', 'ipv6-source', 'router-advertisement', 'neighbour-advertisement', 'hidden-neighbour-discovery', 'dhcpv6-server', 'isolation', 'cross-network', 'host-services', 'loopback', 'metadata', 'internal', 'unpublished', 'foreign-gateway'] as const;
+  for (const guard of guards) {
+    const without = new Set(guard === undefined ? [] : [guard]);
+    await nft.check([portTable(names, without), hostTable(names, without)].flatMap(commandsOf));
+  }
+  assert.deepEqual(await nft.tables(), [], 'a check changes nothing');
 });

@@ -13,6 +13,7 @@ import { run } from '../../src/host/run.ts';
 import type { RunResult } from '../../src/host/run.ts';
 import { makeObjectId } from '../../src/model/ids.ts';
 import type { ObjectId } from '../../src/model/ids.ts';
+import { until } from './until.ts';
 
 const LETTERS = '0123456789abcdefghijklmnopqrstuvwxyz';
 export const randomText = (length: number): string => [...crypto.randomBytes(length)].map((byte) => LETTERS[byte % 36]).join('');
@@ -204,23 +205,12 @@ export class NetworkLab implements AsyncDisposable {
         const child = this.start(undefined, [...at, 'capture', port.interfaceName]);
         const frames: string[] = [];
         let text = '';
-        let wake: () => void = () => undefined;
         child.stdout!.setEncoding('latin1').on('data', (chunk: string) => {
           const lines = (text + chunk).split('\n');
           text = lines.pop()!;
           frames.push(...lines);
-          wake();
         });
-        const has = async (wanted: (frame: string) => boolean): Promise<void> => {
-          const deadline = performance.now() + 5_000;
-          while (!frames.some(wanted)) {
-            if (performance.now() > deadline) throw new Error('the honest frame did not arrive');
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-              setTimeout(resolve, 100);
-            });
-          }
-        };
+        const has = (wanted: (frame: string) => boolean): Promise<unknown> => until(() => frames.some(wanted), { deadlineMs: 5_000, intervalMs: 5, what: 'the honest frame' });
         await has((line) => line === 'ready');
         return {
           until: async (frame) => {
