@@ -50,6 +50,8 @@ export class Control implements AsyncDisposable {
     };
     supervisor.bind(services);
     const control = new Control(services, parts);
+    // Before the journal: what it finishes or takes back gets its true outcome after this.
+    await services.journal.records.settlePending();
     await ensureNode(services, await parts.describeNode());
     await ensureDefaultProject(services);
     await adoptNetworks(services);
@@ -59,7 +61,6 @@ export class Control implements AsyncDisposable {
     // What was published for an instance whose removal was finished just now has no owner any more.
     for (const repaired of await services.network.reconcile()) parts.log.warn({ repaired }, 'the network was repaired');
     fillPool(services);
-    await services.journal.records.settlePending();
     return control;
   }
 

@@ -139,18 +139,22 @@ export class Journal {
   }
 
   #execute<C extends StepContext>(job: Job<C>, operation: Operation, audit: AuditRecord): Promise<Operation> {
+    return this.#alive(job, operation, false, (live) => this.#steps(job, live, audit));
+  }
+
+  /** While the work lasts it can be followed, waited for and, unless it is `irreversible`, cancelled. */
+  #alive<C extends StepContext>(job: Job<C>, operation: Operation, irreversible: boolean, work: (live: Live) => Promise<Operation>): Promise<Operation> {
     const abort = new AbortController();
     let settle!: (operation: Operation) => void;
     const done = new Promise<Operation>((resolve) => { settle = resolve; });
-    const live: Live = { operation, abort, done, irreversible: false, listeners: new Set() };
+    const live: Live = { operation, abort, done, irreversible, listeners: new Set() };
     const key = liveKey(operation.meta.project, operation.meta.name);
     this.#live.set(key, live);
     job.context.signal = abort.signal;
     job.context.progress = (progress) => this.#update(live, { progress });
-    void this.#steps(job, live, audit).then((finished) => {
+    void work(live).then((finished) => {
       this.#live.delete(key);
-      live.operation = finished;
-      for (const listener of live.listeners) listener(finished);
+      this.#tell(live, finished);
       settle(finished);
     });
     return done;
@@ -167,6 +171,8 @@ export class Journal {
         if (step.irreversible === true) live.irreversible = true;
         await this.#runStep(list.verb, step, context);
       }
+      live.abort.signal.throwIfAborted();
+      live.irreversible = true; // whoever cancels from here on is told that it is too late
       return await this.#finish(job, live, audit);
     } catch (cause) {
       const cancelled = live.abort.signal.aborted;
@@ -241,8 +247,18 @@ export class Journal {
   }
 
   #update(live: Live, status: Partial<OperationStatus>): void {
-    live.operation = { ...live.operation, status: { ...live.operation.status, ...status } };
-    for (const listener of live.listeners) listener(live.operation);
+    this.#tell(live, { ...live.operation, status: { ...live.operation.status, ...status } });
+  }
+
+  #tell(live: Live, operation: Operation): void {
+    live.operation = operation;
+    for (const listener of live.listeners) {
+      try {
+        listener(operation);
+      } catch (error) {
+        this.#log.error({ operation: operation.meta.name, error: describe(error) }, 'who followed an operation met a bug');
+      }
+    }
   }
 
   /** With the progress of this moment. */
@@ -286,13 +302,11 @@ export class Journal {
   /** Runs an unfinished operation's steps again, or takes them back, as its list says. */
   async recover<C extends StepContext>(operation: Operation, job: Job<C>): Promise<Operation> {
     const audit = auditOf(operation);
-    const abort = new AbortController();
-    job.context.signal = abort.signal;
-    job.context.progress = () => undefined;
-    const live: Live = { operation, abort, done: Promise.resolve(operation), irreversible: true, listeners: new Set() };
-    if (job.list.onCrash === 'finish') return this.#steps(job, live, audit);
-    const problem = await this.#undo(job.list, job.list.steps.length - 1, job.context);
-    return this.#fail(job, live, audit, problem ?? new BerthError('unavailable', `${job.list.verb} was interrupted by the end of the daemon and was taken back.`, { hint: 'Try it again.' }), false);
+    return this.#alive(job, operation, true, async (live) => {
+      if (job.list.onCrash === 'finish') return this.#steps(job, live, audit);
+      const problem = await this.#undo(job.list, job.list.steps.length - 1, job.context);
+      return this.#fail(job, live, audit, problem ?? new BerthError('unavailable', `${job.list.verb} was interrupted by the end of the daemon and was taken back.`, { hint: 'Try it again.' }), false);
+    });
   }
 }
 

@@ -29,7 +29,7 @@ export async function assertConsistent(world: FakeWorld): Promise<void> {
     assert.ok(AT_REST.has(state), `'${name}' is ${state}`);
     assert.equal(status.operation, undefined, `'${name}' is held by ${status.operation}`);
     assert.equal(locks.holder(id), undefined, `'${name}' is locked by ${locks.holder(id)}`);
-    assert.equal(status.error !== undefined, state === 'failed', `'${name}' is ${state} with error ${JSON.stringify(status.error)}`);
+    if (state !== 'backoff') assert.equal(status.error !== undefined, state === 'failed', `'${name}' is ${state} with error ${JSON.stringify(status.error)}`);
     assert.ok(world.storage.roots.has(id), `'${name}' has no root`);
     for (const port of status.ports) wanted.addresses.push(addressKey(port.networkId, port.ipv4));
     for (const bound of status.published) wanted.hostPorts.push(hostPortKey(bound));
@@ -52,7 +52,7 @@ export async function assertConsistent(world: FakeWorld): Promise<void> {
   const sorted = (values: Iterable<string>): string[] => [...values].toSorted();
   assert.deepEqual(sorted(new Set([...world.containers.units.keys(), ...world.machines.units.keys()])), sorted(wanted.units), 'units');
   assert.deepEqual(sorted(world.network.ports.keys()), sorted(wanted.ports), 'ports');
-  assert.deepEqual(sorted([...world.network.names.values()].flatMap((owners) => [...owners.keys()])), sorted(wanted.names), 'names');
+  assert.deepEqual(sorted(new Set([...world.network.names.values()].flatMap((owners) => [...owners.keys()]))), sorted(wanted.names), 'names');
   assert.deepEqual(sorted(world.network.published.keys()), sorted(wanted.published), 'published ports');
   assert.deepEqual(sorted(registry.claimKeys('address/')), sorted(wanted.addresses), 'address claims');
   assert.deepEqual(sorted(registry.claimKeys('port/')), sorted(wanted.hostPorts), 'port claims');

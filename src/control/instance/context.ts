@@ -1,7 +1,7 @@
 /** What the steps of an instance's verbs share, and where the drivers for its form are. */
 import type { Sandbox } from '../../drivers/network/driver.ts';
 import type { RuntimeDriver, UnitInfo } from '../../drivers/runtime/driver.ts';
-import { BerthError } from '../../model/errors.ts';
+import { asBerthError, BerthError, errorBody } from '../../model/errors.ts';
 import { objectId, type ObjectId } from '../../model/ids.ts';
 import type { Image } from '../../model/image.ts';
 import type { Instance, InstanceStatus } from '../../model/instance-status.ts';
@@ -23,6 +23,8 @@ export interface InstanceContext extends StepContext {
   instance: Instance;
   sandbox?: Sandbox | undefined;
   info?: UnitInfo | undefined;
+  /** The verb before this one failed: parts of its unit may be there. */
+  readonly leftovers?: boolean | undefined;
   /** Called when the unit stands and before its workload starts: the moment to attach. */
   readonly beforeWorkload?: ((instance: Instance) => Promise<void>) | undefined;
 }
@@ -62,4 +64,27 @@ export async function closeUnused(context: InstanceContext): Promise<void> {
   if (sandbox === undefined) return;
   context.sandbox = undefined;
   await services.network.closeSandbox(sandbox).catch((error: unknown) => services.log.error({ instance: context.instance.meta.name, error: describe(error) }, 'a sandbox could not be closed'));
+}
+
+/**
+ * A verb could not be brought to its end. Ids that may still be in use stay written down: the next start or delete
+ * takes down what is left, and gives them back.
+ */
+export function failedStatus(instance: Instance, error: unknown): Instance {
+  const { uidMap } = instance.status;
+  return withoutProcess(instance, { state: 'failed', error: errorBody(asBerthError(error, `bring '${instance.meta.name}' to an end`)), ...(uidMap === undefined ? {} : { uidMap }) });
+}
+
+export function rangeOf(instance: Instance): { readonly idBase: number; readonly idCount: number } | undefined {
+  const { uidMap } = instance.status;
+  return uidMap === undefined ? undefined : { idBase: uidMap.base, idCount: uidMap.count };
+}
+
+/** What was observed of a unit that runs, as it is written down. */
+export function processStatus(info: UnitInfo): Partial<InstanceStatus> {
+  return {
+    pid: info.process.pid, pidStartTicks: info.process.startTicks, monitorPid: info.monitor.pid, boundary: info.boundary,
+    ...(info.idRange === undefined ? {} : { uidMap: info.idRange }),
+    ...(info.accelerator === undefined ? {} : { accelerator: info.accelerator }), ...(info.kernel === undefined ? {} : { kernel: info.kernel }),
+  };
 }

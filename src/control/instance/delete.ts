@@ -1,11 +1,10 @@
 /** instance.delete. `--force` works in every state: it kills what runs. */
-import { errorBody } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import type { Operation } from '../../model/operation.ts';
 import { targetOf } from '../records.ts';
 import { Transaction } from '../registry.ts';
 import { SYSTEM, type Caller } from '../services.ts';
-import { withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { failedStatus, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { releaseAll } from './create.ts';
 import { locked } from './locked.ts';
 import { DELETE } from './step-lists.ts';
@@ -13,7 +12,7 @@ import { removeRest } from './steps.ts';
 
 export function deleteInstance(services: InstanceServices, caller: Caller, instance: Instance, force: boolean): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
   return locked(services, instance, force ? 'forceDelete' : 'delete', async (current, release) => {
-    services.supervisor.forget(current.meta.id);
+    services.supervisor.cancelRestart(current.meta.id);
     await services.pool.discard(current.meta.id);
     const { journal } = services;
     const before = withStatus(current, { state: 'deleting' });
@@ -22,10 +21,7 @@ export function deleteInstance(services: InstanceServices, caller: Caller, insta
       list: DELETE, target: targetOf(current), caller, context, auditDetails: { force },
       intent: (transaction, name) => { transaction.put(withStatus(before, { operation: name }), current.meta.revision); },
       outcome: (transaction) => { recordRemoval(services, transaction, before, 'was deleted'); },
-      failure(transaction, error) {
-        const { operation: _operation, ...status } = before.status;
-        transaction.put({ ...before, status: { ...status, state: 'failed', error: errorBody(error) } });
-      },
+      failure: (transaction, error) => { transaction.put(failedStatus(context.instance, error)); },
     });
     return { operation, done: done.finally(release) };
   });

@@ -2,11 +2,11 @@
 import { FORM_LABEL } from '../../model/forms.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import type { Operation } from '../../model/operation.ts';
-import { errorBody } from '../../model/errors.ts';
+import { BerthError } from '../../model/errors.ts';
 import { timestamp } from '../clock.ts';
 import { targetOf } from '../records.ts';
-import type { Caller } from '../services.ts';
-import { closeUnused, withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { SYSTEM, type Caller } from '../services.ts';
+import { closeUnused, failedStatus, processStatus, withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { locked } from './locked.ts';
 import { START } from './step-lists.ts';
 
@@ -18,11 +18,12 @@ export interface StartOptions {
 
 export function startInstance(services: InstanceServices, caller: Caller, instance: Instance, options: StartOptions = {}): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
   return locked(services, instance, 'start', async (current, release) => {
+    if (options.restarts !== undefined && current.status.state !== 'backoff') throw new BerthError('wrongState', `'${current.meta.name}' is ${current.status.state}: it is not restarted by its policy.`);
     services.supervisor.cancelRestart(current.meta.id);
     const { journal } = services;
     const restarts = options.restarts ?? 0;
     const wished = current.spec.running === true ? current : { ...current, spec: { ...current.spec, running: true }, meta: { ...current.meta, generation: current.meta.generation + 1 } };
-    const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts }), sandbox: services.pool.unpark(current.meta.id), ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
+    const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts }), sandbox: services.pool.unpark(current.meta.id), leftovers: current.status.state === 'failed', ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
     const before = context.instance;
     const begun = journal.begin({
       list: START, target: targetOf(current), caller, context,
@@ -33,7 +34,8 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
         journal.records.event(transaction, 'instance.started', targetOf(running), `${FORM_LABEL[running.status.form]} '${running.meta.name}' was started.`);
       },
       failure(transaction, error) {
-        transaction.put(withoutProcess(before, { state: 'failed', error: errorBody(error) }));
+        const failed = failedStatus(withStatus(before, { uidMap: context.instance.status.uidMap }), error);
+        transaction.put(caller === SYSTEM ? services.supervisor.orBackoff(failed) : failed);
         journal.records.event(transaction, 'instance.failed', targetOf(current), `'${current.meta.name}' could not be started: ${error.message}`, 'error');
       },
     });
@@ -47,8 +49,8 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
       done: done.then(async (finished) => {
         const now = services.registry.byId<Instance>(current.meta.id);
         if (finished.status.state !== 'succeeded') await closeUnused(context);
-        if (now !== undefined && finished.status.state === 'succeeded') services.supervisor.watch(now);
-        else if (now !== undefined) services.supervisor.startFailed(now, caller);
+        if (now?.status.state === 'running') services.supervisor.watch(now);
+        if (now?.status.state === 'backoff') services.supervisor.resumeRestart(now);
         return finished;
       }).finally(release),
     };
@@ -63,9 +65,7 @@ export function runningStatus(services: InstanceServices, context: InstanceConte
   return {
     ...instance,
     status: {
-      ...kept, state: 'running', observedGeneration: instance.meta.generation, startedAt: timestamp(services.clock),
-      pid: info.process.pid, pidStartTicks: info.process.startTicks, monitorPid: info.monitor.pid, boundary: info.boundary,
-      ...(info.accelerator === undefined ? {} : { accelerator: info.accelerator }), ...(info.kernel === undefined ? {} : { kernel: info.kernel }),
+      ...kept, state: 'running', observedGeneration: instance.meta.generation, startedAt: timestamp(services.clock), ...processStatus(info),
     },
   };
 }

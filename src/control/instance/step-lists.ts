@@ -2,7 +2,7 @@
 import type { StepList } from '../journal.ts';
 import { idOf, runtimeOf, type InstanceContext } from './context.ts';
 import { endWorkload } from './end.ts';
-import { makeRoot, removeRest, startSteps, tearDown } from './steps.ts';
+import { clear, makeRoot, removeRest, startSteps, tearDown } from './steps.ts';
 import { makeVolumes } from './volumes.ts';
 
 type List = StepList<InstanceContext>;
@@ -11,7 +11,7 @@ type List = StepList<InstanceContext>;
 export const CREATE: List = { verb: 'instance.create', steps: [makeVolumes, makeRoot], onCrash: 'undo' };
 /** Made and started in one go: two commits in all. */
 export const CREATE_AND_START: List = { verb: 'instance.create', steps: [makeVolumes, makeRoot, ...startSteps], onCrash: 'undo' };
-export const START: List = { verb: 'instance.start', steps: startSteps, onCrash: 'undo' };
+export const START: List = { verb: 'instance.start', steps: [clear, ...startSteps], onCrash: 'undo' };
 export const STOP: List = { verb: 'instance.stop', steps: [endWorkload, ...tearDown], onCrash: 'finish' };
 export const DELETE: List = {
   verb: 'instance.delete',

@@ -8,7 +8,7 @@ import type { Project } from '../../model/project.ts';
 import { planOfPort, publishedPorts } from '../network/ports.ts';
 import type { Step } from '../journal.ts';
 import type { Services } from '../services.ts';
-import { idOf, imageOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
+import { idOf, imageOf, rangeOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
 import { unitPlan } from './unit-plan.ts';
 
 type InstanceStep = Step<InstanceContext>;
@@ -83,11 +83,10 @@ export const wireNetwork: InstanceStep = {
     context.instance = withStatus(context.instance, { uidMap: { base: idBase, count: idCount } });
   },
   async undo(context) {
-    const { services, instance } = context;
-    const map = instance.status.uidMap;
-    if (context.sandbox !== undefined) await services.network.closeSandbox(context.sandbox);
-    else await services.network.release(map === undefined ? undefined : { idBase: map.base, idCount: map.count }, ports(context));
+    if (context.sandbox !== undefined) await context.services.network.closeSandbox(context.sandbox);
+    else await context.services.network.release(rangeOf(context.instance), ports(context));
     context.sandbox = undefined;
+    withoutRange(context);
   },
 };
 
@@ -179,11 +178,25 @@ export const tearDown: readonly InstanceStep[] = [
   {
     name: 'network',
     async run(context) {
-      const map = context.instance.status.uidMap;
-      await context.services.network.release(map === undefined ? undefined : { idBase: map.base, idCount: map.count }, ports(context));
+      await context.services.network.release(rangeOf(context.instance), ports(context));
+      withoutRange(context);
     },
   },
 ];
+
+/** Given back is given back once: by the next time it may be somebody else's. */
+function withoutRange(context: InstanceContext): void {
+  context.instance = withStatus(context.instance, { uidMap: undefined });
+}
+
+/** What a verb that failed left of an earlier unit. */
+export const clear: InstanceStep = {
+  name: 'clear',
+  async run(context) {
+    if (context.leftovers !== true) return;
+    for (const step of tearDown) await step.run(context);
+  },
+};
 
 export const startSteps: readonly InstanceStep[] = [admit, wireNetwork, publish, announce, makeUnit, startWorkload];
 

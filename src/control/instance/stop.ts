@@ -1,11 +1,10 @@
 /** instance.stop: asks, waits, kills; then everything but the disk and the log goes. */
 import type { ExitRecord } from '../../drivers/runtime/driver.ts';
-import { errorBody } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import type { Operation } from '../../model/operation.ts';
 import { targetOf } from '../records.ts';
 import type { Caller } from '../services.ts';
-import { withoutProcess, withStatus, type InstanceServices } from './context.ts';
+import { failedStatus, withoutProcess, withStatus, type InstanceServices } from './context.ts';
 import type { EndContext } from './end.ts';
 import { locked } from './locked.ts';
 import { STOP } from './step-lists.ts';
@@ -25,10 +24,10 @@ export function stopInstance(services: InstanceServices, caller: Caller, instanc
       list: STOP, target: targetOf(current), caller, context, ...(options.graceMs === undefined ? {} : { arguments: { graceMs: options.graceMs } }),
       intent: (transaction, name) => { transaction.put(withStatus(before, { operation: name }), current.meta.revision); },
       outcome(transaction) {
-        transaction.put(stoppedStatus(services, before, context.exit, true));
+        transaction.put(stoppedStatus(services, before, context.exit ?? lastExit(current), true));
         journal.records.event(transaction, 'instance.stopped', targetOf(current), `'${current.meta.name}' was stopped${context.exit?.exitCode === undefined ? '' : ` with exit code ${context.exit.exitCode}`}.`);
       },
-      failure: (transaction, error) => { transaction.put(withoutProcess(before, { state: 'failed', error: errorBody(error) })); },
+      failure: (transaction, error) => { transaction.put(failedStatus(context.instance, error)); },
     });
     return {
       operation,
@@ -38,6 +37,12 @@ export function stopInstance(services: InstanceServices, caller: Caller, instanc
       }),
     };
   });
+}
+
+/** Between two runs nothing ends: how the last one ended stays. */
+function lastExit({ status }: Instance): ExitRecord | undefined {
+  if (status.state !== 'backoff' || status.finishedAt === undefined) return undefined;
+  return { exitCode: status.exitCode, reason: status.reason ?? 'unknown', finishedAtMs: Date.parse(status.finishedAt) };
 }
 
 /** The object of an instance whose unit ended. */

@@ -3,34 +3,34 @@
  * a growing pause. One path for every form; what ended while no daemon was there comes in by adoption and goes the same way.
  */
 import type { ExitRecord } from '../../drivers/runtime/driver.ts';
+import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS, WELL_AFTER_MS } from '../../lib/backoff.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
 import { describe } from '../journal.ts';
 import { targetOf } from '../records.ts';
 import { Transaction } from '../registry.ts';
-import { SYSTEM, type Caller } from '../services.ts';
-import { idOf, runtimeOf, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { SYSTEM } from '../services.ts';
+import { failedStatus, idOf, runtimeOf, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { removeEnded } from './delete.ts';
 import { startInstance } from './start.ts';
 import { tearDown } from './steps.ts';
 import { stoppedStatus } from './stop.ts';
 
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 60_000;
-/** Who ran this long starts counting anew. */
-const STEADY_MS = 10_000;
 const UP: ReadonlySet<string> = new Set(['running', 'paused', 'unsupervised', 'stopping']);
 
 interface Watch {
   readonly abort: AbortController;
   /** Resolves when the end was dealt with: torn down, and removed where that was wished. */
   readonly settled: Promise<ExitRecord | undefined>;
+  over: boolean;
 }
 
 export class Supervisor implements AsyncDisposable {
   #services!: InstanceServices;
   readonly #watches = new Map<string, Watch>();
   readonly #timers = new Map<string, () => void>();
+  /** How what is being settled at this moment ended. */
+  readonly #endings = new Map<string, ExitRecord>();
   #closed = false;
 
   /** The services name their supervisor: it gets them right after it was made. */
@@ -40,21 +40,27 @@ export class Supervisor implements AsyncDisposable {
 
   watch(instance: Instance): void {
     const { id } = instance.meta;
-    if (this.#closed || this.#watches.has(id)) return;
+    if (this.#closed || this.#watches.get(id)?.over === false) return;
+    const { clock, log } = this.#services;
+    // On the monotonic clock: whoever sets the time of day must not make a crash loop look well.
+    const ranBeforeMs = Math.min(WELL_AFTER_MS, Math.max(0, clock.nowMs() - Date.parse(instance.status.startedAt ?? '') || 0));
+    const sinceMs = clock.monotonicMs() - ranBeforeMs;
     const abort = new AbortController();
     const settled = runtimeOf(this.#services, instance).waitExit(idOf(instance), abort.signal).then(
       async (exit) => {
-        this.#watches.delete(id);
-        await this.#ended(instance, exit);
+        await this.#ended(instance, exit, clock.monotonicMs() - sinceMs);
         return exit;
       },
       (error: unknown) => {
-        if (this.#watches.get(id)?.abort === abort) this.#watches.delete(id);
-        if (!abort.signal.aborted) this.#services.log.error({ instance: instance.meta.name, error: describe(error) }, 'waiting for the end of an instance failed');
+        if (!abort.signal.aborted) log.error({ instance: instance.meta.name, error: describe(error) }, 'waiting for the end of an instance failed');
         return undefined;
       },
-    );
-    this.#watches.set(id, { abort, settled });
+    ).finally(() => {
+      watch.over = true;
+      if (this.#watches.get(id) === watch) this.#watches.delete(id);
+    });
+    const watch: Watch = { abort, settled, over: false };
+    this.#watches.set(id, watch);
   }
 
   /** Resolves when the end of the unit that runs now was dealt with. */
@@ -62,11 +68,9 @@ export class Supervisor implements AsyncDisposable {
     return this.#watches.get(id)?.settled;
   }
 
-  /** Somebody else takes it down. */
-  forget(id: string): void {
-    this.cancelRestart(id);
-    this.#watches.get(id)?.abort.abort();
-    this.#watches.delete(id);
+  /** While the end of an instance is being written down: how it ended. */
+  ending(id: string): ExitRecord | undefined {
+    return this.#endings.get(id);
   }
 
   cancelRestart(id: string): void {
@@ -74,46 +78,71 @@ export class Supervisor implements AsyncDisposable {
     this.#timers.delete(id);
   }
 
-  async #ended(seen: Instance, exit: ExitRecord): Promise<void> {
+  async #ended(seen: Instance, exit: ExitRecord, ranMs: number): Promise<void> {
     const services = this.#services;
     try {
       await services.locks.hold(seen.meta.id, 'instance.exit', async () => {
         const instance = services.registry.byId<Instance>(seen.meta.id);
         if (this.#closed || instance === undefined || !UP.has(instance.status.state) || instance.status.pid !== seen.status.pid || instance.status.startedAt !== seen.status.startedAt) return;
-        await this.settleEnd(instance, exit);
+        await this.settleEnd(instance, exit, ranMs);
       });
     } catch (error) {
-      services.log.error({ instance: seen.meta.name, error: describe(error) }, 'the end of an instance could not be dealt with; the next start does it');
+      services.log.error({ instance: seen.meta.name, error: describe(error) }, 'the end of an instance could not be written down; the next daemon does it');
     }
   }
 
-  /** The caller holds the lock. */
-  async settleEnd(instance: Instance, exit: ExitRecord): Promise<void> {
+  /** The caller holds the lock. `ranMs`: how long it ran. */
+  async settleEnd(instance: Instance, exit: ExitRecord, ranMs: number): Promise<void> {
+    const { id } = instance.meta;
+    this.#endings.set(id, exit);
+    const context: InstanceContext = { services: this.#services, instance };
+    try {
+      for (const step of tearDown) await step.run(context);
+      if (instance.spec.removeOnExit === true) await removeEnded(this.#services, instance);
+      else await this.#writeEnd(instance, exit, ranMs);
+    } catch (error) {
+      await this.#failed(context.instance, error);
+    } finally {
+      this.#endings.delete(id);
+    }
+  }
+
+  async #writeEnd(instance: Instance, exit: ExitRecord, ranMs: number): Promise<void> {
     const services = this.#services;
-    const context: InstanceContext = { services, instance };
-    for (const step of tearDown) await step.run(context);
-    if (instance.spec.removeOnExit === true) return removeEnded(services, instance);
     const transaction = new Transaction();
-    const stopped = stoppedStatus(services, instance, exit, false);
-    const pauseMs = this.#pause(instance, exit);
-    const next = pauseMs === undefined ? stopped : withStatus(stopped, { state: 'backoff', retryAt: new Date(services.clock.nowMs() + pauseMs).toISOString() });
+    const stopped = stoppedStatus(services, withStatus(instance, { restarts: ranMs >= WELL_AFTER_MS ? 0 : instance.status.restarts }), exit, false);
+    const pauseMs = pauseBefore(stopped, exit.exitCode !== 0);
+    const next = pauseMs === undefined ? stopped : this.#inBackoff(stopped, pauseMs);
     transaction.put(next);
-    const bad = exit.exitCode !== 0;
-    services.journal.records.event(transaction, exit.reason === 'oom' ? 'instance.oom' : 'instance.exited', targetOf(instance), sentence(instance, exit, pauseMs), bad ? 'warning' : 'info', { exitCode: exit.exitCode, reason: exit.reason });
+    services.journal.records.event(transaction, exit.reason === 'oom' ? 'instance.oom' : 'instance.exited', targetOf(instance), sentence(instance, exit, pauseMs), exit.exitCode === 0 ? 'info' : 'warning', { exitCode: exit.exitCode, reason: exit.reason });
     await services.registry.commit(transaction);
     if (pauseMs !== undefined) this.scheduleRestart(next, pauseMs);
   }
 
-  /** How long to wait before it is started again; undefined: it is not. */
-  #pause(instance: Instance, exit: ExitRecord): number | undefined {
-    const { policy, maxRetries } = instance.spec.restart ?? { policy: FORM_DEFAULTS[instance.status.form].restart, maxRetries: undefined };
-    const failed = exit.exitCode !== 0;
-    const again = policy === 'always' || policy === 'unless-stopped' || (policy === 'on-failure' && failed);
-    if (!again || instance.spec.running === false) return undefined;
-    const ranMs = exit.finishedAtMs - Date.parse(instance.status.startedAt ?? '');
-    const restarts = ranMs >= STEADY_MS ? 0 : instance.status.restarts;
-    if (policy === 'on-failure' && maxRetries !== undefined && restarts >= maxRetries) return undefined;
-    return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(restarts, 16));
+  /** It ended and could not be taken down: a state of its own, which start and delete get on with. */
+  async #failed(instance: Instance, error: unknown): Promise<void> {
+    const services = this.#services;
+    services.log.error({ instance: instance.meta.name, error: describe(error) }, 'an instance that ended could not be taken down');
+    const transaction = new Transaction();
+    transaction.put(failedStatus(instance, error));
+    services.journal.records.event(transaction, 'instance.failed', targetOf(instance), `'${instance.meta.name}' ended and could not be taken down.`, 'error');
+    await services.registry.commit(transaction);
+  }
+
+  #inBackoff(instance: Instance, pauseMs: number): Instance {
+    return withStatus(instance, { state: 'backoff', retryAt: new Date(this.#services.clock.nowMs() + pauseMs).toISOString() });
+  }
+
+  /** A start by policy failed: it is tried again later, where the policy says so. */
+  orBackoff(failed: Instance): Instance {
+    const pauseMs = pauseBefore(failed, true);
+    return pauseMs === undefined ? failed : this.#inBackoff(failed, pauseMs);
+  }
+
+  /** What is in back-off is started when its time comes; never later than the longest pause, whatever the clock says. */
+  resumeRestart(instance: Instance): void {
+    const leftMs = Date.parse(instance.status.retryAt ?? '') - this.#services.clock.nowMs();
+    this.scheduleRestart(instance, Math.min(MAX_BACKOFF_MS, Math.max(0, leftMs || 0)));
   }
 
   scheduleRestart(instance: Instance, pauseMs: number): void {
@@ -130,26 +159,14 @@ export class Supervisor implements AsyncDisposable {
     }));
   }
 
-  /** A restart by policy that failed is tried again later; one that a person asked for is not. */
-  startFailed(instance: Instance, caller: Caller): void {
-    if (caller !== SYSTEM || instance.status.state !== 'failed') return;
-    const pauseMs = this.#pause(instance, { exitCode: 1, reason: 'unknown', finishedAtMs: this.#services.clock.nowMs() });
-    if (pauseMs === undefined) return;
-    const transaction = new Transaction();
-    const next = withStatus(instance, { state: 'backoff', retryAt: new Date(this.#services.clock.nowMs() + pauseMs).toISOString() });
-    transaction.put(next, instance.meta.revision);
-    this.#services.registry.commit(transaction).then(() => this.scheduleRestart(next, pauseMs), (error: unknown) => {
-      this.#services.log.warn({ instance: instance.meta.name, error: String(error) }, 'a restart could not be scheduled');
-    });
-  }
-
   /** After a stop: `--rm` means that nothing of it stays. */
   async removeIfWished(id: string): Promise<void> {
     const services = this.#services;
     await services.locks.hold(id, 'instance.exit', async () => {
       const instance = services.registry.byId<Instance>(id);
-      if (instance?.spec.removeOnExit === true && instance.status.state === 'stopped') await removeEnded(services, instance);
-    });
+      if (this.#closed || instance?.spec.removeOnExit !== true || instance.status.state !== 'stopped') return;
+      await removeEnded(services, instance).catch((error: unknown) => this.#failed(instance, error));
+    }).catch((error: unknown) => services.log.error({ id, error: describe(error) }, 'an instance that ended could not be removed; the next daemon does it'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -158,6 +175,16 @@ export class Supervisor implements AsyncDisposable {
     for (const watch of this.#watches.values()) watch.abort.abort();
     await Promise.allSettled([...this.#watches.values()].map((watch) => watch.settled));
   }
+}
+
+/** How long to wait before it is started again; undefined: it is not. */
+function pauseBefore(instance: Instance, failed: boolean): number | undefined {
+  const { policy, maxRetries } = instance.spec.restart ?? { policy: FORM_DEFAULTS[instance.status.form].restart, maxRetries: undefined };
+  const again = policy === 'always' || policy === 'unless-stopped' || (policy === 'on-failure' && failed);
+  if (!again || instance.spec.running === false) return undefined;
+  const { restarts } = instance.status;
+  if (policy === 'on-failure' && maxRetries !== undefined && restarts >= maxRetries) return undefined;
+  return Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(restarts, 16));
 }
 
 function sentence(instance: Instance, exit: ExitRecord, pauseMs: number | undefined): string {

@@ -149,6 +149,8 @@ export interface UnitInfo {
   readonly process: ProcessIdentity;
   readonly monitor: ProcessIdentity;
   readonly boundary: Boundary;
+  /** Container forms: the host ids that the unit has, for a daemon that finds it running and never wrote them down. */
+  readonly idRange?: { readonly base: number; readonly count: number } | undefined;
   /** VM forms. */
   readonly accelerator?: 'kvm' | 'tcg' | undefined;
   readonly kernel?: string | undefined;

@@ -79,7 +79,8 @@ class FakeRuntime implements RuntimeDriver {
     host.logs.set(plan.id, log);
     const pid = host.nextPid++;
     const { boundary } = host.parts;
-    const info: UnitInfo = { process: { pid, startTicks: pid * 10 }, monitor: { pid: host.nextPid++, startTicks: pid * 10 }, boundary, ...(boundary === 'kernel' ? {} : { accelerator: 'tcg', kernel: 'fake' }) };
+    const { sandbox } = plan.network;
+    const info: UnitInfo = { process: { pid, startTicks: pid * 10 }, monitor: { pid: host.nextPid++, startTicks: pid * 10 }, boundary, ...(sandbox === undefined ? {} : { idRange: { base: sandbox.idBase, count: sandbox.idCount } }), ...(boundary === 'kernel' ? {} : { accelerator: 'tcg', kernel: 'fake' }) };
     host.units.set(plan.id, new FakeUnit(plan, info, log, host.parts.nowMs));
     return info;
   }
