@@ -17,7 +17,7 @@ export function describedLines(value: unknown, indent: string): string[] {
 function shortText(name: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return '';
   if (typeof value === 'number' && /[bB]ytes$/.test(name)) return formatBytes(value);
-  if (typeof value === 'number' && /Ms$/.test(name)) return formatDuration(value);
+  if (typeof value === 'number' && name.endsWith('Ms')) return formatDuration(value);
   // A text of several lines keeps them, and cannot look like other fields.
   if (typeof value === 'string') return value.includes('\n') ? JSON.stringify(value) : value;
   if (typeof value !== 'object') return String(value);

@@ -14,10 +14,9 @@ async function main(argv: readonly string[], stdio: Stdio): Promise<number> {
     const found = findCommand(argv);
     command = await found.load();
     const words = parseWords(found.rest, command);
-    const { rest, ...globals } = found;
     if (words.on('help')) return (await import('./cold.ts')).COLD.commandHelp(command, stdio);
     checkCount(command, words.words);
-    return await command.run(contextOf(words, globals, stdio), words);
+    return await command.run(contextOf(words, found, stdio), words);
   } catch (error) {
     const known = asBerthError(error, 'do that');
     await (await import('./cold.ts')).COLD.printError(known, error, stdio);
