@@ -214,10 +214,10 @@ function parsePrefix(text: string): { address: string; prefixLength: number } {
   }
 }
 
-/** 10.89.0.0/24 first, then the rest of 10.64.0.0/10, which fewer sites use than 10.0, 172.17 or 192.168. */
+/** 10.89.0.0/20 first, then the rest of 10.64.0.0/10, which fewer sites use than 10.0, 172.17 or 192.168. */
 function candidates(): { address: string; prefixLength: number }[] {
   const list = [];
-  for (let i = 0; i < 64; i++) for (let third = 0; third < 256; third++) list.push({ address: `10.${64 + ((25 + i) % 64)}.${third}.0`, prefixLength: 24 });
+  for (let i = 0; i < 64; i++) for (let third = 0; third < 256; third += 16) list.push({ address: `10.${64 + ((25 + i) % 64)}.${third}.0`, prefixLength: 20 });
   return list;
 }
 

@@ -70,7 +70,7 @@ export interface NetworkDriver extends AsyncDisposable {
   /** Idempotent; also repairs. The network's bridge, rules and name server are as the plan says when it resolves. */
   ensureNetwork(plan: NetworkPlan): Promise<void>;
   removeNetwork(id: ObjectId): Promise<void>;
-  /** An IPv4 /24 and an IPv6 /64 that no route, address, lease or other network on this host uses, leased to this root. */
+  /** An IPv4 /20 (or the one that is wanted) and an IPv6 /64 that no route, address, lease or other network on this host uses, leased to this root. */
   leaseSubnet(wanted?: { readonly ipv4?: string | undefined }): Promise<{ readonly ipv4: NetworkPlan['ipv4']; readonly ipv6: NetworkPlan['ipv6'] }>;
   releaseSubnet(ipv4Gateway: string): Promise<void>;
   /** Container forms: namespaces with their interfaces up and addressed, and an id range of its own. */
