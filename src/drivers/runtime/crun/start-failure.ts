@@ -17,7 +17,7 @@ export function commandFailure(said: string): typeof NOT_FOUND | typeof NOT_RUNN
 export function startFailure(error: unknown, { args, cwd }: Pick<ProcessPlan, 'args' | 'cwd'>): unknown {
   const said = error instanceof BerthError ? error.details?.['said'] : undefined;
   if (typeof said !== 'string') return error;
-  if (/^chdir /.test(said)) {
+  if (said.startsWith('chdir ')) {
     return new BerthError('invalid', `The working directory '${printable(cwd)}' cannot be entered.`, { cause: error, details: { exitCode: NOT_RUNNABLE, said } });
   }
   const command = args[0]!;
