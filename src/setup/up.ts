@@ -31,6 +31,9 @@ export interface UpOptions {
 const ESTATE_DEADLINE_MS = 300_000;
 const POLL_MS = 500;
 const IMAGES_AT_ONCE = 2;
+/** What a person may want to see next. */
+const WITH_ESTATE = ['berth run --rm busybox echo hello', 'berth logs web', 'berth exec -it db psql -U postgres shop'];
+const WITHOUT_ESTATE = ['berth image bootstrap busybox', 'berth run --rm busybox echo hello', 'berth doctor'];
 
 export async function up({ home, yes, estate }: UpOptions, progress: Progress, print: (text: string) => void): Promise<void> {
   if (process.getuid?.() !== 0) throw new BerthError('forbidden', 'up installs packages and starts a service: it needs root.', { hint: 'sudo ./berth up' });
@@ -56,7 +59,7 @@ export async function up({ home, yes, estate }: UpOptions, progress: Progress, p
   if (estate) await bringEstate(copy, place, command, progress, print);
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(0)} s`;
   print(`\nReady in ${seconds(performance.now() - startedAt - vmMs)}${vmMs > 1000 ? `, and ${seconds(vmMs)} for QEMU's packages` : ''}. Try next:\n`);
-  for (const line of ['berth run --rm busybox echo hello', 'berth logs web', 'berth doctor']) print(`  ${line}\n`);
+  for (const line of estate ? WITH_ESTATE : WITHOUT_ESTATE) print(`  ${line}\n`);
 }
 
 /** @returns the milliseconds that the packages for virtual machines took. */

@@ -1,5 +1,6 @@
 /** Hardware virtualisation, tried by booting a small program: a device that opens says nothing. */
 import { probeAccelerator, type AcceleratorProbe } from '../../host/accelerator.ts';
+import { cachedGuestKernels } from '../../host/guest-kernel.ts';
 import { ACCELERATOR_PROBE } from '../../host/native.ts';
 import { finding, type Check, type Finding, type HostView } from './finding.ts';
 
@@ -19,3 +20,13 @@ export async function acceleratorFinding(host: HostView, probe: () => Promise<Ac
     'Virtual machines run emulated: slower, marked `emulated`, and no security boundary. What needs a hardware boundary is refused.',
     'Enable VT-x or AMD-V in the firmware; in a cloud or VM, choose a kind of machine with nested virtualisation.')];
 }
+
+const KERNELS = '/var/lib/berth/kernels';
+
+/** The kernel that guests boot, fetched from the distribution. */
+export const guestKernel: Check = async () => {
+  const [kernel] = await cachedGuestKernels(KERNELS);
+  return [kernel === undefined
+    ? finding('vm.kernel', 'Kernel of virtual machines', 'info', 'not fetched yet', 'Virtual machines cannot run; containers can.', 'sudo berth up')
+    : finding('vm.kernel', 'Kernel of virtual machines', 'ok', kernel.release, 'Virtual machines boot it, whatever the host runs.')];
+};

@@ -1,11 +1,11 @@
 /** `berth doctor`: every check, whatever one of them does, and the answer in two shapes. */
-import { accelerator } from './accelerator-check.ts';
+import { accelerator, guestKernel } from './accelerator-check.ts';
 import { HARDENING_CHECKS } from './hardening-checks.ts';
 import { finding, type Check, type Finding, type FindingStatus, type HostView } from './finding.ts';
 import { KERNEL_CHECKS } from './kernel-checks.ts';
 import { NETWORK_CHECKS } from './network-checks.ts';
 import { SPACE_CHECKS } from './space-checks.ts';
-import { tools } from './tool-checks.ts';
+import { protocolNames, tools } from './tool-checks.ts';
 
 export interface Section {
   readonly title: string;
@@ -14,8 +14,8 @@ export interface Section {
 
 export const SECTIONS: readonly Section[] = [
   { title: 'Kernel', checks: KERNEL_CHECKS },
-  { title: 'Tools', checks: [tools] },
-  { title: 'Virtual machines', checks: [accelerator] },
+  { title: 'Tools', checks: [tools, protocolNames] },
+  { title: 'Virtual machines', checks: [accelerator, guestKernel] },
   { title: 'Room', checks: SPACE_CHECKS },
   { title: 'Network', checks: NETWORK_CHECKS },
   { title: 'Hardening', checks: HARDENING_CHECKS },

@@ -39,6 +39,11 @@ export const tools: Check = async (host) => {
   return findings;
 };
 
+/** nft turns protocol numbers of its own rules into names, and fails where no file knows them. */
+export const protocolNames: Check = (host) => [host.exists('/etc/protocols')
+  ? finding('tool.protocols', 'Names of protocols', 'ok', '/etc/protocols', 'nft looks them up.')
+  : finding('tool.protocols', 'Names of protocols', 'fail', '/etc/protocols is missing', 'No network can be made.', 'apt-get install --no-install-recommends netbase')];
+
 /** The first thing in a program's version text that looks like a version. */
 export function versionOf(text: string): string {
   return /\bv?(\d+\.\d+(?:\.\d+)*)/.exec(text)?.[1] ?? '';
