@@ -85,6 +85,7 @@ int system_setup(struct fields f, struct failure *why) {
   if (!copy) return fail(why, "exhausted", "out of memory");
   setup_fields = (struct fields){memcpy(copy, f.data, f.length), f.length};
   if (set_clock(f, why) || load_modules("root", why)) return -1;
+  if (*field(f, "interface", "") && load_modules("network", why)) return -1;
   const char *name = field(f, "hostname", "");
   if (*name && sethostname(name, strlen(name))) return fail(why, "internal", "host name: %s", strerror(errno));
   if (network_setup(f, why) || mount_root(f, why)) return -1;

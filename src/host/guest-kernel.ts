@@ -19,24 +19,28 @@ export interface GuestKernel {
   readonly dir: string;
   /** ELF image with a PVH entry. */
   readonly vmlinux: string;
-  /** Modules in the order of loading, by stage: before the agent speaks; before the root is mounted; when there is time. */
+  /**
+   * Modules in the order of loading, by stage: before the agent speaks; before the root is
+   * mounted; where there are interfaces; when there is time.
+   */
   readonly modules: Readonly<Record<ModuleStage, readonly string[]>>;
   readonly packageVersion: string;
   /** Hexadecimal sha256 by file: `package` and `vmlinux`. */
   readonly sha256: Readonly<Record<'package' | 'vmlinux', string>>;
 }
 
-export type ModuleStage = 'early' | 'root' | 'idle';
+export type ModuleStage = 'early' | 'root' | 'network' | 'idle';
 
 export const MODULE_STAGES: Readonly<Record<ModuleStage, readonly string[]>> = {
   early: ['virtio_mmio', 'virtio_console'],
-  root: ['virtio_blk', 'erofs', 'overlay', 'virtio_net'],
+  root: ['virtio_blk', 'erofs', 'overlay'],
+  network: ['virtio_net'],
   idle: ['virtio_rng', 'virtio_balloon'],
 };
 
 const META_PACKAGE = 'linux-image-cloud-amd64';
 const DESCRIPTION = 'kernel.json';
-const FORMAT = 1;
+const FORMAT = 2;
 const FETCH_TIMEOUT_MS = 10 * 60_000;
 const MAX_KERNEL_BYTES = 256 * 1024 * 1024;
 const MAX_MODULE_BYTES = 8 * 1024 * 1024;
@@ -171,7 +175,7 @@ async function collectModules(modulesDir: string, target: string): Promise<Guest
     for (const module of order) placed.add(module);
     return order;
   };
-  return { early: stage('early'), root: stage('root'), idle: stage('idle') };
+  return { early: stage('early'), root: stage('root'), network: stage('network'), idle: stage('idle') };
 }
 
 /** Debian 13 packs modules with xz, for which Node has no decoder and busybox has one. */
