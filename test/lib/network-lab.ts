@@ -142,6 +142,9 @@ export class NetworkLab implements AsyncDisposable {
       ['ip', 'link', 'add', near, 'type', 'veth', 'peer', 'name', 'far', 'netns', String(child.pid)],
       ['ip', 'addr', 'add', `198.51.${99 + number}.1/24`, 'dev', near],
       ['ip', '-6', 'addr', 'add', `2001:db8:${number}::1/64`, 'dev', near, 'nodad'],
+      // Without duplicate detection the cable works at once.
+      ['sh', '-c', `echo 0 >/proc/sys/net/ipv6/conf/${near}/accept_dad`],
+      [...at, 'sh', '-c', 'echo 0 >/proc/sys/net/ipv6/conf/far/accept_dad'],
       ['ip', 'link', 'set', near, 'up'],
       [...at, 'ip', 'link', 'set', 'lo', 'up'],
       [...at, 'ip', 'addr', 'add', `198.51.${99 + number}.2/24`, 'dev', 'far'],
