@@ -18,6 +18,7 @@ import { wait } from './commands/wait.ts';
 import { why } from './commands/why.ts';
 import { daemonClient } from './daemon-client.ts';
 import { commandHelp, help } from './help.ts';
+import { withNearestName } from './nearest-name.ts';
 import { printError } from './print-error.ts';
 import { progressLine } from './progress-line.ts';
 
@@ -32,4 +33,4 @@ function command(name: string, verb: string): Command {
 
 const daemonVersion = (context: Context): Promise<unknown> => daemonClient(context).path('/v1/version');
 
-export const COLD = { command, commandHelp, daemonVersion, printError, progressLine } as const;
+export const COLD = { command, commandHelp, daemonVersion, printError, progressLine, withNearestName } as const;

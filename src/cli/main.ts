@@ -10,16 +10,20 @@ const NOT_THE_COMMAND = 125;
 
 async function main(argv: readonly string[], stdio: Stdio): Promise<number> {
   let command: Command | undefined;
+  let context: Context | undefined;
   try {
     const found = findCommand(argv);
     command = await found.load();
     const words = parseWords(found.rest, command);
-    if (words.on('help')) return (await import('./cold.ts')).COLD.commandHelp(command, stdio);
+    if (words.on('help')) return await (await import('./cold.ts')).COLD.commandHelp(command, stdio);
     checkCount(command, words.words);
-    return await command.run(contextOf(words, found, stdio), words);
+    context = contextOf(words, found, stdio);
+    return await command.run(context, words);
   } catch (error) {
-    const known = asBerthError(error, 'do that');
-    await (await import('./cold.ts')).COLD.printError(known, error, stdio);
+    const { COLD } = await import('./cold.ts');
+    const plain = asBerthError(error, `finish berth ${command?.name ?? argv[0] ?? ''}`);
+    const known = context === undefined ? plain : await COLD.withNearestName(plain, context);
+    await COLD.printError(known, error, stdio);
     return command?.runsCommand === true || argv[0] === 'run' || argv[0] === 'exec' ? commandExitCode(known) : known.rule.exitCode;
   }
 }

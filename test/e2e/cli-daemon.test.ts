@@ -1,0 +1,160 @@
+/** The command line against a real daemon: manifests, terminals, exit codes, completion; each verb's own test is elsewhere. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { berth } from '../lib/cli.ts';
+import { cli, startCli } from '../lib/cli-process.ts';
+import { TestDaemon } from '../lib/daemon.ts';
+import { until } from '../lib/until.ts';
+
+const MANIFEST = `
+kind: Network
+meta: { name: front }
+---
+kind: Volume
+meta: { name: data }
+---
+kind: Instance
+meta: { name: web, labels: { tier: web } }
+spec:
+  image: busybox
+  command: [sleep, "1000"]
+  env: { GREETING: hello }
+  networks: [{ name: front }]
+  volumes: [{ volume: data, target: /data }]
+  ports: [{ targetPort: 80 }]
+  memoryBytes: 67108864
+`;
+
+describe('the command line and the daemon', () => {
+  let daemon: TestDaemon;
+  const say = async (...words: string[]): Promise<string> => {
+    const answer = await berth(daemon, words, { timeoutMs: 120_000 });
+    assert.equal(answer.code, 0, `berth ${words.join(' ')}: ${answer.stderr}`);
+    return answer.stdout;
+  };
+  const host = () => `unix:${daemon.socketPath}`;
+  before(async () => {
+    daemon = await TestDaemon.start();
+    await say('image', 'bootstrap', 'busybox');
+  });
+  after(async () => daemon[Symbol.asyncDispose]());
+
+  test('a manifest: created, unchanged, updated, deleted, absent', async () => {
+    const file = path.join(daemon.base, 'estate.yaml');
+    await writeFile(file, MANIFEST);
+    assert.equal(await say('apply', '-f', file), 'network/front created\nvolume/data created\ninstance/web created\n');
+    assert.equal((await daemon.instance('web')).status.state, 'running');
+    assert.equal(await say('apply', '-f', file), 'network/front unchanged\nvolume/data unchanged\ninstance/web unchanged\n');
+
+    await writeFile(file, MANIFEST.replace('GREETING: hello', 'OTHER: x').replace('  memoryBytes: 67108864\n', '').replace('labels: { tier: web }', 'labels: {}'));
+    assert.equal(await say('apply', '-f', file), 'network/front unchanged\nvolume/data unchanged\ninstance/web updated\n');
+    const { spec, meta } = await daemon.instance('web');
+    assert.deepEqual([spec.env, spec.memoryBytes, spec.running, meta.labels ?? {}], [{ OTHER: 'x' }, undefined, true, {}]);
+    assert.equal(await say('apply', '-f', file), 'network/front unchanged\nvolume/data unchanged\ninstance/web unchanged\n');
+
+    await writeFile(file, MANIFEST.replace('meta: { name: front }', 'meta: { name: front }\nspec: { internal: true }'));
+    const refused = await berth(daemon, ['apply', '-f', file]);
+    assert.equal(refused.code, 11);
+    assert.match(refused.stderr, /network 'front' is there already and differs in internal/);
+
+    assert.equal(await say('delete', '-f', file), 'instance/web deleted\nvolume/data deleted\nnetwork/front deleted\n');
+    assert.equal(await say('delete', '-f', file), 'instance/web absent\nvolume/data absent\nnetwork/front absent\n');
+  });
+
+  test('what get prints can be applied again', async () => {
+    await say('run', '-d', '--name', 'again', '--label', 'a=b', 'busybox', 'sleep', '1000');
+    const yaml = await say('get', 'instance', 'again', '-o', 'yaml');
+    assert.equal((await berth(daemon, ['apply', '-f', '-'], { input: yaml })).stdout, 'instance/again unchanged\n');
+    await say('rm', '-f', 'again');
+    assert.equal((await berth(daemon, ['apply', '-f', '-'], { input: yaml })).stdout, 'instance/again created\n');
+    await say('rm', '-f', 'again');
+  });
+
+  test('a terminal: keys, size, detach, attach, exit code', async () => {
+    const first = startCli('bun', host(), ['run', '-it', '--name', 'term', 'busybox', 'sh'], { terminal: true });
+    let shown = '';
+    first.child.stdout!.on('data', (chunk: Buffer) => { shown += chunk.toString(); });
+    await until(() => shown.includes('#'), { what: 'a prompt' });
+    first.child.stdin!.write('X=41; test -t 0 && echo "sum $((X + 1))"\r');
+    await until(() => shown.includes('sum 42'), { what: 'the answer of the shell' });
+    first.child.stdin!.write('\u0010\u0011');
+    assert.equal((await first.ended).code, 0);
+    assert.equal((await daemon.instance('term')).status.state, 'running');
+
+    const second = startCli('node', host(), ['attach', 'term'], { terminal: true });
+    let more = '';
+    second.child.stdout!.on('data', (chunk: Buffer) => { more += chunk.toString(); });
+    second.child.stdin!.write('\r');
+    await until(() => more.includes('#'), { what: 'the prompt again' });
+    second.child.stdin!.write('echo "still $X"; exit 9\r');
+    assert.equal((await second.ended).code, 9);
+    assert.match(more, /still 41/);
+    await say('rm', 'term');
+  });
+
+  test('exec: outputs apart, input, environment, user, directory, exit codes', async () => {
+    await say('run', '-d', '--name', 'box', 'busybox', 'sleep', '1000');
+    assert.deepEqual(await berth(daemon, ['exec', 'box', 'sh', '-c', 'echo o; echo e >&2; exit 3']), { code: 3, stdout: 'o\n', stderr: 'e\n' });
+    assert.equal((await berth(daemon, ['exec', '-i', 'box', 'wc', '-c'], { input: 'x'.repeat(300_000) })).stdout.trim(), '300000');
+    assert.equal(await say('exec', '-e', 'A=1', '-w', '/tmp', '-u', '33', 'box', '--', 'sh', '-c', 'echo $A $PWD $(id -u)'), '1 /tmp 33\n');
+    assert.equal((await berth(daemon, ['exec', 'box', '/no/such'])).code, 127);
+    assert.equal((await berth(daemon, ['exec', 'box', '/etc/passwd'])).code, 126);
+    assert.equal((await berth(daemon, ['exec', 'nobody', 'true'])).code, 125);
+    await say('rm', '-f', 'box');
+  });
+
+  test('a signal to the command line is the process’s', async () => {
+    const run = startCli('bun', host(), ['run', '--rm', 'busybox', 'sh', '-c', 'trap "echo caught; exit 9" INT; echo ready; while :; do sleep 0.1; done'], { input: undefined });
+    await new Promise((resolve) => { run.child.stdout!.once('data', resolve); });
+    run.child.kill('SIGINT');
+    assert.deepEqual(await run.ended, { code: 9, stdout: 'ready\ncaught\n', stderr: '' });
+  });
+
+  test('forms that are not there yet are refused with their reason', async () => {
+    for (const flags of [[], ['--vm']]) {
+      const { code, stderr } = await berth(daemon, ['launch', ...flags, 'busybox', 'os1']);
+      assert.equal(code, 11, stderr);
+      assert.match(stderr, /not part of this version/);
+    }
+  });
+
+  test('names are completed by asking the daemon', async () => {
+    await say('create', '--name', 'completed', 'busybox');
+    const answers = async (...words: string[]): Promise<string[]> => (await say('completion', 'words', '--', ...words)).split('\n').slice(0, -1);
+    assert.deepEqual(await answers('start', 'com'), ['completed']);
+    assert.deepEqual(await answers('run', '--rm', 'bu'), ['busybox:latest']);
+    assert.deepEqual(await answers('get', 'instance', ''), ['completed']);
+    assert.deepEqual(await answers('run', '--network', ''), ['default', 'none']);
+    assert.deepEqual(await answers('ima'), ['image']);
+    assert.deepEqual(await answers('image', 'b'), ['bootstrap']);
+    assert.deepEqual(await answers('run', 'busybox', ''), []);
+    assert.ok((await answers('run', '--me')).includes('--memory'));
+    assert.equal((await cli('bun', 'unix:/nowhere', ['completion', 'words', '--', 'start', ''])).code, 0);
+    await say('rm', 'completed');
+  });
+
+  test('why a thing does not run', async () => {
+    assert.equal((await berth(daemon, ['run', '--name', 'broken', 'busybox', 'sh', '-c', 'exit 3'])).code, 3);
+    const why = await say('why', 'broken');
+    assert.match(why, /^broken, an app container, ended .* with exit code 3/);
+    assert.match(why, /What happened:/);
+    assert.match(await say('describe', 'broken'), /imageReference: localhost\/busybox:latest/);
+    await say('rm', 'broken');
+  });
+
+  test('unknown names are answered with the nearest known one', async () => {
+    await say('create', '--name', 'database', 'busybox');
+    const { code, stderr } = await berth(daemon, ['start', 'databse']);
+    assert.equal(code, 5);
+    assert.match(stderr, /database/);
+    await say('rm', 'database');
+  });
+
+  test('an environment file, and a secret that no list shows', async () => {
+    const file = path.join(daemon.base, 'env');
+    await writeFile(file, '# comment\nA=1\nB=two words\n');
+    assert.equal(await say('run', '--rm', '--env-file', file, '-e', 'A=2', 'busybox', 'sh', '-c', 'echo "$A/$B"'), '2/two words\n');
+  });
+});
