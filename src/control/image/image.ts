@@ -42,6 +42,7 @@ export async function recordImage(services: Services, caller: Caller, project: s
     journal.records.outcome(transaction, audit, 'ok');
     journal.records.event(transaction, 'image.imported', targetOf(image), `Image ${references[0] ?? record.manifestDigest.slice(7, 19)} is here.`);
     await registry.commit(transaction);
+    services.content.settled(record);
     return registry.get<Image>('Image', project, image.meta.name);
   });
 }

@@ -72,6 +72,8 @@ export interface ContentStore extends AsyncDisposable {
   importArchive(bytes: AsyncIterable<Uint8Array>, options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: ProgressSink | undefined }): Promise<readonly ImageRecord[]>;
   exportArchive(image: ImageRecord, format: ArchiveFormat, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   bootstrap(request: BootstrapRequest, options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: ProgressSink | undefined }): Promise<ImageRecord>;
+  /** The image's object is stored: from now on only use keeps its content. What is brought in and never settled is kept from sweeps for ten minutes. */
+  settled(image: ImageRecord): void;
   usage(): Promise<{ readonly blobs: number; readonly blobBytes: number; readonly layers: number; readonly layerBytes: number }>;
   /** Removes what is in none of the sets; never what is being brought in. Returns the bytes that became free. */
   sweep(inUse: { readonly blobs: ReadonlySet<Digest>; readonly diffIds: ReadonlySet<Digest>; readonly imageFiles: ReadonlySet<Digest> }): Promise<number>;

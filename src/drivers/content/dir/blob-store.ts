@@ -2,12 +2,17 @@
 import { createHash, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { exists, syncDirectory } from '../../../host/files.ts';
-import { BerthError } from '../../../model/errors.ts';
+import { exists, readBounded, syncDirectory } from '../../../host/files.ts';
+import { removeTree } from '../../../host/remove-tree.ts';
+import { asBerthError, BerthError } from '../../../model/errors.ts';
 import { DIGEST_PATTERN } from '../../../model/reference.ts';
 import type { BlobInfo, Digest, IngestOptions } from '../driver.ts';
+import { Arrivals } from './arrivals.ts';
 
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
+const READ_BYTES = 1024 * 1024;
+/** Chunks are gathered, so that a write is not paid for each packet. */
+const WRITE_BYTES = 1024 * 1024;
 
 export function hexOf(digest: Digest): string {
   if (!DIGEST_PATTERN.test(digest)) throw new BerthError('invalid', 'A digest must be sha256: and 64 lower-case hex digits.');
@@ -17,17 +22,17 @@ export function hexOf(digest: Digest): string {
 export class BlobStore {
   readonly #dir: string;
   readonly #ingestDir: string;
-  /** On their way in, or come in since the last sweep began: a sweep leaves them alone. */
-  readonly #fresh = new Set<Digest>();
+  readonly arrivals: Arrivals;
 
-  constructor(rootDir: string) {
+  constructor(rootDir: string, arrivals = new Arrivals()) {
     this.#dir = path.join(rootDir, 'blobs', 'sha256');
     this.#ingestDir = path.join(rootDir, 'ingest');
+    this.arrivals = arrivals;
   }
 
   /** Makes the directories and sweeps what a crash left half-made. */
   async open(): Promise<void> {
-    await fs.promises.rm(this.#ingestDir, { recursive: true, force: true });
+    await removeTree(this.#ingestDir);
     for (const dir of [this.#dir, this.#ingestDir]) await fs.promises.mkdir(dir, { recursive: true, mode: 0o700 });
   }
 
@@ -39,38 +44,54 @@ export class BlobStore {
     return exists(this.pathOf(digest));
   }
 
+  /** `notFound` when it is not here. */
+  async size(digest: Digest): Promise<number> {
+    const stat = await fs.promises.lstat(this.pathOf(digest)).catch(() => undefined);
+    if (stat === undefined) throw new BerthError('notFound', `Blob ${digest} is not here.`, { hint: 'Bring the image in again.' });
+    return stat.size;
+  }
+
   async *read(digest: Digest): AsyncGenerator<Uint8Array> {
-    if (!(await this.has(digest))) throw new BerthError('notFound', `Blob ${digest} is not here.`);
-    yield* fs.createReadStream(this.pathOf(digest), { highWaterMark: 1024 * 1024 });
+    await this.size(digest);
+    yield* fs.createReadStream(this.pathOf(digest), { highWaterMark: READ_BYTES });
+  }
+
+  async readWhole(digest: Digest, maxBytes: number): Promise<Uint8Array> {
+    await this.size(digest);
+    return readBounded(this.pathOf(digest), maxBytes);
   }
 
   async ingest(bytes: AsyncIterable<Uint8Array>, options: IngestOptions = {}): Promise<BlobInfo> {
     const { digest: wanted, size: wantedSize, signal } = options;
+    if (wanted !== undefined) hexOf(wanted);
+    if (wantedSize !== undefined && !(Number.isSafeInteger(wantedSize) && wantedSize >= 0)) throw new BerthError('invalid', 'The size of a blob must be a whole number of bytes.');
     const maxBytes = Math.min(options.maxBytes ?? DEFAULT_MAX_BYTES, wantedSize ?? Infinity);
     const temporary = path.join(this.#ingestDir, randomUUID());
     const handle = await fs.promises.open(temporary, 'wx', 0o600);
     const hash = createHash('sha256');
     let size = 0;
     try {
-      for await (const chunk of bytes) {
+      for await (const chunk of gathered(bytes)) {
         signal?.throwIfAborted();
         size += chunk.length;
-        if (size > maxBytes) throw new BerthError(wantedSize === undefined ? 'exhausted' : 'invalid', `The bytes are more than ${maxBytes}.`);
+        if (size > maxBytes) throw new BerthError(wantedSize === undefined ? 'exhausted' : 'invalid', `The bytes are more than the ${maxBytes} that they may be.`);
         hash.update(chunk);
-        let at = 0;
-        while (at < chunk.length) at += (await handle.write(chunk, at)).bytesWritten;
+        for (let at = 0; at < chunk.length; ) at += (await handle.write(chunk, at)).bytesWritten;
       }
       const digest: Digest = `sha256:${hash.digest('hex')}`;
-      if (wantedSize !== undefined && size !== wantedSize) throw new BerthError('invalid', `The bytes are ${size}, not ${wantedSize}.`);
+      if (wantedSize !== undefined && size !== wantedSize) throw new BerthError('invalid', `The bytes are ${size}, not ${wantedSize} as they were said to be.`);
       if (wanted !== undefined && digest !== wanted) throw new BerthError('invalid', `The bytes have digest ${digest}, not ${wanted}.`);
-      await handle.sync();
-      this.#fresh.add(digest);
+      await handle.datasync();
+      this.arrivals.add(digest);
       await fs.promises.rename(temporary, this.pathOf(digest));
       await syncDirectory(this.#dir);
       return { digest, size };
+    } catch (error) {
+      await fs.promises.rm(temporary, { force: true });
+      if (signal?.aborted === true) throw new BerthError('wrongState', 'Taking in the bytes was cancelled.', { cause: error });
+      throw asBerthError(error, 'take in the bytes');
     } finally {
       await handle.close();
-      await fs.promises.rm(temporary, { force: true });
     }
   }
 
@@ -81,22 +102,29 @@ export class BlobStore {
     return { blobs: names.length, blobBytes };
   }
 
-  /** What came in while somebody was still deciding what is in use is spared until the next sweep. */
   async sweep(inUse: ReadonlySet<Digest>): Promise<number> {
     let freed = 0;
     for (const name of await fs.promises.readdir(this.#dir)) {
       const digest = `sha256:${name}`;
-      if (inUse.has(digest)) this.#fresh.delete(digest);
-      if (inUse.has(digest) || this.#fresh.has(digest)) continue;
+      if (inUse.has(digest) || this.arrivals.isUnderWay(digest)) continue;
       const file = path.join(this.#dir, name);
       freed += (await fs.promises.stat(file).catch(() => undefined))?.size ?? 0;
       await fs.promises.rm(file, { force: true });
     }
     return freed;
   }
+}
 
-  /** Whoever brought them in is done: from now on only use keeps them. */
-  settle(digests: Iterable<Digest>): void {
-    for (const digest of digests) this.#fresh.delete(digest);
+async function* gathered(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of source) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length < WRITE_BYTES) continue;
+    yield chunks.length === 1 ? chunk : Buffer.concat(chunks);
+    chunks = [];
+    length = 0;
   }
+  if (length > 0) yield Buffer.concat(chunks);
 }

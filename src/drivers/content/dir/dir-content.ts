@@ -1,13 +1,20 @@
-/** The content store on plain directories. Below `rootDir`: blobs/, ingest/, erofs/; layers lie in `layersDir`. */
+/** The content store on plain directories. Below `rootDir`: blobs/, ingest/, bootstrap/, erofs/; layers lie in `layersDir`. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { exists } from '../../../host/files.ts';
+import { removeTree } from '../../../host/remove-tree.ts';
 import { BerthError } from '../../../model/errors.ts';
-import type { Unpacker } from '../../unpack/driver.ts';
+import { printable } from '../../../model/ids.ts';
+import type { ImageConfig } from '../../../model/image.ts';
+import type { LayerLimits, Unpacker } from '../../unpack/driver.ts';
 import { busyboxLayer } from '../bootstrap/busybox.ts';
-import type { BootstrapRequest, ContentStore, Digest, ImageRecord } from '../driver.ts';
-import { assembleImage, EMPTY_CONFIG } from './assemble.ts';
-import { BlobStore, hexOf } from './blob-store.ts';
+import { checkPackages, DEBIAN_SUITES, debianLayer } from '../bootstrap/debian.ts';
+import type { BootstrapRequest, ContentStore, Digest, ImageRecord, ProgressSink } from '../driver.ts';
+import { Arrivals } from './arrivals.ts';
+import { BlobStore } from './blob-store.ts';
+import { exportArchive } from './export-archive.ts';
+import { assembleFromLayer, emptyConfig } from './image-assembly.ts';
+import { ImageFileStore } from './image-file-store.ts';
+import { importArchive } from './import-archive.ts';
 import { LayerStore } from './layer-store.ts';
 
 export interface DirContentOptions {
@@ -15,65 +22,82 @@ export interface DirContentOptions {
   /** Short: its paths stand in overlay's options. */
   readonly layersDir: string;
   readonly unpacker: Unpacker;
+  readonly layerLimits?: LayerLimits;
+  /** Monotonic. */
+  readonly nowMs?: () => number;
 }
 
 export async function openDirContent(options: DirContentOptions): Promise<ContentStore> {
   const { rootDir, unpacker } = options;
-  const erofsDir = path.join(rootDir, 'erofs');
-  const blobs = new BlobStore(rootDir);
-  const layers = new LayerStore(options.layersDir, unpacker);
-  await fs.mkdir(erofsDir, { recursive: true, mode: 0o711 });
-  for (const name of await fs.readdir(erofsDir)) if (!/^[0-9a-f]{64}\.img$/.test(name)) await fs.rm(path.join(erofsDir, name), { recursive: true, force: true });
+  const arrivals = new Arrivals(options.nowMs);
+  const blobs = new BlobStore(rootDir, arrivals);
+  const layers = new LayerStore(options.layersDir, unpacker, arrivals, options.layerLimits);
+  const imageFiles = new ImageFileStore(path.join(rootDir, 'erofs'), layers, unpacker);
+  const temporaryDir = path.join(rootDir, 'bootstrap');
+  await fs.mkdir(rootDir, { recursive: true, mode: 0o711 });
+  await removeTree(temporaryDir);
+  await fs.mkdir(temporaryDir, { mode: 0o711 });
   await blobs.open();
   await layers.open();
-  const images = new Map<Digest, Promise<string>>();
-
-  async function imageFile(key: Digest, diffIds: readonly Digest[], signal?: AbortSignal): Promise<string> {
-    const file = path.join(erofsDir, `${hexOf(key)}.img`);
-    if (!(await exists(file))) await unpacker.buildErofs(diffIds.map((diffId) => layers.pathOf(diffId)), file, signal);
-    return file;
-  }
+  await imageFiles.open();
 
   return {
     ingest: (bytes, ingest) => blobs.ingest(bytes, ingest),
     hasBlob: (digest) => blobs.has(digest),
     openBlob: (digest) => blobs.read(digest),
-    ensureLayer: (blob, compression, diffId, { signal, onProgress } = {}) => {
+    async ensureLayer(blob, compression, diffId, { signal, onProgress } = {}) {
+      const bytes = await blobs.size(blob);
       onProgress?.({ digest: blob, phase: 'unpacking', bytes: 0 });
-      return layers.ensure(blobs.pathOf(blob), compression, diffId, signal);
+      const report = await layers.ensure(blobs.pathOf(blob), compression, diffId, signal);
+      onProgress?.({ digest: blob, phase: 'done', bytes });
+      return report;
     },
     layerPath: (diffId) => layers.pathOf(diffId),
-    imageFile(key, diffIds, signal) {
-      const running = images.get(key);
-      if (running !== undefined) return running;
-      const work = imageFile(key, diffIds, signal).finally(() => images.delete(key));
-      images.set(key, work);
-      return work;
+    imageFile: (key, diffIds, signal) => imageFiles.ensure(key, diffIds, signal),
+    importArchive: (bytes, importOptions) => importArchive({ blobs, layers, unpacker }, bytes, importOptions),
+    exportArchive: (image, format, signal) => exportArchive({ blobs, layers, unpacker }, image, format, signal),
+    async bootstrap(request, { signal, onProgress }): Promise<ImageRecord> {
+      const recipe = recipeOf(request, temporaryDir, signal, onProgress);
+      const arrived = new Set<Digest>();
+      try {
+        const blob = await blobs.ingest(recipe.layer, { signal });
+        arrived.add(blob.digest);
+        onProgress?.({ done: blob.size, total: blob.size, unit: 'bytes', what: 'unpacking' });
+        return await assembleFromLayer({ blobs, layers, signal, onBlob: (digest) => arrived.add(digest) }, blob, 'none', { ...emptyConfig(), ...recipe.config, ...request.config }, []);
+      } catch (error) {
+        arrivals.settle(arrived);
+        throw error;
+      }
     },
-    importArchive() {
-      throw new BerthError('unsupported', 'Archives cannot be taken in yet.');
-    },
-    exportArchive() {
-      throw new BerthError('unsupported', 'Archives cannot be written yet.');
-    },
-    async bootstrap(request: BootstrapRequest, { signal }): Promise<ImageRecord> {
-      if (request.name !== 'busybox') throw new BerthError('notFound', `There is no recipe '${request.name.slice(0, 60)}'.`, { hint: 'These can be made: busybox, debian:bookworm, debian:trixie.' });
-      return assembleImage({ blobs, layers, signal }, busyboxLayer(), { ...EMPTY_CONFIG, command: ['sh'], ...request.config });
+    settled(image) {
+      arrivals.settle([image.manifestDigest, image.configDigest, ...image.layers.flatMap((layer) => [layer.digest, layer.diffId])]);
     },
     async usage() {
       return { ...(await blobs.usage()), ...layers.usage() };
     },
     async sweep(inUse) {
-      let freed = await blobs.sweep(inUse.blobs);
-      freed += await layers.sweep(inUse.diffIds);
-      for (const name of await fs.readdir(erofsDir)) {
-        if (inUse.imageFiles.has(`sha256:${name.replace('.img', '')}`) || images.size > 0) continue;
-        const file = path.join(erofsDir, name);
-        freed += (await fs.stat(file).catch(() => undefined))?.size ?? 0;
-        await fs.rm(file, { force: true });
-      }
-      return freed;
+      return await blobs.sweep(inUse.blobs) + await layers.sweep(inUse.diffIds) + await imageFiles.sweep(inUse.imageFiles);
     },
     async [Symbol.asyncDispose]() { /* nothing is held open */ },
   };
+}
+
+interface Recipe {
+  readonly layer: AsyncIterable<Uint8Array>;
+  readonly config: Partial<ImageConfig>;
+}
+
+const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+function recipeOf(request: BootstrapRequest, temporaryDir: string, signal: AbortSignal | undefined, onProgress: ProgressSink | undefined): Recipe {
+  const include = checkPackages(request.include);
+  if (request.name === 'busybox') {
+    if (include.length > 0) throw new BerthError('invalid', 'busybox has no packages that could be included.', { hint: 'Leave --include out, or start from debian:trixie.' });
+    return { layer: busyboxLayer(), config: { command: ['sh'], env: [PATH] } };
+  }
+  const suite = DEBIAN_SUITES.find((one) => request.name === `debian:${one}`);
+  if (suite === undefined) throw new BerthError('notFound', `There is no recipe '${printable(request.name)}'.`, { hint: `These can be made: busybox, ${DEBIAN_SUITES.map((one) => `debian:${one}`).join(', ')}.` });
+  let lines = 0;
+  const onLine = (line: string): void => onProgress?.({ done: ++lines, unit: 'steps', what: printable(line.replace(/^I: /, '')) });
+  return { layer: debianLayer(suite, { include, temporaryDir, signal, onLine }), config: { command: ['bash'], env: [PATH] } };
 }

@@ -1,40 +1,58 @@
 /**
  * Unpacked layers by diffID: `L/NAME/fs` with `L/NAME/layer.json`, NAME the first 12 hex digits (more where two begin
- * alike), because overlay options are bounded. layer.json is written last: a tree without one does not exist.
+ * alike), because overlay options are bounded. A layer is made aside and renamed, so that a tree is there only whole.
  */
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { exists, readBounded, syncDirectory, writeFileAtomic } from '../../../host/files.ts';
+import { readBounded, syncDirectory, writeFileAtomic } from '../../../host/files.ts';
+import { removeTree } from '../../../host/remove-tree.ts';
+import { SharedWork } from '../../../lib/shared-work.ts';
 import { BerthError } from '../../../model/errors.ts';
-import type { Compression, LayerReport, Unpacker } from '../../unpack/driver.ts';
+import { DEFAULT_LAYER_LIMITS, type Compression, type LayerLimits, type LayerReport, type Unpacker } from '../../unpack/driver.ts';
 import type { Digest } from '../driver.ts';
+import type { Arrivals } from './arrivals.ts';
 import { hexOf } from './blob-store.ts';
 
 const REPORT = 'layer.json';
-const MAX_REPORT_BYTES = 4 * 1024 * 1024;
+const MAX_REPORT_BYTES = 16 * 1024 * 1024;
 const FIRST_DIGITS = 12;
+const NAME = /^[0-9a-f]{12,64}$/;
+const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+
+interface Layer {
+  readonly dir: string;
+  readonly report: LayerReport;
+}
 
 export class LayerStore {
   readonly #dir: string;
   readonly #unpacker: Unpacker;
-  readonly #layers = new Map<Digest, { readonly dir: string; readonly report: LayerReport }>();
-  readonly #making = new Map<Digest, Promise<LayerReport>>();
-  readonly #fresh = new Set<Digest>();
+  readonly #limits: LayerLimits;
+  readonly #arrivals: Arrivals;
+  readonly #layers = new Map<Digest, Layer>();
+  readonly #making = new SharedWork<string, LayerReport>();
 
-  constructor(dir: string, unpacker: Unpacker) {
+  constructor(dir: string, unpacker: Unpacker, arrivals: Arrivals, limits = DEFAULT_LAYER_LIMITS) {
     this.#dir = dir;
     this.#unpacker = unpacker;
+    this.#arrivals = arrivals;
+    this.#limits = limits;
   }
 
-  /** Reads what is there; half-made and damaged layers go. */
+  /** Reads what is there. Half-made layers go; a damaged one is put aside, because an instance may be running on its tree. */
   async open(): Promise<void> {
-    await fs.mkdir(this.#dir, { recursive: true, mode: 0o711 });
+    // Ids lie unshifted on the disk: a setuid program of an image would be one of the host, could any of its users reach it.
+    await fs.mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    await fs.chmod(this.#dir, 0o700);
+    const boot = (await fs.readFile(BOOT_ID, 'latin1')).slice(0, 8);
     for (const name of await fs.readdir(this.#dir)) {
       const dir = path.join(this.#dir, name);
-      const report = await readReport(dir);
-      if (report === undefined || !hexOf(report.diffId).startsWith(name)) await fs.rm(dir, { recursive: true, force: true });
-      else this.#layers.set(report.diffId, { dir, report });
+      if (name.startsWith(`.damaged-${boot}-`)) continue;
+      const report = NAME.test(name) ? await readReport(dir) : undefined;
+      if (report !== undefined && hexOf(report.diffId).startsWith(name)) this.#layers.set(report.diffId, { dir, report });
+      else if (NAME.test(name)) await fs.rename(dir, path.join(this.#dir, `.damaged-${boot}-${randomUUID()}`));
+      else await removeTree(dir);
     }
   }
 
@@ -50,47 +68,63 @@ export class LayerStore {
     return path.join(this.#found(diffId).dir, 'fs');
   }
 
-  #found(diffId: Digest): { readonly dir: string; readonly report: LayerReport } {
+  #found(diffId: Digest): Layer {
     const layer = this.#layers.get(diffId);
     if (layer === undefined) throw new BerthError('unavailable', `Layer ${diffId} is not on this host.`, { hint: 'Bring the image in again.' });
     return layer;
   }
 
-  ensure(blobFile: string, compression: Compression, diffId: Digest, signal?: AbortSignal): Promise<LayerReport> {
-    this.#fresh.add(diffId);
-    const there = this.#layers.get(diffId);
-    if (there !== undefined) return Promise.resolve(there.report);
-    const running = this.#making.get(diffId);
-    if (running !== undefined) return running;
-    const work = this.#make(blobFile, compression, diffId, signal).finally(() => this.#making.delete(diffId));
-    this.#making.set(diffId, work);
-    return work;
+  /** `expected` undefined: whatever comes out is right, the caller learns its diffID (a root file system without an image). */
+  async ensure(blobFile: string, compression: Compression, expected: Digest | undefined, signal?: AbortSignal): Promise<LayerReport> {
+    if (expected !== undefined) {
+      hexOf(expected);
+      this.#arrivals.add(expected);
+      const there = this.#layers.get(expected);
+      if (there !== undefined && (await isDirectory(path.join(there.dir, 'fs')))) return there.report;
+      this.#layers.delete(expected);
+    }
+    return this.#making.do(expected ?? `file:${blobFile}`, (stop) => this.#make(blobFile, compression, expected, stop), signal).catch((error: unknown) => {
+      throw signal?.aborted === true ? new BerthError('wrongState', 'Unpacking the layer was cancelled.', { cause: error }) : error;
+    });
   }
 
-  async #make(blobFile: string, compression: Compression, diffId: Digest, signal: AbortSignal | undefined): Promise<LayerReport> {
+  async #make(blobFile: string, compression: Compression, expected: Digest | undefined, signal: AbortSignal): Promise<LayerReport> {
     const temporary = path.join(this.#dir, `.making-${randomUUID()}`);
     const tree = path.join(temporary, 'fs');
     try {
       await fs.mkdir(tree, { recursive: true, mode: 0o755 });
-      await fs.chmod(temporary, 0o711);
-      const report = await this.#unpacker.unpack({ file: blobFile, compression }, tree, undefined, signal);
-      if (report.diffId !== diffId) throw new BerthError('invalid', `The layer's bytes have diffID ${report.diffId}, not ${diffId} as the image says.`);
+      await fs.chmod(tree, 0o755);
+      await fs.chmod(temporary, 0o700);
+      const report = await this.#unpacker.unpack({ file: blobFile, compression }, tree, this.#limits, signal);
+      if (expected !== undefined && report.diffId !== expected) throw new BerthError('invalid', `The layer's bytes have diffID ${report.diffId}, not ${expected} as the image says.`);
+      this.#arrivals.add(report.diffId);
+      const there = this.#layers.get(report.diffId);
+      if (there !== undefined) {
+        await removeTree(temporary);
+        return there.report;
+      }
       await writeFileAtomic(path.join(temporary, REPORT), JSON.stringify(report), 0o600);
-      const dir = path.join(this.#dir, await this.#freeName(diffId));
-      await fs.rename(temporary, dir);
+      this.#layers.set(report.diffId, { dir: await this.#place(temporary, report.diffId), report });
       await syncDirectory(this.#dir);
-      this.#layers.set(diffId, { dir, report });
       return report;
     } catch (error) {
-      await fs.rm(temporary, { recursive: true, force: true });
+      await removeTree(temporary);
       throw error;
     }
   }
 
-  async #freeName(diffId: Digest): Promise<string> {
+  /** Renames to the shortest name that is free; rename(2) refuses one whose directory is not empty. */
+  async #place(temporary: string, diffId: Digest): Promise<string> {
     const hex = hexOf(diffId);
     for (let digits = FIRST_DIGITS; digits <= hex.length; digits += 4) {
-      if (!(await exists(path.join(this.#dir, hex.slice(0, digits))))) return hex.slice(0, digits);
+      const dir = path.join(this.#dir, hex.slice(0, digits));
+      try {
+        await fs.rename(temporary, dir);
+        return dir;
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code;
+        if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+      }
     }
     throw new BerthError('internal', `Layer ${diffId} is there and not known.`);
   }
@@ -104,26 +138,28 @@ export class LayerStore {
   async sweep(inUse: ReadonlySet<Digest>): Promise<number> {
     let freed = 0;
     for (const [diffId, { dir, report }] of [...this.#layers]) {
-      if (inUse.has(diffId)) this.#fresh.delete(diffId);
-      if (inUse.has(diffId) || this.#fresh.has(diffId)) continue;
+      if (inUse.has(diffId) || this.#arrivals.isUnderWay(diffId)) continue;
       this.#layers.delete(diffId);
       freed += report.fileBytes;
-      await fs.rm(path.join(dir, REPORT), { force: true });
-      await fs.rm(dir, { recursive: true, force: true });
+      // Renamed first: what a crash leaves of it is then no layer.
+      const going = path.join(this.#dir, `.going-${randomUUID()}`);
+      await fs.rename(dir, going);
+      await removeTree(going);
     }
     return freed;
   }
+}
 
-  settle(diffIds: Iterable<Digest>): void {
-    for (const diffId of diffIds) this.#fresh.delete(diffId);
-  }
+async function isDirectory(dir: string): Promise<boolean> {
+  return fs.lstat(dir).then((stat) => stat.isDirectory(), () => false);
 }
 
 async function readReport(dir: string): Promise<LayerReport | undefined> {
   try {
     const report = JSON.parse((await readBounded(path.join(dir, REPORT), MAX_REPORT_BYTES)).toString('utf8')) as LayerReport;
     hexOf(report.diffId);
-    return (await fs.lstat(path.join(dir, 'fs'))).isDirectory() && Number.isSafeInteger(report.fileBytes) ? report : undefined;
+    const whole = [report.fileBytes, report.tarBytes, report.entries].every((one) => Number.isSafeInteger(one)) && Array.isArray(report.setuid) && Array.isArray(report.notes);
+    return whole && (await isDirectory(path.join(dir, 'fs'))) ? report : undefined;
   } catch {
     return undefined; // damaged or half-made: as good as absent, and made again when it is needed
   }

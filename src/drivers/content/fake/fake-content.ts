@@ -94,6 +94,7 @@ export function fakeContent(host: FakeContentHost): ContentStore {
       signal?.throwIfAborted();
       return make({ config: request.config, files: { '/etc/hostname': `${request.name} ${request.include.join(' ')}` } });
     },
+    settled: () => undefined,
     usage: () => Promise.resolve({ blobs: host.blobs.size, blobBytes: 0, layers: host.layers.size, layerBytes: 0 }),
     async sweep({ blobs, diffIds, imageFiles }) {
       let freed = 0;

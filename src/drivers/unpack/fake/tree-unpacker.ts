@@ -52,15 +52,24 @@ export function treeUnpacker(): Unpacker {
       const outcomes = await Promise.allSettled([fed, read.catch((error: unknown) => { extract.destroy(); throw error; })]);
       const failed = outcomes.map((one) => (one.status === 'rejected' ? one.reason as unknown : undefined)).filter((one) => one !== undefined);
       if (failed.length > 0) throw failed.find((one) => one instanceof BerthError && one.details?.['rule'] !== 'archive') ?? failed[0];
-      await fs.writeFile(path.join(targetDir, TREE_FILE), JSON.stringify(tree));
+      // Content is kept once, however many names it has.
+      const contents: string[] = [];
+      const places = new Map<string, number>();
+      const nodes = Object.entries(tree).map(([where, node]) => {
+        if (node.content === undefined) return [where, node];
+        const place = places.get(node.content) ?? contents.push(node.content) - 1;
+        places.set(node.content, place);
+        return [where, { ...node, content: place }];
+      });
+      await fs.writeFile(path.join(targetDir, TREE_FILE), JSON.stringify({ nodes, contents }));
       return { ...report, diffId: `sha256:${hash.digest('hex')}` };
     },
 
     async buildErofs(layers, targetFile) {
       if (layers.length === 0) throw new BerthError('invalid', 'An image has 1 to 128 layers, not 0.');
-      const content = JSON.stringify(merge(await Promise.all(layers.map(treeOf))));
-      await fs.writeFile(targetFile, content);
-      return { bytes: content.length };
+      const names = Object.keys(merge(await Promise.all(layers.map(treeOf)))).join('\n');
+      await fs.writeFile(targetFile, `${names}\n`);
+      return { bytes: names.length + 1 };
     },
 
     pack: async (dir, target) => write(await treeOf(dir), target),
@@ -164,7 +173,8 @@ function decoder(compression: Exclude<Compression, 'none'>) {
 }
 
 async function treeOf(dir: string): Promise<Tree> {
-  return fs.readFile(path.join(dir, TREE_FILE), 'utf8').then((json) => JSON.parse(json) as Tree, () => ({}));
+  const stored = await fs.readFile(path.join(dir, TREE_FILE), 'utf8').then((json) => JSON.parse(json) as { nodes: [string, Node & { content?: number }][]; contents: string[] }, () => undefined);
+  return Object.fromEntries((stored?.nodes ?? []).map(([where, node]) => [where, node.content === undefined ? node : { ...node, content: stored!.contents[node.content]! }]));
 }
 
 function merge(trees: readonly Tree[]): Tree {

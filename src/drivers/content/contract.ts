@@ -1,0 +1,307 @@
+/** What every content store must do, as node:test cases: with the jailed unpacker, and with one that needs no root. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, it } from 'node:test';
+import zlib from 'node:zlib';
+import { tarEnd, tarEntry, type TarHeader } from '../../lib/tar-header.ts';
+import { BerthError, type ErrorCode } from '../../model/errors.ts';
+import type { Unpacker } from '../unpack/driver.ts';
+import type { ArchiveFormat, ContentStore, Digest, ImageRecord } from './driver.ts';
+
+export interface OpenContent {
+  readonly store: ContentStore;
+  /** To look into layers. */
+  readonly unpacker: Unpacker;
+  /** The same store as the next daemon opens it. */
+  reopen(): Promise<ContentStore>;
+}
+
+export interface ContentFactory {
+  readonly name: string;
+  /** A new, empty one. */
+  open(): Promise<OpenContent>;
+}
+
+type Entry = TarHeader & { readonly content?: string | Uint8Array };
+
+const tarOf = (...entries: readonly Entry[]): Buffer => Buffer.concat([...entries.map((entry) => tarEntry(entry, Buffer.from((entry.content ?? '') as string))), tarEnd()]);
+const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const hex = (digest: Digest): string => digest.slice('sha256:'.length);
+
+async function* inPieces(bytes: Uint8Array, size = 3000): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all);
+}
+
+const fails = (code: ErrorCode, text?: RegExp) => (error: unknown): boolean => {
+  assert.ok(error instanceof BerthError, String(error));
+  assert.equal(error.code, code, error.message);
+  if (text !== undefined) assert.match(error.message, text);
+  return true;
+};
+
+const OCI = 'application/vnd.oci.image';
+const ARCHITECTURE = { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? process.arch;
+
+export interface SampleImage {
+  readonly layers: readonly Uint8Array[];
+  readonly compression?: 'none' | 'gzip' | 'zstd';
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly manifest?: Readonly<Record<string, unknown>>;
+  readonly index?: Readonly<Record<string, unknown>>;
+  readonly name?: string;
+}
+
+/** The files of an OCI layout. */
+export function layoutOf({ layers, compression = 'gzip', config, manifest, index, name }: SampleImage): Map<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>();
+  const blob = (bytes: Uint8Array) => {
+    files.set(`blobs/sha256/${hex(digestOf(bytes))}`, bytes);
+    return { digest: digestOf(bytes), size: bytes.length };
+  };
+  const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+  const packed = layers.map((layer) => blob(compression === 'gzip' ? zlib.gzipSync(layer) : compression === 'zstd' ? zlib.zstdCompressSync(layer) : layer));
+  const configBlob = blob(json({ architecture: ARCHITECTURE, os: 'linux', config: { Cmd: ['/bin/sh'], Env: ['A=1'] }, rootfs: { type: 'layers', diff_ids: layers.map(digestOf) }, ...config }));
+  const mediaType = `${OCI}.layer.v1.tar${compression === 'none' ? '' : `+${compression}`}`;
+  const manifestBlob = blob(json({ schemaVersion: 2, mediaType: `${OCI}.manifest.v1+json`, config: { mediaType: `${OCI}.config.v1+json`, ...configBlob }, layers: packed.map((one) => ({ mediaType, ...one })), ...manifest }));
+  files.set('index.json', json({ schemaVersion: 2, manifests: [{ mediaType: `${OCI}.manifest.v1+json`, ...manifestBlob, ...(name === undefined ? {} : { annotations: { 'org.opencontainers.image.ref.name': name } }) }], ...index }));
+  files.set('oci-layout', json({ imageLayoutVersion: '1.0.0' }));
+  return files;
+}
+
+export const archiveOf = (files: ReadonlyMap<string, Uint8Array>): Buffer => tarOf(...[...files].map(([path, content]) => ({ path, content })));
+
+const BASE = tarOf({ path: 'etc/', type: 'directory' }, { path: 'etc/passwd', content: 'root:x:0:0\n' }, { path: 'etc/gone', content: 'x' }, { path: 'bin/su', mode: 0o4755, content: 'su' });
+const UPPER = tarOf({ path: 'etc/', type: 'directory' }, { path: 'etc/.wh.gone' }, { path: 'etc/new', content: 'new' });
+
+export function contentContract(factory: ContentFactory): void {
+  function check(name: string, body: (open: OpenContent) => Promise<void>): void {
+    it(name, async () => {
+      const open = await factory.open();
+      try {
+        await body(open);
+      } finally {
+        await open.store[Symbol.asyncDispose]();
+      }
+    });
+  }
+
+  const bring = async (store: ContentStore, bytes: Uint8Array): Promise<readonly ImageRecord[]> => store.importArchive(inPieces(bytes), {});
+  const bringOne = async (store: ContentStore, image: SampleImage): Promise<ImageRecord> => (await bring(store, archiveOf(layoutOf(image))))[0]!;
+  const text = async ({ store, unpacker }: OpenContent, image: ImageRecord, path: string): Promise<string | undefined> => {
+    const bytes = await unpacker.readFile(image.layers.map((layer) => store.layerPath(layer.diffId)), path, 4096);
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString();
+  };
+  const nothing = { blobs: new Set<Digest>(), diffIds: new Set<Digest>(), imageFiles: new Set<Digest>() };
+  const usedBy = (image: ImageRecord) => ({
+    blobs: new Set([image.manifestDigest, image.configDigest, ...image.layers.map((layer) => layer.digest)]),
+    diffIds: new Set(image.layers.map((layer) => layer.diffId)), imageFiles: new Set([image.configDigest]),
+  });
+
+  describe(`content contract: ${factory.name}`, () => {
+    check('a blob is there when its bytes are the ones that were said', async ({ store }) => {
+      const bytes = Buffer.from('hello');
+      assert.equal(await store.hasBlob(digestOf(bytes)), false);
+      assert.deepEqual(await store.ingest(inPieces(bytes), { digest: digestOf(bytes), size: 5 }), { digest: digestOf(bytes), size: 5 });
+      assert.equal(await store.hasBlob(digestOf(bytes)), true);
+      assert.deepEqual(await collect(store.openBlob(digestOf(bytes))), bytes);
+      assert.deepEqual(await store.ingest(inPieces(bytes)), { digest: digestOf(bytes), size: 5 });
+      await assert.rejects(collect(store.openBlob(digestOf(Buffer.from('other')))), fails('notFound'));
+    });
+
+    check('other bytes, other sizes and endless bytes leave nothing', async ({ store }) => {
+      const bytes = Buffer.from('hello');
+      let sent = 0;
+      async function* endless(): AsyncGenerator<Uint8Array> {
+        for (;; sent += 65_536) yield Buffer.alloc(65_536);
+      }
+      async function* broken(): AsyncGenerator<Uint8Array> {
+        yield bytes;
+        throw new BerthError('unavailable', 'The line was cut.');
+      }
+      const other = digestOf(Buffer.from('other'));
+      await assert.rejects(store.ingest(inPieces(bytes), { digest: other }), fails('invalid', new RegExp(`${digestOf(bytes)}, not ${other}`)));
+      await assert.rejects(store.ingest(inPieces(bytes), { size: 6 }), fails('invalid'));
+      await assert.rejects(store.ingest(inPieces(bytes), { size: 4 }), fails('invalid'));
+      await assert.rejects(store.ingest(inPieces(bytes), { size: -1 }), fails('invalid'));
+      await assert.rejects(store.ingest(endless(), { maxBytes: 1_000_000 }), fails('exhausted'));
+      await assert.rejects(store.ingest(endless(), { size: 1000 }), fails('invalid'));
+      await assert.rejects(store.ingest(inPieces(bytes), { digest: digestOf(bytes).toUpperCase() }), fails('invalid'));
+      await assert.rejects(store.ingest(broken()), fails('unavailable'));
+      assert.ok(sent < 10_000_000);
+      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0 });
+    });
+
+    check('a layer is there when its diffID is the one that was said', async ({ store }) => {
+      const { digest } = await store.ingest(inPieces(zlib.gzipSync(BASE)));
+      await assert.rejects(store.ensureLayer(digest, 'gzip', digestOf(UPPER)), fails('invalid', /diffID/));
+      assert.throws(() => store.layerPath(digestOf(UPPER)), fails('unavailable'));
+      assert.throws(() => store.layerPath(digestOf(BASE)), fails('unavailable'));
+      const phases: string[] = [];
+      const report = await store.ensureLayer(digest, 'gzip', digestOf(BASE), { onProgress: ({ phase }) => phases.push(phase) });
+      assert.deepEqual([report.diffId, report.setuid, phases], [digestOf(BASE), ['bin/su'], ['unpacking', 'done']]);
+      assert.deepEqual(await store.ensureLayer(digest, 'gzip', digestOf(BASE)), report);
+      await assert.rejects(store.ensureLayer(digestOf(UPPER), 'none', digestOf(UPPER)), fails('notFound'));
+    });
+
+    check('many who want one layer share the work, and one who leaves does not stop it', async ({ store }) => {
+      const { digest } = await store.ingest(inPieces(BASE));
+      const leaver = new AbortController();
+      const left = store.ensureLayer(digest, 'none', digestOf(BASE), { signal: leaver.signal });
+      const all = Array.from({ length: 20 }, () => store.ensureLayer(digest, 'none', digestOf(BASE)));
+      leaver.abort();
+      await assert.rejects(left, fails('wrongState'));
+      assert.equal(new Set((await Promise.all(all)).map((report) => report.diffId)).size, 1);
+      assert.equal((await store.usage()).layers, 1);
+    });
+
+    for (const compression of ['none', 'gzip', 'zstd'] as const) {
+      check(`takes in an OCI layout (${compression})`, async (open) => {
+        const image = await bringOne(open.store, { layers: [BASE, UPPER], compression, name: 'base:1' });
+        assert.deepEqual(image.layers.map((layer) => layer.diffId), [digestOf(BASE), digestOf(UPPER)]);
+        assert.deepEqual([image.names, image.config.command, image.config.env, image.setuid, image.bytes], [['base:1'], ['/bin/sh'], ['A=1'], ['bin/su'], 17]);
+        assert.equal(await text(open, image, '/etc/passwd'), 'root:x:0:0\n');
+        assert.equal(await text(open, image, '/etc/gone'), undefined);
+        assert.equal(await text(open, image, '/etc/new'), 'new');
+      });
+    }
+
+    for (const format of ['oci-archive', 'docker-archive', 'rootfs'] as const) {
+      check(`takes in again what it gave out (${format})`, async (open) => {
+        const image = await bringOne(open.store, { layers: [BASE, UPPER, UPPER], name: 'web:2' });
+        const bytes = await collect(open.store.exportArchive(image, format));
+        const other = await factory.open();
+        const [again] = await bring(other.store, bytes);
+        if (format !== 'rootfs') {
+          assert.deepEqual(again!.layers.map((layer) => layer.diffId), image.layers.map((layer) => layer.diffId));
+          assert.deepEqual([again!.config, again!.names, again!.configDigest], [image.config, ['web:2'], image.configDigest]);
+        } else assert.equal(again!.layers.length, 1);
+        if (format === 'oci-archive') assert.equal(again!.manifestDigest, image.manifestDigest);
+        assert.equal(await text({ ...other }, again!, 'etc/gone'), undefined);
+        assert.equal(await text({ ...other }, again!, 'etc/new'), 'new');
+        // The same bytes compressed are the same image: as a layer, or opened first.
+        const [compressed] = await bring(other.store, zlib.gzipSync(bytes));
+        assert.equal(compressed!.layers[0]!.diffId, again!.layers[0]!.diffId);
+        assert.deepEqual(compressed!.names, again!.names);
+        await other.store[Symbol.asyncDispose]();
+      });
+    }
+
+    check('takes in an archive of docker whose layers are links', async (open) => {
+      const config = Buffer.from(JSON.stringify({ architecture: ARCHITECTURE, os: 'linux', rootfs: { type: 'layers', diff_ids: [digestOf(BASE), digestOf(BASE)] } }));
+      const [first, second] = ['a'.repeat(64), 'b'.repeat(64)];
+      const [image] = await bring(open.store, tarOf(
+        { path: `${first}/`, type: 'directory' }, { path: `${first}/layer.tar`, content: BASE }, { path: `${second}/`, type: 'directory' }, { path: `${second}/layer.tar`, type: 'symlink', link: `../${first}/layer.tar` },
+        { path: `${hex(digestOf(config))}.json`, content: config },
+        { path: 'manifest.json', content: JSON.stringify([{ Config: `${hex(digestOf(config))}.json`, RepoTags: ['old/style:1'], Layers: [`${first}/layer.tar`, `${second}/layer.tar`] }]) },
+        { path: 'repositories', content: '{}' },
+      ));
+      assert.deepEqual([image!.names, image!.layers.map((layer) => layer.diffId)], [['old/style:1'], [digestOf(BASE), digestOf(BASE)]]);
+    });
+
+    check('takes the image for this host out of an index', async ({ store }) => {
+      const files = layoutOf({ layers: [BASE] });
+      const own = (JSON.parse(Buffer.from(files.get('index.json')!).toString()) as { manifests: Record<string, unknown>[] }).manifests[0]!;
+      const nested = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: `${OCI}.index.v1+json`, manifests: [
+        { ...own, digest: `sha256:${'0'.repeat(64)}`, platform: { os: 'linux', architecture: 's390x' } }, { ...own, digest: `sha256:${'1'.repeat(64)}`, platform: { os: 'unknown', architecture: 'unknown' } },
+        { ...own, platform: { os: 'linux', architecture: ARCHITECTURE } },
+      ] }));
+      files.set(`blobs/sha256/${hex(digestOf(nested))}`, nested);
+      files.set('index.json', Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType: `${OCI}.index.v1+json`, digest: digestOf(nested), size: nested.length }] })));
+      const [image] = await bring(store, archiveOf(files));
+      assert.equal(image!.layers[0]!.diffId, digestOf(BASE));
+    });
+
+    check('refuses archives that lie, whole', async ({ store }) => {
+      const good = layoutOf({ layers: [BASE] });
+      const layerPath = [...good.keys()][0]!;
+      const loop = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [] }));
+      const cases: readonly (readonly [string, ReadonlyMap<string, Uint8Array> | Uint8Array, ErrorCode])[] = [
+        ['a blob with other bytes', new Map([...good, [layerPath, Buffer.from('other')]]), 'invalid'],
+        ['a blob that is missing', new Map([...good].filter(([path]) => path !== layerPath)), 'notFound'],
+        ['a layer with another diffID', layoutOf({ layers: [BASE], config: { rootfs: { type: 'layers', diff_ids: [digestOf(UPPER)] } } }), 'invalid'],
+        ['fewer diffIDs than layers', layoutOf({ layers: [BASE], config: { rootfs: { type: 'layers', diff_ids: [] } } }), 'invalid'],
+        ['a wrong size', layoutOf({ layers: [BASE], manifest: { config: { mediaType: `${OCI}.config.v1+json`, digest: digestOf(Buffer.from('x')), size: 99 } } }), 'notFound'],
+        ['layers and manifests', layoutOf({ layers: [BASE], manifest: { manifests: [] } }), 'invalid'],
+        ['an index of nothing', layoutOf({ layers: [BASE], index: { manifests: [] } }), 'unsupported'],
+        ['neither index nor manifest', new Map([['oci-layout', loop]]), 'invalid'],
+        ['a name that leads out', new Map([['blobs/sha256/../../../x', loop], ...good]), 'invalid'],
+        ['an absolute name', new Map([['oci-layout', loop], ['/etc/passwd', loop]]), 'invalid'],
+        ['another kind of blob', new Map([['blobs/md5/abc', loop], ...good]), 'invalid'],
+        ['a hostile layer', layoutOf({ layers: [tarOf({ path: '../x', content: 'x' })] }), 'invalid'],
+        ['nothing', Buffer.alloc(0), 'invalid'],
+        ['no archive', Buffer.from('this is text'.repeat(100)), 'invalid'],
+        ['half an archive', archiveOf(good).subarray(0, 1500), 'invalid'],
+        ['a manifest of docker that names what is not there', tarOf({ path: 'manifest.json', content: '[{"Config":"x.json","Layers":[]}]' }), 'invalid'],
+      ];
+      for (const [name, archive, code] of cases) {
+        await assert.rejects(bring(store, archive instanceof Uint8Array ? archive : archiveOf(archive)), (error: unknown) => {
+          assert.ok(error instanceof BerthError && error.code === code, `${name}: ${String(error)}`);
+          return true;
+        });
+      }
+      await store.sweep(nothing);
+      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0 }, 'what was refused goes with the next sweep');
+    });
+
+    check('stops an import that is cancelled', async ({ store }) => {
+      const stop = new AbortController();
+      async function* slow(): AsyncGenerator<Uint8Array> {
+        yield archiveOf(layoutOf({ layers: [BASE] })).subarray(0, 2000);
+        stop.abort();
+        yield Buffer.alloc(1_000_000);
+      }
+      await assert.rejects(store.importArchive(slow(), { signal: stop.signal }), BerthError);
+    });
+
+    check('makes an image file once', async ({ store }) => {
+      const image = await bringOne(store, { layers: [BASE, UPPER] });
+      const files = await Promise.all([1, 2, 3].map(() => store.imageFile(image.configDigest, image.layers.map((layer) => layer.diffId))));
+      assert.equal(new Set(files).size, 1);
+    });
+
+    check('sweeps what nobody uses, and spares what comes in', async (open) => {
+      const { store } = open;
+      const kept = await bringOne(store, { layers: [BASE] });
+      const gone = await bringOne(store, { layers: [UPPER] });
+      await store.imageFile(gone.configDigest, [gone.layers[0]!.diffId]);
+      await store.sweep(usedBy(kept));
+      assert.equal((await store.usage()).layers, 2, 'it was not settled');
+      store.settled(kept);
+      store.settled(gone);
+      assert.ok(await store.sweep(usedBy(kept)) > 0);
+      assert.equal((await store.usage()).layers, 1);
+      assert.equal(await text(open, kept, 'etc/passwd'), 'root:x:0:0\n');
+      assert.throws(() => store.layerPath(gone.layers[0]!.diffId), fails('unavailable'));
+      assert.equal(await store.hasBlob(gone.manifestDigest), false);
+    });
+
+    check('is found again by the next daemon', async (open) => {
+      const image = await bringOne(open.store, { layers: [BASE, UPPER] });
+      const path = open.store.layerPath(image.layers[0]!.diffId);
+      await open.store[Symbol.asyncDispose]();
+      const next = await open.reopen();
+      assert.equal(next.layerPath(image.layers[0]!.diffId), path);
+      assert.equal((await collect(next.openBlob(image.configDigest))).length > 0, true);
+      assert.ok(path.length < 4000 / 128 * 3, 'short enough for many layers');
+    });
+
+    check('makes busybox, the same image each time', async (open) => {
+      const request = { name: 'busybox', include: [], config: {} };
+      const first = await open.store.bootstrap(request, {});
+      assert.deepEqual(first.config.command, ['sh']);
+      assert.match((await text(open, first, '/etc/passwd'))!, /^root:x:0:0:/);
+      assert.equal((await open.store.bootstrap(request, {})).manifestDigest, first.manifestDigest);
+      assert.notEqual((await open.store.bootstrap({ ...request, config: { command: ['httpd'] } }, {})).manifestDigest, first.manifestDigest);
+      await assert.rejects(open.store.bootstrap({ ...request, include: ['nginx'] }, {}), fails('invalid'));
+      await assert.rejects(open.store.bootstrap({ ...request, name: 'debian:../../etc' }, {}), fails('notFound'));
+    });
+  });
+}
+
+export const EXPORT_FORMATS: readonly ArchiveFormat[] = ['oci-archive', 'docker-archive', 'rootfs'];
