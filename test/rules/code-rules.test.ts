@@ -37,6 +37,7 @@ const CASES: Readonly<Record<string, Case>> = {
     breaks: [file('package-lock.json', '{"packages":{"node_modules/a":{"resolved":"https://x/a.tgz","integrity":"sha512-x"}}}'), file('package-lock.json', '{"packages":{"node_modules/a":{}}}')],
   },
   'dependencies have one exact version': { rule: rules.exactVersions, breaks: [file('package.json', '{"dependencies":{"a":"^1.2.3"}}'), file('package.json', '{"devDependencies":{"a":"latest"}}')] },
+  'every dependency is used': { rule: rules.usedDependencies, breaks: [file('package.json', '{"dependencies":{"left-over":"1.0.0"}}')] },
   'every dependency is a recorded decision': { rule: rules.decidedDependencies, breaks: [file('package.json', '{"dependencies":{"nobody-decided":"1.0.0"}}')] },
 };
 

