@@ -196,7 +196,14 @@ static int write_map(pid_t pid, const char *name, unsigned base, unsigned count)
   return error;
 }
 
-static int make_veth(const struct port *p, pid_t pid) {
+static int remove_link(const char *name) {
+  struct request r;
+  struct ifinfomsg none = {.ifi_family = AF_UNSPEC};
+  put_text(begin(&r, RTM_DELLINK, 0, &none, sizeof none), IFLA_IFNAME, name);
+  return talk(netlink_fd, &r);
+}
+
+static int create_veth(const struct port *p, pid_t pid) {
   struct request r;
   struct ifinfomsg none = {.ifi_family = AF_UNSPEC};
   struct nlmsghdr *n = begin(&r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &none, sizeof none);
@@ -214,7 +221,20 @@ static int make_veth(const struct port *p, pid_t pid) {
   close_nest(n, peer);
   close_nest(n, data);
   close_nest(n, info);
-  int error = talk(netlink_fd, &r);
+  return talk(netlink_fd, &r);
+}
+
+static int make_veth(const struct port *p, pid_t pid) {
+  struct request r;
+  struct nlmsghdr *n;
+  struct rtattr *info, *data;
+  int error = create_veth(p, pid);
+  /* A port that was used a moment ago: the kernel takes its time to reap the namespace at the other end. */
+  for (int tries = 0; error == EEXIST && tries < 3; tries++) {
+    error = remove_link(p->host);
+    if (error && error != ENODEV) return error;
+    error = create_veth(p, pid);
+  }
   if (error) return error;
   struct ifinfomsg up = {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
   n = begin(&r, RTM_NEWLINK, 0, &up, sizeof up);

@@ -193,6 +193,30 @@ test('a killed daemon leaves no sandbox that nobody took, and the ids of those i
   assert.equal((await run('nsenter', [`--net=${at}`, 'ping', '-c1', '-W2', plan.ipv4.gateway], { allowFailure: true })).code, 0);
 });
 
+test('an instance that starts again at once has its port again', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network();
+  const port = lab.port(plan);
+  for (let round = 0; round < 5; round++) {
+    const sandbox = await lab.driver.openSandbox({ ports: [port] });
+    assert.equal((await lab.inside(sandbox, ['ping', '-c1', '-W2', plan.ipv4.gateway])).code, 0, `round ${round}`);
+    await lab.driver.closeSandbox(sandbox);
+  }
+});
+
+test('a helper that is killed is started again; who waited is told', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network();
+  await lab.sandbox(plan);
+  const helper = /^ *(\d+) .*berth-native userns$/m.exec((await run('ps', ['--ppid', String(process.pid), '-o', 'pid=,args='])).stdout)![1];
+  const waiting = Array.from({ length: 20 }, () => lab.sandbox(plan));
+  signalProcess(identify(Number(helper))!, 'SIGKILL');
+  const outcomes = await Promise.allSettled(waiting);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') assert.equal(outcome.reason.code, 'unavailable');
+  const after = await lab.sandbox(plan);
+  assert.equal((await lab.inside(after, ['ping', '-c1', '-W2', plan.ipv4.gateway])).code, 0);
+});
+
 test('150 sandboxes a second are made and taken away', async (t) => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network({ isolated: true });

@@ -31,7 +31,7 @@ export interface BridgeNetworkOptions {
   readonly nativeProgram: string;
   readonly dnsmasq?: string | undefined;
   readonly nft?: string | undefined;
-  /** The user that name servers become. */
+  /** The user that name servers become; `dnsmasq` where there is one, else `nobody`. */
   readonly dnsUser?: string | undefined;
   readonly resolvConf?: string | undefined;
   /** Shared with who else leases for this root (VM uids). Made here when missing. */
@@ -65,7 +65,7 @@ class BridgeNetwork implements NetworkDriver {
     this.#leases = options.leases ?? new Leases({ leaseDir, rootTag, rootDir, resolvConf });
     this.#nft = new Nft(options.nft);
     this.#rules = new RuleKeeper(this.#names, this.#nft, options.guardsLeftOut ?? new Set());
-    this.#networks = new Networks({ names: this.#names, rules: this.#rules, rootTag, runDir, dnsmasq: options.dnsmasq ?? 'dnsmasq', dnsUser: options.dnsUser ?? 'nobody', resolvConf });
+    this.#networks = new Networks({ names: this.#names, rules: this.#rules, rootTag, runDir, dnsmasq: options.dnsmasq ?? 'dnsmasq', dnsUser: options.dnsUser, resolvConf });
     this.#forwarding = new Forwarding({ leases: this.#leases.directory });
     this.#maker = new SandboxMaker(options.nativeProgram);
     this.#publisher = new Publisher({ rules: this.#rules, leases: this.#leases, program: options.nativeProgram, runDir });
@@ -255,7 +255,7 @@ class BridgeNetwork implements NetworkDriver {
   async #forgetPort(port: PortPlan): Promise<void> {
     this.#ports.delete(port.portId);
     if (this.#networks.all.length === 0) return; // no network, no tables
-    await this.#rules.forget(`port:${port.portId}`, portFacts(this.#names.port(port.portId), canonicalPort(port), false));
+    await this.#rules.set(`port:${port.portId}`, [], portFacts(this.#names.port(port.portId), canonicalPort(port), false));
   }
 
   #closeDescriptors(sandbox: Sandbox): void {

@@ -29,7 +29,7 @@ export interface NetworksOptions {
   readonly rootTag: string;
   readonly runDir: string;
   readonly dnsmasq: string;
-  readonly dnsUser: string;
+  readonly dnsUser: string | undefined;
   readonly resolvConf: string;
 }
 
@@ -49,6 +49,7 @@ const BRIDGE_SWITCHES = {
 export class Networks implements AsyncDisposable {
   readonly #options: NetworksOptions;
   readonly #links = new Links();
+  #user: string | undefined;
   readonly #built = new Map<ObjectId, BuiltNetwork>();
 
   constructor(options: NetworksOptions) {
@@ -82,6 +83,8 @@ export class Networks implements AsyncDisposable {
     let link = await this.#find(plan.id);
     if (link === undefined) {
       if (known !== undefined) repairs.push(`The bridge of network ${plan.name} was gone; it was made again.`);
+      // One without a label is what a crash left between making and labelling.
+      for (const bridge of await this.bridges()) if (bridge.alias === '') await this.#links.remove(bridge.index);
       const name = await this.#freeName();
       const mac = macOf(`${rootTag} ${plan.id}`);
       await this.#links.createBridge(name, mac, plan.mtu);
@@ -106,7 +109,7 @@ export class Networks implements AsyncDisposable {
       await this.#links.setMaster(port.index, link.index);
       repairs.push(`Port ${port.name} had left network ${plan.name}; it is back.`);
     }
-    const nameServer = known?.nameServer ?? this.#nameServer(plan.id);
+    const nameServer = known?.nameServer ?? await this.#nameServer(plan.id);
     this.#built.set(plan.id, { plan, bridge: link.name, bridgeIndex: link.index, nameServer });
     const started = await nameServer.ensure(plan, link.name);
     if (started && known !== undefined) repairs.push(`The name server of network ${plan.name} did not run; it was started.`);
@@ -123,7 +126,7 @@ export class Networks implements AsyncDisposable {
   }
 
   async remove(id: ObjectId): Promise<void> {
-    await (this.#built.get(id)?.nameServer ?? this.#nameServer(id)).remove();
+    await (this.#built.get(id)?.nameServer ?? await this.#nameServer(id)).remove();
     const link = await this.#find(id);
     if (link !== undefined) await this.#links.remove(link.index);
     this.#built.delete(id);
@@ -146,9 +149,10 @@ export class Networks implements AsyncDisposable {
     this.#links[Symbol.dispose]();
   }
 
-  #nameServer(id: ObjectId): NameServer {
-    const { runDir, dnsmasq: program, dnsUser: user, resolvConf } = this.#options;
-    return new NameServer({ dir: path.join(runDir, 'networks', id), program, user, resolvConf });
+  async #nameServer(id: ObjectId): Promise<NameServer> {
+    const { runDir, dnsmasq: program, resolvConf, dnsUser } = this.#options;
+    this.#user ??= dnsUser ?? ((await fs.promises.readFile('/etc/passwd', 'utf8').catch(() => '')).includes('\ndnsmasq:') ? 'dnsmasq' : 'nobody');
+    return new NameServer({ dir: path.join(runDir, 'networks', id), program, user: this.#user, resolvConf });
   }
 
   async #find(id: ObjectId): Promise<Link | undefined> {

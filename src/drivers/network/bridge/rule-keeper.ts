@@ -24,6 +24,8 @@ interface Counted {
 interface Change {
   readonly owner: string;
   readonly facts: readonly Fact[];
+  /** Taken out of the kernel unless somebody claims them: what an earlier daemon put there for this owner. */
+  readonly gone: readonly Fact[];
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -67,22 +69,16 @@ export class RuleKeeper implements Disposable {
   }
 
   /** Makes these the owner's facts; in force when it resolves. An empty list takes all away. */
-  async set(owner: string, facts: readonly Fact[]): Promise<void> {
+  async set(owner: string, facts: readonly Fact[], gone: readonly Fact[] = []): Promise<void> {
     await this.open();
     await new Promise<void>((resolve, reject) => {
-      this.#queue.push({ owner, facts, resolve, reject });
+      this.#queue.push({ owner, facts, gone, resolve, reject });
       if (this.#queue.length === 1) setImmediate(() => void this.#exclusive(() => this.#flush()));
     });
   }
 
   has(owner: string): boolean {
     return this.#owners.has(owner);
-  }
-
-  /** Facts that the owner does not claim in this process, but may have in the kernel. */
-  async forget(owner: string, facts: readonly Fact[]): Promise<void> {
-    if (!this.#owners.has(owner)) await this.set(owner, facts);
-    await this.set(owner, []);
   }
 
   /** Compares tables, chains and sets with the kernel's; true when they had to be made again. */
@@ -175,7 +171,11 @@ export class RuleKeeper implements Disposable {
     const queue = this.#queue.splice(0, CHANGES_PER_TURN);
     if (this.#queue.length > 0) setImmediate(() => void this.#exclusive(() => this.#flush()));
     const touched = new Map<string, Fact>();
-    for (const { owner, facts } of queue) {
+    for (const { owner, facts, gone } of queue) {
+      for (const fact of gone) {
+        touched.set(factKey(fact), fact);
+        this.#inherited.delete(factKey(fact));
+      }
       for (const fact of this.#owners.get(owner) ?? []) {
         const counted = this.#wanted.get(factKey(fact))!;
         if (--counted.users === 0) this.#wanted.delete(factKey(fact));
