@@ -1,6 +1,6 @@
 /**
  * The guests' kernel: the distribution's cloud kernel, fetched by apt (which checks its signature) and unpacked into a
- * cache, never installed. Cache: DIR/RELEASE/{vmlinux,modules/*.ko,kernel.json}; kernel.json is written last.
+ * cache, never installed. Cache: DIR/RELEASE_FORMAT/{vmlinux,modules/*.ko,kernel.json}; an entry appears whole.
  */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -49,7 +49,7 @@ export type KernelProgress = (message: string) => void;
 
 /**
  * Makes sure that the newest kernel which apt knows is in `cacheDir`; does nothing when it is. What is cached serves when
- * apt knows none. Errors: `unavailable` (nothing cached and nothing to fetch). Takes seconds: not for the event loop of a daemon.
+ * apt knows none or cannot fetch it. Errors: `unavailable` (nothing cached and nothing to fetch). Takes seconds: not for the event loop of a daemon.
  */
 export async function prepareGuestKernel(cacheDir: string, onProgress: KernelProgress = () => undefined): Promise<GuestKernel> {
   await fs.promises.mkdir(cacheDir, { recursive: true, mode: 0o755 });
@@ -62,7 +62,13 @@ export async function prepareGuestKernel(cacheDir: string, onProgress: KernelPro
   }
   const same = cached.find((kernel) => kernel.packageVersion === candidate.version);
   if (same !== undefined) return same;
-  return fetchKernel(cacheDir, candidate, onProgress);
+  try {
+    return await fetchKernel(cacheDir, candidate, onProgress);
+  } catch (error) {
+    if (cached[0] === undefined) throw error;
+    onProgress(`${candidate.name} could not be fetched; ${cached[0].release} goes on serving`);
+    return cached[0];
+  }
 }
 
 /** What is cached, newest first. Damaged entries are left out. */
@@ -73,7 +79,7 @@ export async function cachedGuestKernels(cacheDir: string): Promise<readonly Gue
     const file = path.join(cacheDir, name, DESCRIPTION);
     try {
       const value = JSON.parse((await readBounded(file, 64 * 1024)).toString('utf8')) as GuestKernel & { format: number };
-      if (value.format !== FORMAT || value.release !== name) continue;
+      if (value.format !== FORMAT || entryName(value.release) !== name) continue;
       const dir = path.join(cacheDir, name);
       found.push({ kernel: { ...value, dir, vmlinux: path.join(dir, 'vmlinux') }, madeAtMs: (await fs.promises.stat(file)).mtimeMs });
     } catch {
@@ -81,6 +87,11 @@ export async function cachedGuestKernels(cacheDir: string): Promise<readonly Gue
     }
   }
   return found.sort((a, b) => b.madeAtMs - a.madeAtMs).map((one) => one.kernel);
+}
+
+/** Versions of Berth that lay a kernel out differently may share a cache. */
+function entryName(release: string): string {
+  return `${release}_${FORMAT}`;
 }
 
 interface KernelPackage {
@@ -120,7 +131,7 @@ async function fetchKernel(cacheDir: string, wanted: KernelPackage, onProgress: 
     };
     await fs.promises.chmod(work, 0o755);
     await writeFileAtomic(path.join(out, DESCRIPTION), `${JSON.stringify(kernel, null, 2)}\n`, 0o644);
-    const dir = path.join(cacheDir, release);
+    const dir = path.join(cacheDir, entryName(release));
     // Somebody else may have fetched the same meanwhile, and machines may boot from it already.
     const meanwhile = (await cachedGuestKernels(cacheDir)).find((one) => one.packageVersion === wanted.version);
     if (meanwhile !== undefined) return meanwhile;

@@ -23,7 +23,7 @@ export const DEFAULT_CAPABILITIES = [
 
 const APPLETS = [
   'sh', 'cat', 'echo', 'ls', 'sleep', 'id', 'grep', 'head', 'tail', 'tr', 'dd', 'stat', 'mount', 'umount', 'mknod', 'hostname', 'kill', 'true', 'false', 'stty', 'yes', 'mkdir', 'rm',
-  'touch', 'chown', 'chmod', 'dmesg', 'readlink', 'wc', 'env', 'seq', 'ps', 'ln', 'ip', 'find', 'sort', 'cut', 'fold', 'pwd', 'cp', 'mv', 'trap', 'test', 'tty', 'usleep', 'nproc', 'cmp', 'od',
+  'touch', 'chown', 'chmod', 'dmesg', 'readlink', 'wc', 'env', 'seq', 'ps', 'ln', 'ip', 'find', 'sort', 'cut', 'fold', 'pwd', 'cp', 'mv', 'trap', 'test', 'tty', 'usleep', 'nproc', 'cmp', 'od', 'ping',
 ];
 
 /** Lays out a root file system of busybox as one layer, owned by root. */
