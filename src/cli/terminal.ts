@@ -26,10 +26,20 @@ export async function terminalSize(): Promise<TerminalSize | undefined> {
 
 export async function rawTerminal(): Promise<() => void> {
   process.stdin.setRawMode(true);
+  // Both runtimes leave one thing on: a line feed becomes two bytes, and a full-screen program's picture falls apart.
+  await stty('-opost');
   const restore = (): void => { process.stdin.setRawMode(false); };
   process.on('exit', restore);
   return () => {
     process.off('exit', restore);
     restore();
   };
+}
+
+/** Without stty(1) the terminal stays as it is. */
+async function stty(setting: string): Promise<void> {
+  const { spawn } = await import('node:child_process');
+  await new Promise<void>((resolve) => {
+    spawn('stty', [setting], { stdio: ['inherit', 'ignore', 'ignore'] }).on('error', () => resolve()).on('close', () => resolve());
+  });
 }

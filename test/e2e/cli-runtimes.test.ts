@@ -107,13 +107,14 @@ for (const runtime of Object.keys(RUNTIMES) as Runtime[]) {
       let asked: { size?: { rows: number; columns: number } } = {};
       onRun(async (talk) => {
         asked = talk.request as typeof asked;
-        await talk.send(FRAME.stdout, 'prompt# ');
+        await talk.send(FRAME.stdout, 'one\ntwo\nprompt# ');
         for await (const frame of talk.frames()) if (frame.type === FRAME.stdin) seen.push(Buffer.from(frame.payload).toString());
       });
       const run = startCli(runtime, server.host, ['run', '-it', 'busybox'], { terminal: true });
       let shown = '';
       run.child.stdout!.on('data', (chunk: Buffer) => { shown += chunk.toString(); });
       await until(() => shown.includes('prompt# '));
+      assert.ok(shown.includes('one\ntwo\nprompt# '), 'line feeds stay what they are');
       run.child.stdin!.write('ls\u0003');
       await until(() => seen.join('') === 'ls\u0003', { what: 'the keys at the other end' });
       run.child.stdin!.write('\u0010\u0011');
