@@ -83,6 +83,7 @@ function parseColonFile(text: string, fields: number): string[][] {
   return text.split('\n').map((line) => line.split(':')).filter((parts) => parts.length > fields - 1);
 }
 
+/** As capabilities(7) spells them: CAP_CHOWN. People write them without the prefix. */
 export function capabilitiesOf(spec: InstanceSpec): string[] {
   const wanted = spec.capabilities ?? { add: [], drop: [] };
   const unknown = wanted.add.find((name) => !ADDABLE_CAPABILITIES.includes(name));
@@ -90,7 +91,7 @@ export function capabilitiesOf(spec: InstanceSpec): string[] {
     throw new BerthError('invalid', `Capability ${unknown} cannot be added.`, { hint: `These can: ${ADDABLE_CAPABILITIES.join(', ')}.`, fields: [{ path: 'spec.capabilities.add', message: `${unknown} is not allowed` }] });
   }
   const base = wanted.drop.includes('ALL') ? [] : APP_CAPABILITIES.filter((name) => !wanted.drop.includes(name));
-  return [...new Set([...base, ...wanted.add])].toSorted();
+  return [...new Set([...base, ...wanted.add])].toSorted().map((name) => `CAP_${name}`);
 }
 
 export function rlimitsOf(spec: InstanceSpec, form: Form): Rlimit[] {

@@ -124,6 +124,7 @@ export interface UnitPlan {
   readonly stdin: boolean;
   /** A small init reaps orphans as PID 1. */
   readonly init: boolean;
+  /** CAP_NET_BIND_SERVICE, …: as capabilities(7) spells them. */
   readonly capabilities: readonly string[];
   readonly noNewPrivileges: boolean;
   readonly rlimits: readonly Rlimit[];

@@ -102,6 +102,9 @@ function ociProcess(
   }
   assertInside(plan.cwd, 'working directory');
   const capabilities = [...rights.capabilities];
+  // crun passes over what it does not know: a misspelt name would be a right that silently is not there.
+  const unknown = capabilities.find((name) => !/^CAP_[A-Z_]{2,40}$/.test(name));
+  if (unknown !== undefined) throw new BerthError('invalid', `'${printable(unknown)}' is not a capability such as CAP_CHOWN.`);
   return {
     terminal: plan.terminal,
     ...(plan.terminal && plan.size !== undefined ? { consoleSize: { height: plan.size.rows, width: plan.size.columns } } : {}),
