@@ -14,10 +14,10 @@ export interface NetworkFiles {
 
 /** These are line formats: whatever could start a line of its own is refused. */
 export function networkFiles(hostname: string, network: NetworkPlanOfUnit): NetworkFiles {
-  expect(HOST_NAME, hostname, 'host name');
+  expect(HOST_NAME, hostname, 'a host name');
   const addresses = network.interfaces.flatMap((one) => one.addresses.map(({ address }) => address));
-  for (const address of [...addresses, ...network.nameservers]) expect(ADDRESS, address, 'address');
-  for (const domain of network.searchDomains) expect(DOMAIN, domain, 'search domain');
+  for (const address of [...addresses, ...network.nameservers]) expect(ADDRESS, address, 'an address');
+  for (const domain of network.searchDomains) expect(DOMAIN, domain, 'a search domain');
   return {
     hosts: ['127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback', 'ff02::1 ip6-allnodes', 'ff02::2 ip6-allrouters',
       ...(addresses.length === 0 ? [`127.0.1.1 ${hostname}`] : addresses.map((address) => `${address} ${hostname}`)), ''].join('\n'),
@@ -28,5 +28,5 @@ export function networkFiles(hostname: string, network: NetworkPlanOfUnit): Netw
 }
 
 function expect(pattern: RegExp, text: string, what: string): void {
-  if (!pattern.test(text)) throw new BerthError('invalid', `${JSON.stringify(text)} is not a ${what}.`);
+  if (!pattern.test(text)) throw new BerthError('invalid', `${JSON.stringify(text)} is not ${what}.`);
 }
