@@ -104,7 +104,7 @@ export async function attachStream(call: StreamCall): Promise<void> {
   const session = await attachInstance(services, call.caller, instance);
   const settled = services.supervisor.settled(instance.meta.id);
   try {
-    if (request.size !== undefined && instance.spec.terminal === true) await resizeInstance(services, instance, request.size);
+    if (request.size !== undefined && instance.spec.terminal === true) await resizeInstance(services, call.caller, instance, request.size);
     call.frames.sendJson(FRAME.started, { name: instance.meta.name, id: instance.meta.id, terminal: instance.spec.terminal ?? false });
     await converse(call, session, instance);
     if (call.frames.isClosed) return;

@@ -32,7 +32,7 @@ export async function callsOf(one: SweepCase): Promise<string[]> {
   life.before = (call) => { calls.push(nameOf(call)); };
   await one.run(world);
   await settle();
-  return calls;
+  return [...calls]; // what the end of the daemon calls comes after this
 }
 
 async function prepared(one: SweepCase): Promise<FakeWorld> {

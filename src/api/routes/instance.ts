@@ -7,6 +7,7 @@ import { createInstance } from '../../control/instance/create.ts';
 import { runtimeOf, idOf } from '../../control/instance/context.ts';
 import { deleteInstance } from '../../control/instance/delete.ts';
 import { killInstance, pauseInstance, renameInstance, resizeInstance, resumeInstance } from '../../control/instance/lifecycle.ts';
+import { restartInstance } from '../../control/instance/restart.ts';
 import { startInstance } from '../../control/instance/start.ts';
 import { stopInstance } from '../../control/instance/stop.ts';
 import { updateInstance } from '../../control/instance/update.ts';
@@ -38,20 +39,13 @@ export const instanceRoutes: Readonly<Record<string, Handler>> = {
   'instance.delete': async (call) => answerOperation(call, await deleteInstance(call.edge.control.services, call.caller, instanceOf(call), call.query['force'] === true)),
   'instance.start': async (call) => answerOperation(call, await startInstance(call.edge.control.services, call.caller, instanceOf(call))),
   'instance.stop': async (call) => answerOperation(call, await stopInstance(call.edge.control.services, call.caller, instanceOf(call), { graceMs: call.query['graceMs'] as number | undefined })),
-  async 'instance.restart'(call) {
-    const { services } = call.edge.control;
-    const instance = instanceOf(call);
-    if (instance.spec.removeOnExit === true) throw new BerthError('unsupported', `'${instance.meta.name}' is removed when it ends: it cannot be restarted.`);
-    const stopped = await (await stopInstance(services, call.caller, instance, { graceMs: call.query['graceMs'] as number | undefined })).done;
-    if (stopped.status.error !== undefined) throw new BerthError(stopped.status.error.code, stopped.status.error.message, { hint: stopped.status.error.hint });
-    return answerOperation(call, await startInstance(services, call.caller, instanceOf(call)));
-  },
+  'instance.restart': async (call) => answerOperation(call, await restartInstance(call.edge.control.services, call.caller, instanceOf(call), { graceMs: call.query['graceMs'] as number | undefined })),
   'instance.kill': async (call) => killInstance(call.edge.control.services, call.caller, instanceOf(call), call.query['signal'] as string | undefined),
   'instance.pause': async (call) => pauseInstance(call.edge.control.services, call.caller, instanceOf(call)),
   'instance.resume': async (call) => resumeInstance(call.edge.control.services, call.caller, instanceOf(call)),
   'instance.rename': async (call) => renameInstance(call.edge.control.services, call.caller, instanceOf(call), (call.body as { name: string }).name),
   async 'instance.resize'(call) {
-    await resizeInstance(call.edge.control.services, instanceOf(call), call.body as { rows: number; columns: number });
+    await resizeInstance(call.edge.control.services, call.caller, instanceOf(call), call.body as { rows: number; columns: number });
     return {};
   },
   async 'instance.wait'(call) {

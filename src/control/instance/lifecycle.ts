@@ -47,9 +47,9 @@ async function write(services: InstanceServices, instance: Instance, type: strin
   return services.registry.byId<Instance>(instance.meta.id)!;
 }
 
-export async function resizeInstance(services: InstanceServices, instance: Instance, size: TerminalSize): Promise<void> {
+export async function resizeInstance(services: InstanceServices, caller: Caller, instance: Instance, size: TerminalSize): Promise<void> {
   assertVerb(instance, 'attach');
-  await runtimeOf(services, instance).resize(idOf(instance), size);
+  await services.journal.records.audited(caller, 'instance.resize', targetOf(instance), undefined, () => runtimeOf(services, instance).resize(idOf(instance), size));
 }
 
 /** The new name counts at once for DNS; the host name inside follows with the next start. */

@@ -29,8 +29,6 @@ export class Supervisor implements AsyncDisposable {
   #services!: InstanceServices;
   readonly #watches = new Map<string, Watch>();
   readonly #timers = new Map<string, () => void>();
-  /** How what is being settled at this moment ended. */
-  readonly #endings = new Map<string, ExitRecord>();
   #closed = false;
 
   /** The services name their supervisor: it gets them right after it was made. */
@@ -68,11 +66,6 @@ export class Supervisor implements AsyncDisposable {
     return this.#watches.get(id)?.settled;
   }
 
-  /** While the end of an instance is being written down: how it ended. */
-  ending(id: string): ExitRecord | undefined {
-    return this.#endings.get(id);
-  }
-
   cancelRestart(id: string): void {
     this.#timers.get(id)?.();
     this.#timers.delete(id);
@@ -93,8 +86,6 @@ export class Supervisor implements AsyncDisposable {
 
   /** The caller holds the lock. `ranMs`: how long it ran. */
   async settleEnd(instance: Instance, exit: ExitRecord, ranMs: number): Promise<void> {
-    const { id } = instance.meta;
-    this.#endings.set(id, exit);
     const context: InstanceContext = { services: this.#services, instance };
     try {
       for (const step of tearDown) await step.run(context);
@@ -102,8 +93,6 @@ export class Supervisor implements AsyncDisposable {
       else await this.#writeEnd(instance, exit, ranMs);
     } catch (error) {
       await this.#failed(context.instance, error);
-    } finally {
-      this.#endings.delete(id);
     }
   }
 

@@ -11,7 +11,7 @@ import { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
 import { findImage } from '../image/find.ts';
 import { withStatus, type InstanceServices } from './context.ts';
-import { PATIENCE_MS } from './locked.ts';
+import { assertVerb, PATIENCE_MS } from './locked.ts';
 import { startInstance } from './start.ts';
 import { stopInstance } from './stop.ts';
 
@@ -29,11 +29,12 @@ export async function updateInstance(services: InstanceServices, caller: Caller,
   const updated = await services.locks.hold(instance.meta.id, 'instance.update', async () => {
     const current = services.registry.byId<Instance>(instance.meta.id);
     if (current === undefined) throw services.registry.notFound('Instance', instance.meta.project, instance.meta.name);
+    assertVerb(current, 'update');
     return change(services, caller, current, patch);
   }, PATIENCE_MS);
   const { state } = updated.status;
   if (updated.spec.running === true && (state === 'stopped' || state === 'failed')) await (await startInstance(services, caller, updated)).done;
-  if (updated.spec.running === false && (state === 'running' || state === 'backoff')) await (await stopInstance(services, caller, updated)).done;
+  if (updated.spec.running === false && state === 'running') await (await stopInstance(services, caller, updated)).done;
   return services.registry.byId<Instance>(updated.meta.id) ?? updated;
 }
 

@@ -104,7 +104,7 @@ export async function deleteNetwork(services: InstanceServices, caller: Caller, 
       },
       failure(transaction, error) {
         services.log.error({ network: network.meta.name, error: errorBody(error) }, 'a network could not be deleted');
-        transaction.put({ ...network, status: { ...network.status, state: 'failed' } });
+        transaction.put({ ...network, status: { ...network.status, state: 'failed', error: errorBody(error) } });
       },
     });
     return { operation, done: done.finally(release) };

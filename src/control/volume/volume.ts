@@ -1,6 +1,6 @@
 /** volume.create and volume.delete. */
 import { assertName, makeObjectId, objectId } from '../../model/ids.ts';
-import { BerthError } from '../../model/errors.ts';
+import { BerthError, errorBody } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import { API_VERSION, type MetaInput } from '../../model/meta.ts';
 import type { Project } from '../../model/project.ts';
@@ -80,7 +80,7 @@ async function beginDelete(services: Services, caller: Caller, volume: Volume): 
       transaction.delete(volume);
       journal.records.event(transaction, 'volume.deleted', targetOf(volume), `Volume '${volume.meta.name}' was deleted with its data.`);
     },
-    failure: (transaction) => { transaction.put({ ...volume, status: { state: 'failed' } }); },
+    failure: (transaction, error) => { transaction.put({ ...volume, status: { state: 'failed', error: errorBody(error) } }); },
   });
 }
 
