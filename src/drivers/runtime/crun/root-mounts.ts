@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { hideMount, mountIdmapped, mountOverlay, mountScratch } from '../../../host/mounts.ts';
+import { lastOccurrences } from '../../../lib/last-occurrences.ts';
 import type { UnitPlan } from '../driver.ts';
 import type { CrunGuards } from './crun-options.ts';
 import type { NetworkFiles } from './network-files.ts';
@@ -49,7 +50,7 @@ export function makeCrunMounts(what: Pick<RootMounts, 'scratch' | 'hide' | 'crun
 export function makeRootMounts(plan: UnitPlan, what: RootMounts): void {
   const { scratch, userNamespaceFd, idBase } = what;
   makeCrunMounts(what);
-  const lower = plan.root.layers.map((layer, index) => {
+  const lower = lastOccurrences(plan.root.layers).map((layer, index) => {
     const target = path.join(scratch, String(index));
     mountIdmapped(layer, target, userNamespaceFd);
     return target;

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { syncDirectory } from '../../../host/files.ts';
 import { runNativeJob } from '../../../host/native-job.ts';
+import { lastOccurrences } from '../../../lib/last-occurrences.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { DEFAULT_LAYER_LIMITS, type LayerLimits, type LayerReport, type LayerSource, type Unpacker } from '../driver.ts';
 import { readMerged } from './read-merged.ts';
@@ -39,7 +40,7 @@ export function createNativeUnpacker(options: NativeUnpackerOptions = {}): Unpac
       try {
         await using directory = await openDirectory(temporary);
         await runNativeJob({
-          args: ['erofs', uuidOf(path.basename(targetFile)), String(IMAGE_TIMEOUT_MS / 1000), ...layers],
+          args: ['erofs', uuidOf(path.basename(targetFile)), String(IMAGE_TIMEOUT_MS / 1000), ...lastOccurrences(layers)],
           directory, timeoutMs: IMAGE_TIMEOUT_MS, signal, program,
         });
         const made = path.join(temporary, 'image');
@@ -61,7 +62,7 @@ export function createNativeUnpacker(options: NativeUnpackerOptions = {}): Unpac
 
     async packMerged(layers: readonly string[], target: NodeJS.WritableStream, signal?: AbortSignal): Promise<{ readonly diffId: string; readonly bytes: number }> {
       assertLayers(layers);
-      return await runNativeJob({ args: ['pack', String(PACK_TIMEOUT_MS / 1000), ...layers], output: target as Writable, timeoutMs: PACK_TIMEOUT_MS, signal, program }) as { diffId: string; bytes: number };
+      return await runNativeJob({ args: ['pack', String(PACK_TIMEOUT_MS / 1000), ...lastOccurrences(layers)], output: target as Writable, timeoutMs: PACK_TIMEOUT_MS, signal, program }) as { diffId: string; bytes: number };
     },
 
     async inflate(source: LayerSource, target: NodeJS.WritableStream, limits: LayerLimits = DEFAULT_LAYER_LIMITS, signal?: AbortSignal): Promise<{ readonly bytes: number }> {
