@@ -3,16 +3,17 @@
 export const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `# bash completion for berth
 _berth() {
-  local IFS=$'\\n' current words
-  # COMP_WORDS is cut at : and =, which names of images and values of flags have within.
-  if declare -F _get_comp_words_by_ref >/dev/null; then
-    _get_comp_words_by_ref -n := -c current -w words
-  else
-    current=\${COMP_WORDS[COMP_CWORD]} words=("\${COMP_WORDS[@]:0:COMP_CWORD+1}")
-  fi
+  local line=\${COMP_LINE:0:COMP_POINT} current prefix IFS=$' \\t\\n'
+  # Not COMP_WORDS: that is cut at : and =, which names of images and values of flags have within.
+  local -a words=(\$line)
+  [[ $line == *[[:space:]] ]] && words+=("")
+  current=\${words[-1]}
+  IFS=$'\\n'
   COMPREPLY=($(berth completion words -- "\${words[@]:1}" 2>/dev/null))
-  declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$current"
-  [ "\${#COMPREPLY[@]}" -eq 0 ] && compopt -o default 2>/dev/null
+  # What readline holds for the word begins after its last : or =.
+  prefix=\${current%"\${current##*[:=]}"}
+  COMPREPLY=("\${COMPREPLY[@]#"$prefix"}")
+  [[ \${#COMPREPLY[@]} -eq 0 ]] && compopt -o default 2>/dev/null
   return 0
 }
 complete -F _berth berth

@@ -1,8 +1,10 @@
 /** The command line against a real daemon: manifests, terminals, exit codes, completion; each verb's own test is elsewhere. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { berth } from '../lib/cli.ts';
 import { cli, startCli } from '../lib/cli-process.ts';
 import { TestDaemon } from '../lib/daemon.ts';
@@ -133,6 +135,14 @@ describe('the command line and the daemon', () => {
     assert.ok((await answers('run', '--me')).includes('--memory'));
     assert.equal((await cli('bun', 'unix:/nowhere', ['completion', 'words', '--', 'start', ''])).code, 0);
     await say('rm', 'completed');
+  });
+
+  test('bash completes by our script, colons in names included', async () => {
+    await say('create', '--name', 'shelled', 'busybox');
+    const script = 'source <(berth completion bash); for COMP_LINE in "berth start sh" "berth run busybox:la" "berth stop --time=1 she" "berth image "; do COMP_POINT=${#COMP_LINE} COMPREPLY=(); _berth; echo "${COMPREPLY[*]}"; done';
+    const { stdout } = await promisify(execFile)('bash', ['--norc', '-c', script], { env: { PATH: `${path.resolve(import.meta.dirname, '../..')}:${process.env['PATH']}`, BERTH_HOST: host() } });
+    assert.equal(stdout, 'shelled\nlatest\nshelled\nbootstrap delete export get history import list tag\n');
+    await say('rm', 'shelled');
   });
 
   test('why a thing does not run', async () => {

@@ -28,6 +28,9 @@ export const explain: Command = {
 export function explained(subject: string | undefined): string[] {
   if (subject === undefined) return ['Kinds:', ...Object.values(KIND_TABLE).map((one) => `  ${one.singular.padEnd(12)}${one.summary}`), '', '`berth explain instance` lists its fields, `berth explain instance.memoryBytes` says what one means, `berth explain states` what each state allows.'];
   if (subject === 'states') return Object.entries(STATE_RULES).flatMap(([state, rule]) => [state, `  ${rule.means}`, `  verbs: ${rule.verbs.join(', ') || 'none'} (and get, list, logs, wait, delete --force)`]);
+  // Most questions are about instances: `berth explain ports`.
+  const ofInstance = subject.includes('.') ? undefined : FIELD_TABLE['Instance']!.find((one) => one.path === subject || one.flag === subject);
+  if (ofInstance !== undefined && isNoKind(subject)) return fieldLines('instance', ofInstance);
   const [kindWord = '', ...path] = subject.split('.');
   const kind = kindOf(kindWord);
   const fields = FIELD_TABLE[kind.kind] ?? [];
@@ -37,6 +40,10 @@ export function explained(subject: string | undefined): string[] {
   if (field !== undefined) return fieldLines(kind.singular, field);
   const meant = nearest(name, fields.flatMap((one) => (one.flag === undefined ? [one.path] : [one.path, one.flag])));
   throw new BerthError('invalid', `${kind.kind} has no field '${printable(name)}'.`, { hint: `${meant === undefined ? '' : `Did you mean ${kind.singular}.${meant}? `}\`berth explain ${kind.singular}\` lists the fields.` });
+}
+
+function isNoKind(word: string): boolean {
+  return Object.values(KIND_TABLE).every((one) => one.singular !== word && one.plural !== word);
 }
 
 function kindLines(fields: readonly FieldEntry[]): string[] {

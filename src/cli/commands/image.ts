@@ -11,6 +11,7 @@ import { environmentPairs, refuse } from '../instance-values.ts';
 import { longVerb, NO_WAIT } from '../operation.ts';
 import { writeFileWhole } from '../output-file.ts';
 import { formatOf, OUTPUT, terminalWidth, writeList, yamlText } from '../output.ts';
+import { withProgress } from '../upload-progress.ts';
 import { VIEWS } from '../views.ts';
 import type { Words } from '../words.ts';
 
@@ -68,8 +69,8 @@ const importCommand: Command = {
     const file = words.words[0]!;
     if (file === '-' && (await context.stdio.isTerminal(0))) throw new BerthError('invalid', 'An archive is expected on standard input, which is a terminal.');
     const as = words.text('as');
-    const { images } = await daemonClient(context).upload('image.import', { query: { as } }, inputBytes(file, context.stdio));
-    for (const image of images) await context.stdio.out(`${image.reference === undefined ? image.id : shortReference(image.reference)}\n`);
+    const { images } = await daemonClient(context).upload('image.import', { query: { as } }, withProgress(inputBytes(file, context.stdio), 'image import', context));
+    for (const image of images) await context.stdio.out(`${as !== undefined && images.length === 1 ? as : image.reference === undefined ? image.id : shortReference(image.reference)}\n`);
     return 0;
   },
 };
