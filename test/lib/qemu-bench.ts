@@ -14,7 +14,7 @@ import type { ObjectId } from '../../src/model/ids.ts';
 import { busyboxLayer, busyboxPlan, collect, execPlan, logText, newId, type PlanChoices, type RunOutcome } from './crun-bench.ts';
 
 /** Kept between test runs: fetching takes seconds. */
-const KERNEL_DIR = path.resolve(import.meta.dirname, '../../.build/kernels');
+export const KERNEL_DIR = path.resolve(import.meta.dirname, '../../.build/kernels');
 const WAIT_MS = 60_000;
 
 export interface QemuBench extends AsyncDisposable {
