@@ -193,6 +193,34 @@ test('a killed daemon leaves no sandbox that nobody took, and the ids of those i
   assert.equal((await run('nsenter', [`--net=${at}`, 'ping', '-c1', '-W2', plan.ipv4.gateway], { allowFailure: true })).code, 0);
 });
 
+test('a sandbox is owned by its own first id, never by the host’s root', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network();
+  const sandbox = await lab.sandbox(plan);
+  const at = (fd: number): string => `/proc/${process.pid}/fd/${fd}`;
+  const { stdout } = await lab.probeIn(undefined, ['owner', at(sandbox.userNamespaceFd), at(sandbox.networkNamespaceFd)]);
+  assert.equal(stdout.trim(), `${sandbox.idBase} yes`);
+  const map = await run('nsenter', [`--user=${at(sandbox.userNamespaceFd)}`, 'cat', '/proc/self/uid_map', '/proc/self/gid_map']);
+  assert.deepEqual(map.stdout.trim().split('\n').map((line) => line.trim().split(/\s+/).map(Number)), [[0, sandbox.idBase, 65_536], [0, sandbox.idBase, 65_536]]);
+});
+
+test('forwarding that we turned on carries nothing between others; later ones are not our business', async () => {
+  await using lab = await NetworkLab.open();
+  const [one, two] = [await lab.neighbour(), await lab.neighbour()];
+  await one.run(['ip', 'route', 'add', 'default', 'via', one.here4]);
+  await two.run(['ip', 'route', 'add', 'default', 'via', two.here4]);
+  await one.run(['ip', '-6', 'route', 'add', 'default', 'via', one.here6]);
+  await two.run(['ip', '-6', 'route', 'add', 'default', 'via', two.here6]);
+  const plan = await lab.network();
+  const sandbox = await lab.sandbox(plan);
+  for (const lan of [one, two]) for (const address of [lan.there4, lan.there6]) assert.equal((await lab.inside(sandbox, ['ping', '-c1', '-W2', address])).code, 0);
+  for (const address of [two.there4, two.there6]) assert.equal((await one.run(['ping', '-c1', '-W1', address])).code, 1, address);
+  // A tool that brings its own bridge afterwards relies on forwarding being on.
+  const late = await lab.neighbour();
+  await late.run(['ip', 'route', 'add', 'default', 'via', late.here4]);
+  assert.equal((await late.run(['ping', '-c1', '-W2', two.there4])).code, 0);
+});
+
 test('an instance that starts again at once has its port again', async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network();

@@ -4,12 +4,14 @@
  *   cable TAP NETNS INNER MAC      a tap here and one in another network namespace, frames carried between them
  *   serve PROTO ADDRESS PORT       prints `ready`; answers whoever asks with `ADDRESS` of the asker, then echoes
  *   ask PROTO ADDRESS PORT [FROM]  prints the answer, or `no ERRNO` within 1.5 s; FROM is a port of its own
+ *   owner USERNS NETNS             prints the user that made the one, and whether it owns the other (ioctl_ns(2))
  *   pump ADDRESS PORT BYTES        writes, half-closes, reads to the end; prints how many bytes came back */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/nsfs.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
@@ -22,6 +24,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int fail(const char *what) {
@@ -227,6 +230,16 @@ static int do_pump(char **argv) {
   return 0;
 }
 
+static int do_owner(char **argv) {
+  uid_t uid;
+  struct stat a, b;
+  int user = open(argv[2], O_RDONLY), net = open(argv[3], O_RDONLY);
+  int of_net = ioctl(net, NS_GET_USERNS);
+  if (ioctl(user, NS_GET_OWNER_UID, &uid) < 0 || of_net < 0 || fstat(user, &a) < 0 || fstat(of_net, &b) < 0) return fail("ioctl");
+  printf("%u %s\n", uid, a.st_ino == b.st_ino ? "yes" : "no");
+  return 0;
+}
+
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   const char *job = argc > 2 ? argv[1] : "";
@@ -235,6 +248,7 @@ int main(int argc, char **argv) {
   if (strcmp(job, "cable") == 0 && argc == 6) return do_cable(argv);
   if (strcmp(job, "serve") == 0 && argc == 5) return do_serve(argv);
   if (strcmp(job, "ask") == 0 && argc >= 5) return do_ask(argc, argv);
+  if (strcmp(job, "owner") == 0 && argc == 4) return do_owner(argv);
   if (strcmp(job, "pump") == 0 && argc == 5) return do_pump(argv);
   return 2;
 }
