@@ -92,7 +92,7 @@ export const STATE_RULES: Readonly<Record<InstanceState, StateRule>> = {
   converting: { verbs: [], adoption: 'the journal decides', means: 'A change of form holds it.' },
   restoring: { verbs: [], adoption: 'the journal decides', means: 'A restore holds it.' },
   unsupervised: { verbs: ['kill', 'exec', 'stop', 'restart'], adoption: 'the same (identity = pid + start time)', means: 'The process lives, its monitor is gone: no exit code will come.' },
-  failed: { verbs: ['start', 'delete', 'update', 'rename'], adoption: 'the same', means: 'A step failed; error says which and why.' },
+  failed: { verbs: ['start', 'stop', 'delete', 'update', 'rename'], adoption: 'the same', means: 'A step failed; error says which and why.' },
   deleting: { verbs: [], adoption: 'the deletion goes on', means: 'Being removed.' },
 };
 

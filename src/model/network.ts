@@ -1,6 +1,7 @@
 /** Network: a bridge with addresses, names and rules. */
 import * as z from 'zod';
 import { everyForm, field } from './define.ts';
+import type { ErrorBody } from './errors.ts';
 import type { BerthObject } from './meta.ts';
 
 const SUBNET = z.string().max(18).regex(/^(?:\d{1,3}\.){3}\d{1,3}\/(?:1[6-9]|2[0-8])$/, 'write an IPv4 subnet such as 10.40.0.0/20; lengths 16 to 28');
@@ -17,6 +18,7 @@ export interface NetworkStatus {
   readonly ipv4: { readonly gateway: string; readonly prefixLength: number };
   readonly ipv6: { readonly gateway: string; readonly prefixLength: number };
   readonly operation?: string | undefined;
+  readonly error?: ErrorBody | undefined;
 }
 
 export type Network = BerthObject<NetworkSpec, NetworkStatus, 'Network'>;

@@ -1,6 +1,7 @@
 /** Volume: a directory or disk that outlives instances. */
 import * as z from 'zod';
 import { byBoundary, everyForm, field } from './define.ts';
+import type { ErrorBody } from './errors.ts';
 import type { BerthObject } from './meta.ts';
 import { bytesNumber, nameText } from './text.ts';
 
@@ -17,6 +18,7 @@ export type VolumeSpec = z.infer<typeof volumeSpec>;
 export interface VolumeStatus {
   readonly state: 'ready' | 'creating' | 'deleting' | 'failed';
   readonly operation?: string | undefined;
+  readonly error?: ErrorBody | undefined;
 }
 
 export type Volume = BerthObject<VolumeSpec, VolumeStatus, 'Volume'>;

@@ -1,17 +1,24 @@
-/** The daemon as tests start it: the same parts, with a hook that kills or fails it at one step. */
+/**
+ * The daemon as tests start it: the same parts, with a hook that kills or fails it at one step. Which one stands in a
+ * file that is read at every step, so that one daemon serves many faults.
+ */
+import { readFileSync } from 'node:fs';
 import { makeLog } from '../../src/daemon/log.ts';
 import { parseDaemonOptions } from '../../src/daemon/options.ts';
 import { runDaemon } from '../../src/daemon/run-daemon.ts';
 import type { StepHook } from '../../src/control/journal.ts';
 
-const killAt = process.env['BERTH_TEST_KILL_AT'];
-const failAt = process.env['BERTH_TEST_FAIL_AT'];
+/** `kill verb/step/moment` or `fail verb/step/moment/ERRNO`, one a line. */
+function faults(): string[] {
+  return readFileSync(process.env['BERTH_TEST_FAULTS']!, 'utf8').split('\n');
+}
 
 const stepHook: StepHook = (verb, step, moment) => {
   const here = `${verb}/${step}/${moment}`;
-  if (here === killAt) process.kill(process.pid, 'SIGKILL');
-  if (failAt?.startsWith(`${here}/`) === true) {
-    const errno = failAt.slice(here.length + 1);
+  for (const fault of faults()) {
+    if (fault === `kill ${here}`) process.kill(process.pid, 'SIGKILL');
+    if (!fault.startsWith(`fail ${here}/`)) continue;
+    const errno = fault.slice(`fail ${here}/`.length);
     throw Object.assign(new Error(`${errno}: made to fail by a test`), { code: errno });
   }
 };

@@ -2,13 +2,14 @@
  * A real daemon for tests: its own root, run and lease directories, in a network namespace of its own, ended at the end
  * with everything that it made. `restart` and `kill` are what the crash tests are about.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
 import { until } from './until.ts';
 
@@ -23,9 +24,9 @@ export interface Answer {
 }
 
 export interface TestDaemonOptions {
-  /** `verb/step/moment`: the daemon kills itself (SIGKILL) there. */
+  /** `verb/step/moment`: the daemon kills itself (SIGKILL) there. Moments: before, after, undo. */
   readonly killAt?: string | undefined;
-  /** `verb/step/moment/ERRNO`: that step fails. */
+  /** `verb/step/moment/ERRNO`: that step fails, every time. */
   readonly failAt?: string | undefined;
   /** Microvms will be run: the guest kernel is fetched before, once for all tests. */
   readonly vms?: boolean | undefined;
@@ -95,11 +96,30 @@ export class TestDaemon implements AsyncDisposable {
     return ['nsenter', `--net=/proc/${this.namespacePid}/ns/net`, '--'];
   }
 
+  get #faultsFile(): string {
+    return path.join(this.base, 'faults');
+  }
+
+  /** From the next step on; nothing given: no fault any more. */
+  async faults({ killAt, failAt }: Pick<TestDaemonOptions, 'killAt' | 'failAt'> = {}): Promise<void> {
+    const lines = [killAt === undefined ? [] : [`kill ${killAt}`], failAt === undefined ? [] : [`fail ${failAt}`]].flat();
+    await writeFile(`${this.#faultsFile}.new`, lines.join('\n'));
+    await rename(`${this.#faultsFile}.new`, this.#faultsFile);
+  }
+
+  /** Runs a program in the daemon's network namespace; what it printed. Throws unless it ends with 0. */
+  async fromTheHost(argv: readonly string[], timeoutMs = 10_000): Promise<string> {
+    const [program, ...rest] = this.enter;
+    const { stdout } = await promisify(execFile)(program!, [...rest, ...argv], { encoding: 'utf8', timeout: timeoutMs, killSignal: 'SIGKILL' });
+    return stdout;
+  }
+
   async up(options: TestDaemonOptions = {}): Promise<void> {
+    await this.faults(options);
     const [program, ...rest] = this.enter;
     const child = spawn(program!, [...rest, process.execPath, daemonProgram(), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir, '--kernels', KERNEL_DIR], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, BERTH_NATIVE_DIR: path.resolve(HERE, '../../.build/native'), BERTH_TEST_KILL_AT: options.killAt ?? '', BERTH_TEST_FAIL_AT: options.failAt ?? '' },
+      env: { ...process.env, BERTH_NATIVE_DIR: path.resolve(HERE, '../../.build/native'), BERTH_TEST_FAULTS: this.#faultsFile },
     });
     this.#child = child;
     child.stderr!.setEncoding('utf8').on('data', (text: string) => { this.log += text; });
