@@ -33,6 +33,13 @@ test('a bundle runs, knows its inputs, and is stale when one of them is newer', 
   assert.equal(await isStale(home), true);
 });
 
+test('letters beyond ASCII are the same on both runtimes', async () => {
+  const home = sources('letters', 'const word: string = "→ 🚢"; console.log(`${word} …`, /^→ 🚢$/u.test(word), /[–€]/.test("€"));');
+  await bundle('cli', { home, bun });
+  const main = path.join(home, 'dist/cli/main.js');
+  for (const runtime of [process.execPath, bun]) assert.equal((await run(runtime, [main])).stdout, '→ 🚢 … true true\n');
+});
+
 test('sources that do not bundle leave the bundle before them in place, and nothing half-made', async () => {
   const home = sources('bad', 'console.log("first");');
   await bundle('cli', { home, bun });

@@ -114,6 +114,12 @@ describe('the command line and the daemon', () => {
     assert.deepEqual(await run.ended, { code: 9, stdout: 'ready\ncaught\n', stderr: '' });
   });
 
+  test('the bundled command line writes the letters of its sources', async () => {
+    await say('run', '-d', '--name', 'arrow', '-p', '80', 'busybox', 'sleep', '1000');
+    assert.match(await say('list'), /\d+→80/);
+    await say('rm', '-f', 'arrow');
+  });
+
   test('forms that are not there yet are refused with their reason', async () => {
     for (const flags of [[], ['--vm']]) {
       const { code, stderr } = await berth(daemon, ['launch', ...flags, 'busybox', 'os1']);
