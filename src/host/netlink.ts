@@ -18,6 +18,9 @@ const NLA_TYPE_MASK = 0x3fff;
 const HEADER_BYTES = 16;
 const AF_NETLINK = 16, SOCK_RAW = 3, SOCK_CLOEXEC = 0o2000000;
 const SOL_NETLINK = 270, NETLINK_EXT_ACK = 11, NETLINK_CAP_ACK = 10, NETLINK_GET_STRICT_CHK = 12;
+const SOL_SOCKET = 1, SO_RCVTIMEO = 20;
+/** An answer that does not come was lost for want of memory; whoever waits must not wait for ever. */
+const ANSWER_TIMEOUT_SECONDS = 10;
 const RECEIVE_BYTES = 64 * 1024;
 const MAX_DUMP_TRIES = 5;
 
@@ -128,6 +131,9 @@ export class NetlinkSocket implements Disposable {
     this.#fd = checked('socket', c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
     const on = Buffer.from([1, 0, 0, 0]);
     for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK]) checked('setsockopt', c.setsockopt(this.#fd, SOL_NETLINK, option, on, 4));
+    const timeout = Buffer.alloc(16);
+    timeout.writeBigInt64LE(BigInt(ANSWER_TIMEOUT_SECONDS));
+    checked('setsockopt', c.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16));
     if (protocol === NETLINK_ROUTE) c.setsockopt(this.#fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, on, 4);
   }
 

@@ -32,6 +32,8 @@ interface Change {
 
 /** So many owners at once, that the event loop is not held. */
 const CHANGES_PER_TURN = 50;
+/** As many fit one message to the kernel. */
+const SWEPT_TOGETHER = 1000;
 
 export class RuleKeeper implements Disposable {
   readonly #names: HostNames;
@@ -102,7 +104,7 @@ export class RuleKeeper implements Disposable {
     await this.open();
     return this.#exclusive(async () => {
       const gone = [...this.#inherited].filter(([, fact]) => !stillUsed(fact));
-      await this.#send(gone.map(([, fact]) => this.#change('delete', fact)));
+      for (let at = 0; at < gone.length; at += SWEPT_TOGETHER) await this.#send(gone.slice(at, at + SWEPT_TOGETHER).map(([, fact]) => this.#change('delete', fact)));
       for (const [key] of gone) {
         this.#inherited.delete(key);
         this.#held.delete(key);
