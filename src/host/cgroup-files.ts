@@ -11,6 +11,24 @@ export function writeGroupFile(file: string, value: string): void {
   }
 }
 
+/** One file and what to write into it. */
+export type GroupWrite = readonly [file: string, value: string];
+
+export function writeGroupFiles(writes: readonly GroupWrite[]): void {
+  for (const [file, value] of writes) writeGroupFile(file, value);
+}
+
+export async function writeGroupFilesLater(writes: readonly GroupWrite[]): Promise<void> {
+  for (const [file, value] of writes) {
+    const handle = await fs.promises.open(file, fs.constants.O_WRONLY);
+    try {
+      await handle.writeFile(value);
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
 export function readGroupFile(file: string): string | undefined {
   try {
     return fs.readFileSync(file, 'latin1').trim();

@@ -2,7 +2,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { CgroupMount, ControlGroups, GroupLimits, GroupStats } from './cgroup.ts';
-import { groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, killPids, readGroupFile, removeGroup, writeGroupFile } from './cgroup-files.ts';
+import {
+  groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, killPids, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
+} from './cgroup-files.ts';
 
 const PERIOD_US = 100_000;
 /** Above this a limit means none: the kernel rounds “no limit” to LONG_MAX in pages. */
@@ -54,14 +56,13 @@ export class ControlGroupsV1 implements ControlGroups {
   }
 
   update(id: string, limits: GroupLimits): void {
-    this.#limitMemory(id, limits.memoryBytes);
-    const quota = limits.cpus === undefined ? -1 : Math.max(1000, Math.round(limits.cpus * PERIOD_US));
-    writeGroupFile(this.#file('cpu', id, 'cpu.cfs_period_us'), String(PERIOD_US));
-    writeGroupFile(this.#file('cpu', id, 'cpu.cfs_quota_us'), String(quota));
-    writeGroupFile(this.#file('cpu', id, 'cpu.shares'), String(Math.min(262_144, Math.max(2, Math.round(limits.cpuWeight * 10.24)))));
-    writeGroupFile(this.#file('pids', id, 'pids.max'), limits.pids === undefined ? 'max' : String(limits.pids));
-    const kept = this.#kept.get(id);
-    if (kept !== undefined) kept.limitBytes = limits.memoryBytes;
+    writeGroupFiles(this.#writes(id, limits));
+    this.#note(id, limits);
+  }
+
+  async updateLater(id: string, limits: GroupLimits): Promise<void> {
+    await writeGroupFilesLater(this.#writes(id, limits));
+    this.#note(id, limits);
   }
 
   joinFiles(id: string): readonly string[] {
@@ -152,15 +153,30 @@ export class ControlGroupsV1 implements ControlGroups {
     }
   }
 
+  #note(id: string, limits: GroupLimits): void {
+    const kept = this.#kept.get(id);
+    if (kept !== undefined) kept.limitBytes = limits.memoryBytes;
+  }
+
+  #writes(id: string, limits: GroupLimits): readonly GroupWrite[] {
+    const quota = limits.cpus === undefined ? -1 : Math.max(1000, Math.round(limits.cpus * PERIOD_US));
+    return [
+      ...this.#memoryWrites(id, limits.memoryBytes),
+      [this.#file('cpu', id, 'cpu.cfs_period_us'), String(PERIOD_US)],
+      [this.#file('cpu', id, 'cpu.cfs_quota_us'), String(quota)],
+      [this.#file('cpu', id, 'cpu.shares'), String(Math.min(262_144, Math.max(2, Math.round(limits.cpuWeight * 10.24))))],
+      [this.#file('pids', id, 'pids.max'), limits.pids === undefined ? 'max' : String(limits.pids)],
+    ];
+  }
+
   /** Memory and memory + swap must never cross: raising goes the other way round than lowering. Swap gets nothing. */
-  #limitMemory(id: string, bytes: number | undefined): void {
-    const plain = this.#file('memory', id, 'memory.limit_in_bytes'), both = this.#file('memory', id, 'memory.memsw.limit_in_bytes');
+  #memoryWrites(id: string, bytes: number | undefined): readonly GroupWrite[] {
     const value = bytes === undefined ? '-1' : String(bytes);
-    const swap = fs.existsSync(both);
-    const raise = swap && (bytes === undefined || bytes > Number(readGroupFile(both)));
-    if (raise) writeGroupFile(both, value);
-    writeGroupFile(plain, value);
-    if (swap && !raise) writeGroupFile(both, value);
+    const plain: GroupWrite = [this.#file('memory', id, 'memory.limit_in_bytes'), value];
+    const both: GroupWrite = [this.#file('memory', id, 'memory.memsw.limit_in_bytes'), value];
+    const current = readGroupFile(both[0]);
+    if (current === undefined) return [plain]; // the kernel does not count swap
+    return bytes === undefined || bytes > Number(current) ? [both, plain] : [plain, both];
   }
 
   #keep(id: string): { files: KeptFiles; limitBytes: number | undefined } {

@@ -2,7 +2,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { ControlGroups, GroupLimits, GroupStats } from './cgroup.ts';
-import { groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, readGroupFile, removeGroup, writeGroupFile } from './cgroup-files.ts';
+import {
+  groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
+} from './cgroup-files.ts';
 
 const PERIOD_US = 100_000;
 const CONTROLLERS = ['cpu', 'memory', 'pids', 'cpuset', 'io'] as const;
@@ -38,17 +40,13 @@ export class ControlGroupsV2 implements ControlGroups {
   }
 
   update(id: string, limits: GroupLimits): void {
-    const dir = this.#dir(id);
-    writeGroupFile(`${dir}/memory.max`, limits.memoryBytes === undefined ? 'max' : String(limits.memoryBytes));
-    // Files that only a kernel with swap accounting has; without swap there is nothing to forbid.
-    this.#tryWrite(`${dir}/memory.swap.max`, limits.memoryBytes === undefined ? 'max' : '0');
-    writeGroupFile(`${dir}/memory.oom.group`, '0');
-    const quota = limits.cpus === undefined ? 'max' : String(Math.max(1000, Math.round(limits.cpus * PERIOD_US)));
-    writeGroupFile(`${dir}/cpu.max`, `${quota} ${PERIOD_US}`);
-    writeGroupFile(`${dir}/cpu.weight`, String(Math.min(10_000, Math.max(1, Math.round(limits.cpuWeight)))));
-    writeGroupFile(`${dir}/pids.max`, limits.pids === undefined ? 'max' : String(limits.pids));
-    const kept = this.#kept.get(id);
-    if (kept !== undefined) kept.limitBytes = limits.memoryBytes;
+    writeGroupFiles(this.#writes(id, limits));
+    this.#note(id, limits);
+  }
+
+  async updateLater(id: string, limits: GroupLimits): Promise<void> {
+    await writeGroupFilesLater(this.#writes(id, limits));
+    this.#note(id, limits);
   }
 
   joinFiles(id: string): readonly string[] {
@@ -130,12 +128,22 @@ export class ControlGroupsV2 implements ControlGroups {
     }
   }
 
-  #tryWrite(file: string, value: string): void {
-    try {
-      writeGroupFile(file, value);
-    } catch (error) {
-      if (!isGone(error)) throw error;
-    }
+  #note(id: string, limits: GroupLimits): void {
+    const kept = this.#kept.get(id);
+    if (kept !== undefined) kept.limitBytes = limits.memoryBytes;
+  }
+
+  #writes(id: string, limits: GroupLimits): readonly GroupWrite[] {
+    const dir = this.#dir(id);
+    const quota = limits.cpus === undefined ? 'max' : String(Math.max(1000, Math.round(limits.cpus * PERIOD_US)));
+    const swap = `${dir}/memory.swap.max`; // only where the kernel counts swap; else there is nothing to forbid
+    return [
+      [`${dir}/memory.max`, limits.memoryBytes === undefined ? 'max' : String(limits.memoryBytes)],
+      ...(fs.existsSync(swap) ? [[swap, limits.memoryBytes === undefined ? 'max' : '0'] as const] : []),
+      [`${dir}/cpu.max`, `${quota} ${PERIOD_US}`],
+      [`${dir}/cpu.weight`, String(Math.min(10_000, Math.max(1, Math.round(limits.cpuWeight))))],
+      [`${dir}/pids.max`, limits.pids === undefined ? 'max' : String(limits.pids)],
+    ];
   }
 
   #keep(id: string): { files: KeptFiles; limitBytes: number | undefined } {

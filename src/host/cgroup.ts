@@ -31,8 +31,10 @@ export interface ControlGroups extends Disposable {
   readonly hide: string | undefined;
   /** Idempotent: makes the group where missing, sets all limits. */
   create(id: string, limits: GroupLimits): void;
-  /** Changes limits of a living group. Errors: `ENOENT` when there is none. */
+  /** Changes limits of a group in which little lives. Errors: `ENOENT` when there is none, `EBUSY` when it uses more. */
   update(id: string, limits: GroupLimits): void;
+  /** The same off this thread, for a group that is used: the kernel may have to write memory back first. */
+  updateLater(id: string, limits: GroupLimits): Promise<void>;
   /** Files to which a process writes 0 to move itself. */
   joinFiles(id: string): readonly string[];
   /** Asks the kernel to freeze or thaw; `frozen` tells when it is done. */

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import koffi from 'koffi';
 import { BerthError } from '../model/errors.ts';
-import { libc, systemError } from './libc.ts';
+import { closeDescriptor, libc, systemError } from './libc.ts';
 
 const TIOCSWINSZ = 0x5414;
 const MSG_CMSG_CLOEXEC = 0x40000000, MSG_DONTWAIT = 0x40;
@@ -32,10 +32,14 @@ export interface ConsoleSocket extends Disposable {
 export async function openConsoleSocket(path: string): Promise<ConsoleSocket> {
   const arrived = Promise.withResolvers<number>();
   arrived.promise.catch(() => undefined);
+  let wanted = true;
   const server = net.createServer({ pauseOnConnect: true }, (connection) => {
     server.close();
     connection.on('error', () => undefined);
-    void receive(connection).then(arrived.resolve, arrived.reject).finally(() => { connection.destroy(); });
+    void receive(connection, () => wanted).then((fd) => {
+      if (wanted) arrived.resolve(fd);
+      else closeDescriptor(fd);
+    }, arrived.reject).finally(() => { connection.destroy(); });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -44,6 +48,7 @@ export async function openConsoleSocket(path: string): Promise<ConsoleSocket> {
   return {
     path, master: arrived.promise,
     [Symbol.dispose]() {
+      wanted = false;
       server.close();
       fs.rmSync(path, { force: true });
       arrived.reject(new BerthError('unavailable', 'No terminal came from the runtime.'));
@@ -51,15 +56,18 @@ export async function openConsoleSocket(path: string): Promise<ConsoleSocket> {
   };
 }
 
-/** The descriptor is in the first message; the connection may be there before it. */
-async function receive(connection: net.Socket): Promise<number> {
+/** Between two looks at whether the message is there: the first ones quick, as it usually is. */
+const QUICK_LOOKS = 20, QUICK_MS = 1, SLOW_MS = 10;
+
+/** The runtime connects first and sends when it has made the terminal. Reading it must not take the bytes without the descriptor. */
+async function receive(connection: net.Socket, wanted: () => boolean): Promise<number> {
   const socketFd = (connection as unknown as { _handle: { fd: number } })._handle.fd;
-  for (let turn = 0; turn < 2000; turn++) {
+  for (let look = 0; wanted(); look++) {
     const fd = receiveDescriptor(socketFd);
     if (fd !== undefined) return fd;
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setTimeout(resolve, look < QUICK_LOOKS ? QUICK_MS : SLOW_MS));
   }
-  throw new BerthError('timeout', 'The runtime connected and sent no terminal.');
+  throw new BerthError('unavailable', 'The runtime connected and sent no terminal.');
 }
 
 /** undefined: nothing there yet. */

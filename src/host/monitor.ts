@@ -81,7 +81,8 @@ export async function startMonitor(plan: MonitorPlan, options: MonitorStartOptio
     const fork = (): ChildProcess => spawn(plan.conmon, [...monitorArguments(plan)], {
       cwd: plan.dir,
       // UTC: log lines sort and compare whatever the host's zone.
-      env: { ...PLAIN_ENV, TZ: 'UTC', ...plan.env, _OCI_SYNCPIPE: '3' },
+      // Its console socket lies in TMPDIR: not where everybody may look.
+      env: { ...PLAIN_ENV, TZ: 'UTC', TMPDIR: plan.dir, ...plan.env, _OCI_SYNCPIPE: '3' },
       stdio: ['ignore', 'ignore', errors, 'pipe'],
     });
     child = options.around === undefined ? fork() : options.around(fork);

@@ -128,7 +128,9 @@ export class CrunRuntime implements RuntimeDriver {
   async update(id: ObjectId, resources: ResourcePlan): Promise<void> {
     const seen = await observeUnit(this.#host, id);
     if (!('info' in seen)) throw new BerthError('wrongState', 'Nothing runs whose limits could be changed.');
-    this.#host.groups.update(id, resources);
+    await this.#host.groups.updateLater(id, resources).catch((cause: NodeJS.ErrnoException) => {
+      throw cause.code === 'EBUSY' ? new BerthError('wrongState', 'It uses more memory than the new limit.', { hint: 'Give it more, or let it free some first.', cause }) : cause;
+    });
   }
 
   async stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>> {

@@ -26,7 +26,7 @@ export async function observeUnit(host: CrunHost, id: ObjectId): Promise<Observe
     if (isAlive(process)) {
       const info = unitInfo(process, monitor ?? { pid: 0, startTicks: 0 }, record);
       if (monitor === undefined) return { state: 'unsupervised', info };
-      if (fs.existsSync(unit.fifo)) return { state: 'created', info };
+      if (waits(host, unit.fifo, process.pid)) return { state: 'created', info };
       return { state: host.groups.frozen(id) ? 'paused' : 'running', info };
     }
     if (monitor === undefined || performance.now() > end) {
@@ -34,6 +34,17 @@ export async function observeUnit(host: CrunHost, id: ObjectId): Promise<Observe
       return { state: 'exited', exit: late ?? { exitCode: undefined, reason: 'unknown', finishedAtMs: Date.now() } };
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+  }
+}
+
+/** The name of the FIFO alone may be left of a crash: who waits at it is still crun. */
+function waits(host: CrunHost, fifo: string, pid: number): boolean {
+  if (!fs.existsSync(fifo)) return false;
+  try {
+    const runs = fs.readlinkSync(`/proc/${pid}/exe`);
+    return runs === host.crun || runs === `${host.crun} (deleted)` || runs.startsWith('/memfd:');
+  } catch {
+    return true; // it ends right now; the next look says so
   }
 }
 

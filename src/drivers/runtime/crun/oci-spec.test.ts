@@ -61,7 +61,7 @@ describe('the OCI configuration', () => {
       ],
       annotations: { 'run.oci.seccomp_bpf_data': 'AAAA' },
       linux: {
-        namespaces: [{ type: 'user', path: '/proc/9/fd/20' }, { type: 'network', path: '/proc/9/fd/21' }, { type: 'pid' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }, { type: 'cgroup' }],
+        namespaces: [{ type: 'user', path: '/proc/9/fd/20' }, { type: 'network', path: '/proc/9/fd/21' }, { type: 'pid' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }, { type: 'cgroup' }, { type: 'time' }],
         uidMappings: [{ containerID: 0, hostID: 1_000_000, size: 65_536 }],
         gidMappings: [{ containerID: 0, hostID: 1_000_000, size: 65_536 }],
         devices: [], resources: {}, rootfsPropagation: 'rprivate',

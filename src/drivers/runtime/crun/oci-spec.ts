@@ -64,7 +64,7 @@ export function ociSpec(plan: UnitPlan, around: SpecSurroundings): OciSpec {
     linux: {
       namespaces: [
         { type: 'user', path: around.userNamespacePath }, { type: 'network', path: around.networkNamespacePath },
-        { type: 'pid' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }, { type: 'cgroup' },
+        { type: 'pid' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }, { type: 'cgroup' }, { type: 'time' },
       ],
       uidMappings: mappings,
       gidMappings: mappings,

@@ -26,9 +26,10 @@ export async function startUnit(host: CrunHost, id: ObjectId): Promise<void> {
       continue;
     }
     try {
-      // Gone means “was started”, also for a daemon that comes after a crash right here.
-      fs.unlinkSync(fifo);
+      // Written before it is taken away: a crash in between leaves a name (observe knows better), while a writer that
+      // came and went without a byte makes crun spin.
       fs.writeSync(fd, '0');
+      fs.rmSync(fifo, { force: true });
     } finally {
       fs.closeSync(fd);
     }
