@@ -1,16 +1,23 @@
 /** instance.delete. `--force` works in every state: it kills what runs. */
 import type { Instance } from '../../model/instance-status.ts';
-import type { Operation } from '../../model/operation.ts';
+import type { Started } from '../journal.ts';
 import { targetOf } from '../records.ts';
 import { Transaction } from '../registry.ts';
 import { SYSTEM, type Caller } from '../services.ts';
 import { failedStatus, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { releaseAll } from './create.ts';
+import { killInstance } from './lifecycle.ts';
 import { locked } from './locked.ts';
 import { DELETE } from './step-lists.ts';
 import { removeRest } from './steps.ts';
 
-export function deleteInstance(services: InstanceServices, caller: Caller, instance: Instance, force: boolean): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
+export async function deleteInstance(services: InstanceServices, caller: Caller, instance: Instance, force: boolean): Promise<Started> {
+  // A stop that waits out its grace ends with the kill, and lets go.
+  if (force && services.registry.byId<Instance>(instance.meta.id)?.status.state === 'stopping') {
+    await killInstance(services, caller, services.registry.byId<Instance>(instance.meta.id)!).catch((error: { code?: string }) => {
+      if (error.code !== 'wrongState' && error.code !== 'notFound') throw error;
+    });
+  }
   return locked(services, instance, force ? 'forceDelete' : 'delete', async (current, release) => {
     services.supervisor.cancelRestart(current.meta.id);
     await services.pool.discard(current.meta.id);
