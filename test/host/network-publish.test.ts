@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BerthError } from '../../src/model/errors.ts';
+import { run } from '../../src/host/run.ts';
 import { Leases } from '../../src/host/leases.ts';
 import type { PublishedPort } from '../../src/drivers/network/driver.ts';
 import { enterOwnNamespaces } from '../lib/own-namespaces.ts';
@@ -174,4 +175,21 @@ test('a caller that keeps sending datagrams from one port reaches the new target
   await lab.driver.publish(owner, to(two));
   assert.equal(await ask(lan.here4), lan.there4);
   assert.equal(await ask(lan.here6), lan.there6);
+});
+
+test('segments fit a way out that is narrower than the bridge', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network();
+  const lan = await lab.neighbour();
+  const server = await lab.sandbox(plan);
+  await run('ip', ['link', 'set', 'near1', 'mtu', '1400']); // the neighbour's end stays at 1500 and knows nothing of it
+  for (const address of ['0.0.0.0', '::']) await lab.serve(server, 'tcp', address, 80);
+  await lab.driver.publish(newId(), [
+    { protocol: 'tcp', hostAddress: '0.0.0.0', hostPort: 8080, targetAddress: server.ports[0]!.ipv4, targetPort: 80 },
+    { protocol: 'tcp', hostAddress: '::', hostPort: 8080, targetAddress: server.ports[0]!.ipv6, targetPort: 80 },
+  ]);
+  for (const [address, headers] of [[lan.here4, 40], [lan.here6, 60]] as const) {
+    const size = Number((await lab.probeIn(lan, ['mss', address, '8080'])).stdout);
+    assert.ok(size > 1200 && size <= 1400 - headers, `${address}: ${size}`);
+  }
 });

@@ -5,6 +5,7 @@
  *   serve PROTO ADDRESS PORT       prints `ready`; answers whoever asks with `ADDRESS` of the asker, then echoes
  *   ask PROTO ADDRESS PORT [FROM]  prints the answer, or `no ERRNO` within 1.5 s; FROM is a port of its own
  *   owner USERNS NETNS             prints the user that made the one, and whether it owns the other (ioctl_ns(2))
+ *   mss ADDRESS PORT               connects, prints the size of segments that the other side takes
  *   pump ADDRESS PORT BYTES        writes, half-closes, reads to the end; prints how many bytes came back */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -230,6 +232,18 @@ static int do_pump(char **argv) {
   return 0;
 }
 
+static int do_mss(char **argv) {
+  union address to;
+  int mss = 0, fd;
+  socklen_t size = parse(argv[2], argv[3], &to);
+  fd = socket(to.any.sa_family, SOCK_STREAM, 0);
+  if (connect(fd, &to.any, size) < 0) return fail("connect");
+  size = sizeof mss;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, &size) < 0) return fail("mss");
+  printf("%d\n", mss);
+  return 0;
+}
+
 static int do_owner(char **argv) {
   uid_t uid;
   struct stat a, b;
@@ -248,6 +262,7 @@ int main(int argc, char **argv) {
   if (strcmp(job, "cable") == 0 && argc == 6) return do_cable(argv);
   if (strcmp(job, "serve") == 0 && argc == 5) return do_serve(argv);
   if (strcmp(job, "ask") == 0 && argc >= 5) return do_ask(argc, argv);
+  if (strcmp(job, "mss") == 0 && argc == 4) return do_mss(argv);
   if (strcmp(job, "owner") == 0 && argc == 4) return do_owner(argv);
   if (strcmp(job, "pump") == 0 && argc == 5) return do_pump(argv);
   return 2;

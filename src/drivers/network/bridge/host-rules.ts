@@ -95,6 +95,8 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
       name: 'forward',
       base: { type: 'filter', hook: 'forward', priority: FILTER },
       rules: [
+        // The way out may carry less than the bridge, and not every network says so: segments are sized for it.
+        [fromBridge, hasBits(payload('tcp', 'flags'), 'syn'), { mangle: { key: { 'tcp option': { name: 'maxseg', field: 'size' } }, value: { rt: { key: 'mtu' } } } }],
         [fromBridge, goto('from_instance')],
         [toBridge, goto('to_instance')],
         // Forwarding was off before we needed it: what it would newly carry between others stays off.
