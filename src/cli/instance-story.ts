@@ -27,7 +27,8 @@ export async function latestOperation(client: Client, instance: Instance): Promi
 export function headline({ meta, status, spec }: Instance): string {
   const form = FORM_LABEL[status.form];
   const state = status.state === 'stopped' ? endText(status) : `is ${status.state}${status.state === 'running' && status.startedAt !== undefined ? ` since ${ageOf(status.startedAt)}` : ''}`;
-  const wished = spec.running === true && status.state !== 'running' ? ', and should run' : spec.running === false && status.state === 'running' ? ', and should not run' : '';
+  // One that ended by itself is not missed: its restart policy decides that.
+  const wished = spec.running === true && ['failed', 'backoff'].includes(status.state) ? ', and should run' : spec.running === false && status.state === 'running' ? ', and should not run' : '';
   return `${meta.name}, ${article(form)} ${form}, ${state}${wished}.`;
 }
 
