@@ -36,9 +36,9 @@ bool stream_compression(const char *name, enum compression *compression) {
   return false;
 }
 
-static size_t read_input(void) {
+static size_t read_input(uint8_t *into) {
   for (;;) {
-    ssize_t n = read(ring.fd, ring.input, CHUNK_BYTES);
+    ssize_t n = read(ring.fd, into, CHUNK_BYTES);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_errno("read the layer");
     ring.bytes_in += (uint64_t)n;
@@ -71,9 +71,8 @@ static void hand_over(size_t length) {
 static void pass_through(void) {
   for (;;) {
     uint8_t *chunk = free_chunk();
-    size_t n = read_input();
+    size_t n = read_input(chunk);
     if (n == 0) return;
-    memcpy(chunk, ring.input, n);
     hand_over(n);
   }
 }
@@ -87,7 +86,7 @@ static void inflate_gzip(void) {
   size_t length = 0;
   for (;;) {
     if (z.avail_in == 0) {
-      z.avail_in = (uInt)read_input();
+      z.avail_in = (uInt)read_input(ring.input);
       z.next_in = ring.input;
       if (z.avail_in == 0) break;
     }
@@ -124,7 +123,7 @@ static void decompress_zstd(void) {
   for (;;) {
     /* A full output may leave bytes inside the decoder: only then it is asked again without new input. */
     if (in.pos == in.size && !holds_more) {
-      in.size = read_input();
+      in.size = read_input(ring.input);
       in.pos = 0;
       if (in.size == 0) break;
       any = true;

@@ -231,13 +231,13 @@ static void write_content(int fd, uint64_t size) {
   }
 }
 
-static void list_setuid(struct tar_entry *entry) {
+static void list_setuid(const char *path) {
   if (setuids++ >= LISTED) return;
   if (setuids > 1) json_raw(&tree_setuid, ",");
-  json_string(&tree_setuid, entry->path, entry->path_length);
+  json_string(&tree_setuid, path, strlen(path));
 }
 
-static void add_file(struct tar_entry *entry, int parent, const char *name) {
+static void add_file(struct tar_entry *entry, int parent, const char *name, const char *path) {
   bool plain = (entry->mode & 07000) == 0 && entry->uid == 0 && entry->gid == 0 && !setgid_seen;
   int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, plain ? entry->mode : 0600);
   if (fd < 0 && errno == EEXIST) {
@@ -252,7 +252,7 @@ static void add_file(struct tar_entry *entry, int parent, const char *name) {
   struct timespec times[2] = {entry->mtime, entry->mtime};
   if (futimens(fd, times) < 0) fail_errno("set the time of a file");
   close(fd);
-  if (entry->mode & 06000) list_setuid(entry);
+  if (entry->mode & 06000) list_setuid(path);
   tree_totals.file_bytes += entry->size;
   tar_skip(0, entry->size);
 }
@@ -380,7 +380,7 @@ void tree_add(struct tar_entry *entry) {
   }
   int parent = open_parent(path, &name);
   if (whiteout) add_whiteout(entry, parent, name, !slash);
-  else if (entry->type == '0') add_file(entry, parent, name);
+  else if (entry->type == '0') add_file(entry, parent, name, path);
   else if (entry->type == '1') add_hardlink(entry, parent, name);
   else if (entry->type == '2') add_symlink(entry, parent, name);
   else if (entry->type == '5') add_directory(entry, parent, name, path);
