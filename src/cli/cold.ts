@@ -13,6 +13,7 @@ import { kindCommand } from './commands/kind.ts';
 import { lifecycleCommand } from './commands/lifecycle.ts';
 import { logs } from './commands/logs.ts';
 import { rename } from './commands/rename.ts';
+import { stats } from './commands/stats.ts';
 import { update } from './commands/update.ts';
 import { wait } from './commands/wait.ts';
 import { why } from './commands/why.ts';
@@ -22,7 +23,7 @@ import { withNearestName } from './nearest-name.ts';
 import { printError } from './print-error.ts';
 import { progressLine } from './progress-line.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, update, wait, why, help };
+const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, stats, update, wait, why, help };
 const LIFECYCLE = ['start', 'stop', 'restart', 'pause', 'resume', 'kill'];
 
 function command(name: string, verb: string): Command {

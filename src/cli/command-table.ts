@@ -35,6 +35,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   shell: { group: 'instances', summary: 'Open a shell inside an instance.', room: 'talk' },
   attach: { group: 'instances', summary: 'Connect to the input and output of an instance.' },
   logs: { group: 'instances', summary: 'Show the output of an instance.' },
+  stats: { group: 'instances', summary: 'Show what running instances use.' },
   wait: { group: 'instances', summary: 'Wait until instances end, and print their exit codes.' },
   rename: { group: 'instances', summary: 'Give an instance another name.' },
   update: { group: 'instances', summary: 'Change the spec of an instance.' },
@@ -70,12 +71,12 @@ export const LAUNCHED: Readonly<Record<string, string>> = {
 /** Words of docker, incus and kubectl, and what they are called here. */
 const HABITS: Readonly<Record<string, string>> = {
   images: 'image list', rmi: 'image delete', load: 'image import', save: 'image export', tag: 'image tag', history: 'image history', inspect: 'get instance NAME -o json', ls: 'list',
-  unpause: 'resume', freeze: 'pause', unfreeze: 'resume', info: 'get instance NAME', networks: 'network list', volumes: 'volume list', top: 'list -o wide', log: 'logs', console: 'attach', bash: 'shell', sh: 'shell', edit: 'apply -f FILE', patch: 'update',
+  unpause: 'resume', freeze: 'pause', unfreeze: 'resume', info: 'get instance NAME', networks: 'network list', volumes: 'volume list', top: 'stats', log: 'logs', console: 'attach', bash: 'shell', sh: 'shell', edit: 'apply -f FILE', patch: 'update',
 };
 
 /** Of the design, and not in this version. */
 const LATER: Readonly<Record<string, string>> = {
-  pull: 'registries come later', push: 'registries come later', login: 'registries come later', build: 'building images comes later', cp: 'copying files comes later', stats: 'live statistics come later',
+  pull: 'registries come later', push: 'registries come later', login: 'registries come later', build: 'building images comes later', cp: 'copying files comes later',
   snapshot: 'snapshots come later', copy: 'copies come later', export: 'backups come later', import: 'backups come later', convert: 'the change of form comes later', plan: 'plans come later',
   advise: 'the decision engine comes later', recover: 'the recovery of a lost store comes later', remote: 'remote daemons come later', compose: 'compose files come later',
 };

@@ -96,6 +96,34 @@ describe('the command line and the daemon', () => {
     await say('rm', 'term');
   });
 
+  test('instance.resize: the terminal inside has the size of ours, also when ours changes', async () => {
+    for (const runtime of ['bun', 'node'] as const) {
+      const run = startCli(runtime, host(), ['run', '--rm', '-it', 'busybox', 'sh'], { terminal: true, prelude: 'tty; stty rows 33 columns 77' });
+      let shown = '';
+      run.child.stdout!.on('data', (chunk: Buffer) => { shown += chunk.toString(); });
+      await until(() => shown.includes('#'), { what: 'a prompt' });
+      run.child.stdin!.write('stty size\r');
+      await until(() => shown.includes('33 77'), { what: 'the size inside' });
+      await promisify(execFile)('stty', ['-F', /\/dev\/pts\/\d+/.exec(shown)![0], 'rows', '41', 'columns', '99']);
+      await until(() => {
+        run.child.stdin!.write('stty size\r');
+        return shown.includes('41 99');
+      }, { what: 'the new size inside', intervalMs: 200 });
+      run.child.stdin!.write('exit\r');
+      assert.equal((await run.ended).code, 0);
+    }
+  });
+
+  test('stats: what runs, and why something is not shown', async () => {
+    await say('run', '-d', '--name', 'busy', 'busybox', 'sh', '-c', 'while :; do :; done');
+    await say('create', '--name', 'idle', 'busybox');
+    assert.match(await say('stats', 'busy'), /^NAME +FORM +CPU +MEMORY +LIMIT +PIDS\nbusy +app container +\d+\.\d % +\S+iB +512MiB +\d+\n$/);
+    assert.deepEqual(JSON.parse(await say('stats', '-o', 'json')).map((one: { name: string }) => one.name), ['busy']);
+    const { code, stderr } = await berth(daemon, ['stats', 'idle']);
+    assert.deepEqual([code, stderr], [7, "berth: 'idle' does not run: it is stopped.\n"]);
+    await say('rm', '-f', 'busy', 'idle');
+  });
+
   test('exec: outputs apart, input, environment, user, directory, exit codes', async () => {
     await say('run', '-d', '--name', 'box', 'busybox', 'sleep', '1000');
     assert.deepEqual(await berth(daemon, ['exec', 'box', 'sh', '-c', 'echo o; echo e >&2; exit 3']), { code: 3, stdout: 'o\n', stderr: 'e\n' });

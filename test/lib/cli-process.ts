@@ -22,11 +22,13 @@ export interface CliRunOptions {
   readonly input?: string | Uint8Array | undefined;
   /** Gives it a terminal of its own (script(1)); both outputs come as stdout. */
   readonly terminal?: boolean;
+  /** Words of a shell, carried out in the terminal before it. */
+  readonly prelude?: string;
 }
 
-export function startCli(runtime: Runtime, host: string, args: readonly string[], { env = {}, input = '', terminal = false }: CliRunOptions = {}): CliRun {
+export function startCli(runtime: Runtime, host: string, args: readonly string[], { env = {}, input = '', terminal = false, prelude = ':' }: CliRunOptions = {}): CliRun {
   const argv = [...RUNTIMES[runtime], MAIN, ...args];
-  const [program, ...rest] = terminal ? ['script', '-qec', argv.map((word) => `'${word}'`).join(' '), '/dev/null'] : argv;
+  const [program, ...rest] = terminal ? ['script', '-qec', `${prelude}; exec ${argv.map((word) => `'${word}'`).join(' ')}`, '/dev/null'] : argv;
   const child = spawn(program!, rest, { stdio: 'pipe', env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm', BERTH_HOST: host, ...env } });
   const output: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };
   for (const name of ['stdout', 'stderr'] as const) child[name]!.on('data', (chunk: Buffer) => output[name].push(chunk));
