@@ -72,7 +72,7 @@ export async function runStream(call: StreamCall): Promise<void> {
   const request = parseInput(runRequest, call.body, 'request') as z.infer<typeof runRequest>;
   let session: IoSession | undefined;
   const { done, instance: made } = await createInstance(services, call.caller, {
-    project: call.project, meta: request.object.meta ?? {}, spec: { ...request.object.spec, running: true },
+    project: call.project, meta: request.object.meta ?? {}, spec: { ...request.object.spec, running: true }, verb: 'instance.run',
     async beforeWorkload(made) {
       session = await runtimeOf(services, made).attach(idOf(made));
       if (request.size !== undefined && request.object.spec.terminal === true) await runtimeOf(services, made).resize(idOf(made), request.size);

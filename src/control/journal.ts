@@ -37,6 +37,8 @@ export interface Job<C> {
   readonly caller: Caller;
   readonly context: C;
   readonly idempotencyKey?: string | undefined;
+  /** The verb that was asked for, where the list is another's. */
+  readonly auditVerb?: VerbName | undefined;
   readonly auditDetails?: Readonly<Record<string, unknown>> | undefined;
   readonly arguments?: Readonly<Record<string, unknown>> | undefined;
   /** Adds the object as it is while the verb is at work, and its claims. */
@@ -107,7 +109,7 @@ export class Journal {
       status: { state: 'running', step: 0, startedAt: timestamp(this.#clock) },
     };
     const transaction = new Transaction();
-    const audit = this.records.intent(transaction, job.caller, job.list.verb, job.target, job.auditDetails);
+    const audit = this.records.intent(transaction, job.caller, job.auditVerb ?? job.list.verb, job.target, job.auditDetails);
     job.intent(transaction, name);
     transaction.put(withAudit(operation, audit), 'absent');
     await this.#registry.commit(transaction);

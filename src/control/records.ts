@@ -1,6 +1,6 @@
 /** Audit records and events: written in the same transaction as the change that they speak of. */
 import type { AuditRecord } from '../model/audit-record.ts';
-import type { ErrorCode } from '../model/errors.ts';
+import { asBerthError, type ErrorCode } from '../model/errors.ts';
 import type { EventSpec } from '../model/event.ts';
 import { API_VERSION, type BerthObject } from '../model/meta.ts';
 import type { VerbName } from '../model/verbs.ts';
@@ -90,8 +90,9 @@ export class Records {
       this.outcome(after, record, 'ok');
       return result;
     } catch (error) {
-      this.outcome(after, record, 'failed', (error as { code?: ErrorCode }).code);
-      throw error;
+      const known = asBerthError(error, `finish ${verb}`);
+      this.outcome(after, record, 'failed', known.code);
+      throw known.code === 'internal' ? error : known; // a bug keeps its own face for the log
     } finally {
       await this.#registry.commit(after);
     }

@@ -8,6 +8,7 @@ import type { Volume } from '../../model/volume.ts';
 import type { KindName } from '../../model/kinds.ts';
 import { createNetwork, deleteNetwork } from '../../control/network/network.ts';
 import { poolObject } from '../../control/node/pool.ts';
+import { cancelOperation } from '../../control/operation/cancel.ts';
 import { createProject, deleteProject, updateProject } from '../../control/project/project.ts';
 import { createVolume, deleteVolume } from '../../control/volume/volume.ts';
 import { BerthError } from '../../model/errors.ts';
@@ -77,7 +78,7 @@ export const objectRoutes: Readonly<Record<string, Handler>> = {
     return { kind: 'OperationList', revision: registry.revision, items };
   },
   'operation.get': async (call) => publicOperation(operationOf(call)),
-  'operation.cancel': async (call) => services(call).journal.records.audited(call.caller, 'operation.cancel', operationOf(call).spec.target, { operation: call.name }, async () => publicOperation(services(call).journal.cancel(call.project, call.name))),
+  'operation.cancel': async (call) => publicOperation(await cancelOperation(services(call), call.caller, call.project, call.name)),
   async 'operation.wait'(call) {
     const first = operationOf(call);
     call.reply.hijack();

@@ -26,9 +26,9 @@ interface ImageContext extends StepContext {
   image?: Image;
 }
 
-/** Writes the image's object, moving the references to it. */
-export async function recordImage(services: Services, caller: Caller, project: string, record: ImageRecord, references: readonly string[], verb: 'image.import' | 'image.bootstrap'): Promise<Image> {
-  return services.locks.hold(`images/${project}`, verb, async () => {
+/** Writes the image's object, moving the references to it. `by`: the verb that has no record of its own yet. */
+async function recordImage(services: Services, project: string, record: ImageRecord, references: readonly string[], by?: { readonly caller: Caller; readonly verb: 'image.tag' }): Promise<Image> {
+  return services.locks.hold(`images/${project}`, 'image.import', async () => {
     const { registry, journal } = services;
     const transaction = new Transaction();
     for (const other of registry.list<Image>('Image', project)) {
@@ -38,8 +38,7 @@ export async function recordImage(services: Services, caller: Caller, project: s
     const existing = registry.list<Image>('Image', project).find((image) => image.status.digest === record.manifestDigest);
     const image = await imageObject(services, project, record, [...new Set([...(existing?.spec.references ?? []), ...references])], existing);
     transaction.put(image, existing === undefined ? 'absent' : existing.meta.revision);
-    const audit = journal.records.intent(transaction, caller, verb, targetOf(image), { references });
-    journal.records.outcome(transaction, audit, 'ok');
+    if (by !== undefined) journal.records.outcome(transaction, journal.records.intent(transaction, by.caller, by.verb, targetOf(image), { references }), 'ok');
     journal.records.event(transaction, 'image.imported', targetOf(image), `Image ${references[0] ?? record.manifestDigest.slice(7, 19)} is here.`);
     await registry.commit(transaction);
     services.content.settled(record);
@@ -67,7 +66,7 @@ export const BOOTSTRAP: StepList<ImageContext> = {
     name: 'content',
     async run(context) {
       const record = await context.services.content.bootstrap(context.request, { signal: context.signal, onProgress: context.progress });
-      context.image = await recordImage(context.services, SYSTEM, context.project, record, context.references, 'image.bootstrap');
+      context.image = await recordImage(context.services, context.project, record, context.references);
     },
   }],
 };
@@ -88,6 +87,11 @@ export async function bootstrapImage(services: Services, caller: Caller, project
 export async function importImage(services: Services, caller: Caller, project: string, bytes: AsyncIterable<Uint8Array>, as: string | undefined, signal: AbortSignal): Promise<readonly Image[]> {
   services.registry.get<Project>('Project', '', project);
   const wanted = as === undefined ? undefined : canonicalReference(parseReference(as));
+  const target: Target = { kind: 'Image', project, name: wanted ?? 'archive', id: '' };
+  return services.journal.records.audited(caller, 'image.import', target, undefined, () => takeIn(services, project, bytes, wanted, signal));
+}
+
+async function takeIn(services: Services, project: string, bytes: AsyncIterable<Uint8Array>, wanted: string | undefined, signal: AbortSignal): Promise<readonly Image[]> {
   const records = await services.content.importArchive(bytes, { signal });
   if (wanted !== undefined && records.length > 1) throw new BerthError('invalid', `The archive holds ${records.length} images: one name is not enough for them.`, { hint: 'Leave --as out.' });
   const images: Image[] = [];
@@ -99,7 +103,7 @@ export async function importImage(services: Services, caller: Caller, project: s
         return []; // a name that we would not accept from a person is not taken from an archive either
       }
     });
-    images.push(await recordImage(services, caller, project, record, wanted === undefined ? own : [wanted], 'image.import'));
+    images.push(await recordImage(services, project, record, wanted === undefined ? own : [wanted]));
   }
   return images;
 }
@@ -117,7 +121,7 @@ export function recordOf(image: Image): ImageRecord {
 export function tagImage(services: Services, caller: Caller, project: string, reference: string, newReference: string): Promise<Image> {
   const parsed = parseReference(newReference);
   if (parsed.digest !== undefined) throw new BerthError('invalid', 'A new name cannot have a digest.', { hint: 'Write NAME:TAG.' });
-  return recordImage(services, caller, project, recordOf(findImage(services.registry, project, reference)), [canonicalReference(parsed)], 'image.import');
+  return recordImage(services, project, recordOf(findImage(services.registry, project, reference)), [canonicalReference(parsed)], { caller, verb: 'image.tag' });
 }
 
 /** Takes one name away. With the last name the image goes, unless an instance was made from it. */

@@ -29,6 +29,8 @@ export interface CreateRequest {
   readonly meta: MetaInput;
   readonly spec: InstanceSpec;
   readonly idempotencyKey?: string | undefined;
+  /** For the audit; instance.create when missing. */
+  readonly verb?: 'instance.create' | 'instance.run' | undefined;
   /** Called when the unit stands and before its workload starts: the moment to attach. */
   readonly beforeWorkload?: ((instance: Instance) => Promise<void>) | undefined;
 }
@@ -40,8 +42,21 @@ export interface StartedCreate extends Started {
 
 export function createInstance(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<StartedCreate> {
   const { project, idempotencyKey: key } = request;
-  const begin = () => beginCreate(services, caller, request);
+  const begin = () => untilUnchanged(() => beginCreate(services, caller, request));
   return services.journal.once({ project, key, verb: 'instance.create', caller }, () => (needsTurn(services, request) ? services.locks.hold(makersTurn(project), 'instance.create', begin) : begin()));
+}
+
+const TRIES = 3;
+
+/** What it relies on (its networks, its image) may be written by others at the same moment: then it looks again. */
+async function untilUnchanged(begin: () => Promise<StartedCreate>): Promise<StartedCreate> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await begin();
+    } catch (error) {
+      if (!(error instanceof BerthError) || error.code !== 'changed' || attempt === TRIES) throw error;
+    }
+  }
 }
 
 /** Who counts instances, makes up a name or uses a volume decides by what others are just writing: one after the other. */
@@ -62,7 +77,7 @@ async function beginCreate(services: InstanceServices, caller: Caller, request: 
   const release = await services.locks.acquire(instance.meta.id, 'instance.create');
   try {
     const { operation, done } = await journal.begin({
-      list: start ? CREATE_AND_START : CREATE, target: targetOf(instance), caller, context, idempotencyKey: request.idempotencyKey,
+      list: start ? CREATE_AND_START : CREATE, target: targetOf(instance), caller, context, idempotencyKey: request.idempotencyKey, auditVerb: request.verb,
       auditDetails: { image: instance.status.imageReference, form: instance.status.form, start },
       intent(transaction, name) {
         transaction.put(withStatus(instance, { operation: name }), 'absent');
@@ -156,7 +171,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
       ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
     },
   };
-  return { instance, volumes: volumes.made, relied: [owner, ...networks.map(({ network }) => network)], sandbox };
+  return { instance, volumes: volumes.made, relied: [owner, image, ...networks.map(({ network }) => network)], sandbox };
 }
 
 function settleIsolation(spec: InstanceSpec): SettledIsolation {

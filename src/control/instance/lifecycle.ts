@@ -53,7 +53,7 @@ export async function resizeInstance(services: InstanceServices, caller: Caller,
 }
 
 /** The new name counts at once for DNS; the host name inside follows with the next start. */
-export function renameInstance(services: InstanceServices, caller: Caller, instance: Instance, newName: string): Promise<Instance> {
+export async function renameInstance(services: InstanceServices, caller: Caller, instance: Instance, newName: string): Promise<Instance> {
   assertName(newName);
   return locked(services, instance, 'rename', async (current, release) => {
     if (newName === current.meta.name) throw new BerthError('invalid', `It is called '${newName}' already.`);

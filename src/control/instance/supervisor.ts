@@ -44,7 +44,7 @@ export class Supervisor implements AsyncDisposable {
     const ranBeforeMs = Math.min(WELL_AFTER_MS, Math.max(0, clock.nowMs() - Date.parse(instance.status.startedAt ?? '') || 0));
     const sinceMs = clock.monotonicMs() - ranBeforeMs;
     const abort = new AbortController();
-    const settled = runtimeOf(this.#services, instance).waitExit(idOf(instance), abort.signal).then(
+    const settled = runtimeOf(this.#services, instance).waitExit(idOf(instance), abort.signal, () => void this.#unsupervised(id)).then(
       async (exit) => {
         await this.#ended(instance, exit, clock.monotonicMs() - sinceMs);
         return exit;
@@ -69,6 +69,25 @@ export class Supervisor implements AsyncDisposable {
   cancelRestart(id: string): void {
     this.#timers.get(id)?.();
     this.#timers.delete(id);
+  }
+
+  /** Its monitor is gone and it lives: people are told, for no exit code will come. */
+  async #unsupervised(id: string): Promise<void> {
+    const { registry, locks, journal, log } = this.#services;
+    const running = () => {
+      const instance = registry.byId<Instance>(id);
+      return !this.#closed && instance?.status.state === 'running' ? instance : undefined;
+    };
+    if (running() === undefined) return;
+    await locks.hold(id, 'instance.exit', async () => {
+      const instance = running();
+      if (instance === undefined) return;
+      const { monitorPid: _gone, ...status } = instance.status;
+      const transaction = new Transaction();
+      transaction.put({ ...instance, status: { ...status, state: 'unsupervised' } }, instance.meta.revision);
+      journal.records.event(transaction, 'instance.unsupervised', targetOf(instance), `The monitor of '${instance.meta.name}' is gone; it runs on, and nobody will see its exit code.`, 'warning');
+      await registry.commit(transaction);
+    }).catch((error: unknown) => { log.error({ id, error: describe(error) }, 'a lost monitor could not be written down'); });
   }
 
   async #ended(seen: Instance, exit: ExitRecord, ranMs: number): Promise<void> {

@@ -66,13 +66,11 @@ export async function deleteProject(services: InstanceServices, caller: Caller, 
     const left = services.registry.entries(kind, name).length;
     if (left > 0) throw new BerthError('wrongState', `Project '${name}' still has ${left} ${kind.toLowerCase()}${left === 1 ? '' : 's'}.`, { hint: `Delete them first: berth ${kind === 'Instance' ? 'list -a' : `${kind.toLowerCase()} list`} --project ${name}` });
   }
-  for (const network of services.registry.list<Network>('Network', name)) {
-    const finished = await (await deleteNetwork(services, caller, network, true)).done;
-    if (finished.status.error !== undefined) throw new BerthError(finished.status.error.code, finished.status.error.message, { hint: finished.status.error.hint });
-  }
-  const transaction = new Transaction();
-  transaction.delete(project);
-  const audit = services.journal.records.intent(transaction, caller, 'project.delete', targetOf(project));
-  services.journal.records.outcome(transaction, audit, 'ok');
-  await services.registry.commit(transaction);
+  await services.journal.records.audited(caller, 'project.delete', targetOf(project), undefined, async () => {
+    for (const network of services.registry.list<Network>('Network', name)) {
+      const { error } = (await (await deleteNetwork(services, caller, network, true)).done).status;
+      if (error !== undefined) throw new BerthError(error.code, error.message, { hint: error.hint });
+    }
+    await services.registry.commit(new Transaction().delete(project));
+  });
 }
