@@ -5,7 +5,7 @@ export const SCRIPTS: Readonly<Record<string, string>> = {
 _berth() {
   local line=\${COMP_LINE:0:COMP_POINT} current prefix IFS=$' \\t\\n'
   # Not COMP_WORDS: that is cut at : and =, which names of images and values of flags have within.
-  local -a words=(\$line)
+  local -a words=($line)
   [[ $line == *[[:space:]] ]] && words+=("")
   current=\${words[-1]}
   IFS=$'\\n'
