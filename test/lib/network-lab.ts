@@ -267,6 +267,8 @@ export class NetworkLab implements AsyncDisposable {
       child.kill('SIGKILL');
       await gone;
     }
+    // The kernel takes its time to reap a namespace and the cable that ends in it; the next test uses the same names.
+    for (let number = 1; number <= this.#neighbours; number++) await run('ip', ['link', 'delete', `near${number}`], { allowFailure: true });
     await this.driver.release(undefined, this.#taps);
     for (const sandbox of this.#sandboxes) await this.driver.closeSandbox(sandbox).catch(() => undefined);
     for (const id of this.#plans.keys()) await this.driver.removeNetwork(id);
