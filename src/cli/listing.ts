@@ -1,6 +1,7 @@
 /** Lists of any kind, once or as they change. */
 import type { Client } from '../client/client.ts';
 import { problemError } from '../client/problem.ts';
+import { terminalSafeLine } from '../lib/terminal-safe.ts';
 import { BerthError } from '../model/errors.ts';
 import type { BerthObject } from '../model/meta.ts';
 import type { VerbName } from '../model/verbs.ts';
@@ -31,7 +32,7 @@ export async function listKind(context: Context, client: Client, kind: KindEntry
   if (words.on('watch')) return watchKind(context, client, kind, { verb, input, keep, format });
   const { items } = (await client.call(verb, input)) as ListAnswer;
   const kept = items.filter(keep);
-  if (words.on('quiet') && !words.given('output')) await context.stdio.out(kept.map((one) => `${one.meta.name}\n`).join(''));
+  if (words.on('quiet') && !words.given('output')) await context.stdio.out(kept.map((one) => `${terminalSafeLine(one.meta.name)}\n`).join(''));
   else await writeList(context, kept, VIEWS[kind.kind]!, format);
   return 0;
 }
@@ -82,7 +83,7 @@ async function writeDeleted(context: Context, kind: KindEntry, key: string, know
     if (item.meta.name !== name && path !== key) continue;
     known.delete(path);
     if (format === 'json') return context.stdio.out(`${JSON.stringify({ deleted: true, kind: kind.kind, meta: item.meta })}\n`);
-    if (format === 'table' || format === 'wide') return context.stdio.out(`${item.meta.name}  deleted\n`);
+    if (format === 'table' || format === 'wide') return context.stdio.out(`${terminalSafeLine(item.meta.name)}  deleted\n`);
   }
   return undefined;
 }

@@ -1,4 +1,5 @@
 /** `berth update`: change fields of the spec by their flags. */
+import { terminalSafeLine } from '../../lib/terminal-safe.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Command } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
@@ -23,7 +24,7 @@ export const update: Command = {
     if (Object.keys(spec).length === 0 && Object.keys(meta).length === 0) throw new BerthError('invalid', 'Say what to change, for example --memory 1g.', { hint: '`berth update --help` lists the flags.' });
     const updated = await daemonClient(context).call('instance.update', { name, body: { ...(Object.keys(meta).length === 0 ? {} : { meta }), ...(Object.keys(spec).length === 0 ? {} : { spec }) } });
     await context.stdio.out(`${updated.meta.name}\n`);
-    for (const warning of updated.status.warnings ?? []) await context.tell(`berth: ${warning}`);
+    for (const warning of updated.status.warnings ?? []) await context.tell(`berth: ${terminalSafeLine(warning)}`);
     return 0;
   },
 };
