@@ -8,7 +8,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { BerthError } from '../model/errors.ts';
-import { loadOrder, moduleInfo, packedKernel, unpackLz4Kernel, type ModuleInfo } from '../lib/kernel-image.ts';
+import { loadOrder, moduleInfo, packedKernel, unpackLz4Kernel, withoutSignature, type ModuleInfo } from '../lib/kernel-image.ts';
 import { readBounded, syncDirectory, writeFileAtomic } from './files.ts';
 import { run } from './run.ts';
 
@@ -40,7 +40,7 @@ export const MODULE_STAGES: Readonly<Record<ModuleStage, readonly string[]>> = {
 
 const META_PACKAGE = 'linux-image-cloud-amd64';
 const DESCRIPTION = 'kernel.json';
-const FORMAT = 2;
+const FORMAT = 3;
 const FETCH_TIMEOUT_MS = 10 * 60_000;
 const MAX_KERNEL_BYTES = 256 * 1024 * 1024;
 const MAX_MODULE_BYTES = 8 * 1024 * 1024;
@@ -178,7 +178,7 @@ async function collectModules(modulesDir: string, target: string): Promise<Guest
     const info = moduleInfo(data);
     known.set(name, info);
     queue.push(...info.depends);
-    await fs.promises.writeFile(path.join(target, `${name}.ko`), data, { mode: 0o644 });
+    await fs.promises.writeFile(path.join(target, `${name}.ko`), withoutSignature(data), { mode: 0o644 });
   }
   const placed = new Set<string>();
   const stage = (name: ModuleStage): readonly string[] => {

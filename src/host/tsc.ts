@@ -1,11 +1,11 @@
-/** The rate of this host's time stamp counter, as near as the kernel tells: what a guest that cannot measure is told. */
-import fs from 'node:fs';
+/** The rate of this host's time stamp counter: what an emulated guest, which sees the counter and cannot measure it, is told. */
+import { BerthError } from '../model/errors.ts';
+import { run } from './run.ts';
 
-const FALLBACK_KHZ = 2_000_000;
-
-export function timeStampCounterKhz(cpuinfo = fs.readFileSync('/proc/cpuinfo', 'latin1')): number {
-  const model = /^model name.*@ ([\d.]+)GHz$/m.exec(cpuinfo)?.[1];
-  if (model !== undefined) return Math.round(Number(model) * 1e6);
-  const mhz = /^cpu MHz\s*: ([\d.]+)$/m.exec(cpuinfo)?.[1];
-  return mhz === undefined ? FALLBACK_KHZ : Math.round(Number(mhz) * 1000);
+/** Takes 100 ms. */
+export async function timeStampCounterKhz(nativeProgram: string): Promise<number> {
+  const { stdout } = await run(nativeProgram, ['vm', 'tsc'], { timeoutMs: 5_000 });
+  const khz = Number(stdout);
+  if (!Number.isSafeInteger(khz) || khz < 100_000 || khz > 20_000_000) throw new BerthError('unsupported', `The processor's time stamp counter runs at an impossible rate (${stdout.trim().slice(0, 20)} kHz).`);
+  return khz;
 }

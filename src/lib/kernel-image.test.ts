@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadOrder, moduleInfo, packedKernel, unpackLz4Kernel } from './kernel-image.ts';
+import { loadOrder, moduleInfo, packedKernel, unpackLz4Kernel, withoutSignature } from './kernel-image.ts';
 
 function bzImage(payload: Buffer): Buffer {
   const image = Buffer.alloc(3 * 512 + 64 + payload.length + 4);
@@ -34,6 +34,17 @@ test('a module tells its name and what it needs, soft needs first', () => {
   assert.deepEqual(moduleInfo(info), { name: 'lib_x', depends: ['crc32c', 'virtio', 'virtio_ring'] });
   assert.deepEqual(moduleInfo(Buffer.from('\0depends=\0name=a\0')).depends, []);
   assert.throws(() => moduleInfo(Buffer.from('nothing')), RangeError);
+});
+
+test('a signature is taken off, a module without one stays as it is', () => {
+  const trailer = Buffer.alloc(12);
+  trailer.writeUInt32BE(5, 8);
+  const magic = Buffer.from('~Module signature appended~\n');
+  const signed = Buffer.concat([Buffer.from('module'), Buffer.alloc(5, 1), trailer, magic]);
+  assert.equal(Buffer.from(withoutSignature(signed)).toString(), 'module');
+  assert.equal(Buffer.from(withoutSignature(Buffer.from('module'))).toString(), 'module');
+  trailer.writeUInt32BE(5000, 8);
+  assert.throws(() => withoutSignature(Buffer.concat([Buffer.from('module'), trailer, magic])), RangeError);
 });
 
 test('modules come after what they need; what is built in has no file', () => {

@@ -51,6 +51,21 @@ export function moduleInfo(module: Uint8Array): ModuleInfo {
   return { name, depends: [...softBefore, ...depends].filter((one) => one !== '').map((one) => one.replaceAll('-', '_')) };
 }
 
+const SIGNATURE_MAGIC = '~Module signature appended~\n';
+
+/**
+ * A module without the signature at its end (kernel: scripts/sign-file.c). Checking one takes an emulated guest longer
+ * than loading the module; what loads it is an initramfs that we made from a package whose signature was checked.
+ */
+export function withoutSignature(module: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(module.buffer, module.byteOffset, module.byteLength);
+  const end = bytes.length - SIGNATURE_MAGIC.length;
+  if (end < 12 || bytes.toString('latin1', end) !== SIGNATURE_MAGIC) return module;
+  const length = bytes.readUInt32BE(end - 4);
+  if (length > end - 12) throw new RangeError('a module signature that is longer than its module');
+  return module.subarray(0, end - 12 - length);
+}
+
 /** Wanted modules with all they need, each after what it needs. `load` answers undefined for what is built in. */
 export function loadOrder(wanted: readonly string[], load: (name: string) => ModuleInfo | undefined): readonly string[] {
   const order: string[] = [], seen = new Set<string>();

@@ -13,7 +13,7 @@ import { DESCRIPTOR, JAIL, qemuCommandLine } from '../../src/drivers/runtime/qem
 import { setupFields, workloadFields } from '../../src/drivers/runtime/qemu/guest-fields.ts';
 import { cachedGuestKernels } from '../../src/host/guest-kernel.ts';
 import { prepareGuestInitramfs } from '../../src/host/guest-initramfs.ts';
-import { GUEST_AGENT } from '../../src/host/native.ts';
+import { GUEST_AGENT, NATIVE_PROGRAM } from '../../src/host/native.ts';
 import { timeStampCounterKhz } from '../../src/host/tsc.ts';
 import { FRAME } from '../../src/model/agent-protocol.ts';
 import { openQemuBench, KERNEL_DIR, type QemuBench } from '../lib/qemu-bench.ts';
@@ -24,6 +24,7 @@ interface Sample {
   readonly cpuMs: number;
 }
 
+const tscKhz = await timeStampCounterKhz(NATIVE_PROGRAM);
 const MEMORY = { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100 };
 
 function cpuMs(pid: number): number {
@@ -44,7 +45,7 @@ async function bare(bench: QemuBench): Promise<Sample> {
   const nonce = randomBytes(16).toString('hex');
   const plan = bench.plan(['true'], { resources: MEMORY });
   const args = qemuCommandLine({
-    qemu: '/usr/bin/qemu-system-x86_64', name: plan.id, accelerator: 'tcg', memoryMiB: 256, virtualCpus: 1, tscKhz: timeStampCounterKhz(), nonce, upperDisk: false, macs: [],
+    qemu: '/usr/bin/qemu-system-x86_64', name: plan.id, accelerator: 'tcg', memoryMiB: 256, virtualCpus: 1, tscKhz, nonce, upperDisk: false, macs: [],
   }).map((word) => (word === JAIL.kernel ? kernel!.vmlinux : word === JAIL.initramfs ? initramfs.file : word));
   const dir = fs.mkdtempSync(path.join(bench.rootDir, 'bare-'));
   const agent = await listen(path.join(dir, 'a')), qmp = await listen(path.join(dir, 'q'));

@@ -87,6 +87,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   readonly #links = new Map<ObjectId, Promise<AgentLink>>();
   readonly #records = new Map<ObjectId, UnitRecord>();
   #kernel: Promise<GuestKernelFiles> | undefined;
+  #tscKhz: Promise<number> | undefined;
   #kept: Promise<void> | undefined;
 
   constructor(options: MicroVmRuntimeOptions) {
@@ -170,7 +171,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     return { state: 'exited', exit: this.#exit(id, unit) };
   }
 
-  async waitExit(id: ObjectId, signal?: AbortSignal): Promise<ExitRecord> {
+  async waitExit(id: ObjectId, signal?: AbortSignal, unsupervised?: () => void): Promise<ExitRecord> {
     const unit = this.#paths.unit(id), record = this.#record(id);
     if (record === undefined) throw new BerthError('notFound', 'There is no such machine.');
     const waits = new AbortController();
@@ -178,8 +179,10 @@ export class MicroVmRuntime implements RuntimeDriver {
     signal?.addEventListener('abort', leave, { once: true });
     if (signal?.aborted === true) leave();
     // Without a monitor no record will come: then the end of the processes is the end.
-    const unsupervised = setInterval(() => {
-      if (monitorIdentity(unit.dir) === undefined && this.#qemuIdentity(unit, record) === undefined) waits.abort(GONE);
+    const looks = setInterval(() => {
+      if (monitorIdentity(unit.dir) !== undefined) return;
+      if (this.#qemuIdentity(unit, record) === undefined) waits.abort(GONE);
+      else unsupervised?.();
     }, 1_000);
     try {
       const monitored = await this.#exits.wait(id, waits.signal);
@@ -188,7 +191,7 @@ export class MicroVmRuntime implements RuntimeDriver {
       if (error !== GONE) throw error;
       return this.#exit(id, unit);
     } finally {
-      clearInterval(unsupervised);
+      clearInterval(looks);
       signal?.removeEventListener('abort', leave);
     }
   }
@@ -226,6 +229,8 @@ export class MicroVmRuntime implements RuntimeDriver {
     const { unit } = this.#running(id);
     await qmpCommand(unit.qmpSocket, 'cont');
     fs.rmSync(unit.paused, { force: true });
+    // The guest's clock stood still meanwhile. It may not care, and nothing depends on it.
+    this.#link(id).then((link) => link.request(FRAME.clock, { 'clock-ns': String(BigInt(Date.now()) * 1_000_000n) }, this.#deadlines.answerMs)).catch(() => undefined);
   }
 
   async attach(id: ObjectId): Promise<IoSession> {
@@ -317,7 +322,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#options.groups.create(plan.id, groupLimits(record.memoryBytes, plan.resources));
     const joins = this.#options.groups.joinFiles(plan.id);
     const launch = launchPlan(plan, record, {
-      qemu: this.#options.qemu, vmlinux: kernel.vmlinux, initramfs: kernel.initramfs, tscKhz: timeStampCounterKhz(),
+      qemu: this.#options.qemu, vmlinux: kernel.vmlinux, initramfs: kernel.initramfs, tscKhz: accelerator === 'tcg' ? await (this.#tscKhz ??= timeStampCounterKhz(this.#options.nativeProgram)) : 0,
       // A container's device list has no /dev/kvm; the machine's jail has no other device, and no right to make one.
       cgroupFiles: accelerator === 'kvm' ? joins.filter((file) => !file.includes('/devices/')) : joins,
     });
