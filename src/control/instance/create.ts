@@ -43,7 +43,7 @@ export interface StartedCreate extends Started {
 export function createInstance(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<StartedCreate> {
   const { project, idempotencyKey: key } = request;
   const begin = () => untilUnchanged(() => beginCreate(services, caller, request));
-  return services.journal.once({ project, key, verb: 'instance.create', caller }, () => (needsTurn(services, request) ? services.locks.hold(makersTurn(project), 'instance.create', begin) : begin()));
+  return services.journal.once({ project, key, verb: 'instance.create', caller }, () => inTurn(services, turnsOf(services, request), begin));
 }
 
 const TRIES = 3;
@@ -64,9 +64,17 @@ export function makersTurn(project: string): string {
   return `makers/${project}`;
 }
 
-function needsTurn(services: InstanceServices, { project, meta, spec }: CreateRequest): boolean {
+/** Ports of the host are one for all projects, and a wildcard clashes with keys that are not its own. */
+const PORTS_TURN = 'makers//ports';
+
+function turnsOf(services: InstanceServices, { project, meta, spec }: CreateRequest): string[] {
   const limit = services.registry.find<Project>('Project', '', project)?.spec.instancesLimit;
-  return meta.name === undefined || limit !== undefined || (spec.volumes ?? []).some((mount) => mount.volume !== undefined);
+  const byOthers = meta.name === undefined || limit !== undefined || (spec.volumes ?? []).some((mount) => mount.volume !== undefined);
+  return [...((spec.ports ?? []).length > 0 ? [PORTS_TURN] : []), ...(byOthers ? [makersTurn(project)] : [])];
+}
+
+function inTurn<T>(services: InstanceServices, [first, ...rest]: readonly string[], work: () => Promise<T>): Promise<T> {
+  return first === undefined ? work() : services.locks.hold(first, 'instance.create', () => inTurn(services, rest, work));
 }
 
 async function beginCreate(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<StartedCreate> {

@@ -1,6 +1,7 @@
 /** Ports on networks and ports of the host: who has which. */
+import { canonicalAddress } from '../../lib/ip-address.ts';
 import { BerthError } from '../../model/errors.ts';
-import { objectId } from '../../model/ids.ts';
+import { objectId, printable } from '../../model/ids.ts';
 import type { PortSpec } from '../../model/instance.ts';
 import type { BoundPort, InstancePort } from '../../model/instance-status.ts';
 import type { Network } from '../../model/network.ts';
@@ -39,8 +40,8 @@ const FREE_COUNT = 10_000;
 /** Settles the published ports: default addresses written out, missing host ports chosen. */
 export function bindPorts(wanted: readonly PortSpec[], registry: Registry, randomness: Randomness): BoundPort[] {
   const bound: BoundPort[] = [];
-  for (const port of wanted) {
-    const addresses = port.hostAddress === undefined ? ['127.0.0.1', '::1'] : [port.hostAddress];
+  for (const [index, port] of wanted.entries()) {
+    const addresses = port.hostAddress === undefined ? ['127.0.0.1', '::1'] : [hostAddress(port.hostAddress, index)];
     const hostPort = port.hostPort ?? freePort(port.protocol, registry, randomness, bound);
     for (const hostAddress of addresses) bound.push({ protocol: port.protocol, hostAddress, hostPort, targetPort: port.targetPort });
   }
@@ -51,6 +52,15 @@ export function bindPorts(wanted: readonly PortSpec[], registry: Registry, rando
     if (other !== undefined) throw portTaken(port);
   });
   return bound;
+}
+
+/** In its one spelling: two that mean the same must clash. */
+function hostAddress(text: string, index: number): string {
+  try {
+    return canonicalAddress(text);
+  } catch {
+    throw new BerthError('invalid', `'${printable(text)}' is not an address of this host.`, { hint: 'Write an IPv4 or IPv6 address, such as 127.0.0.1 or ::.', fields: [{ path: `spec.ports.${index}.hostAddress`, message: 'not an IP address' }] });
+  }
 }
 
 export function portTaken(port: BoundPort): BerthError {
