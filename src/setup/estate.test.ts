@@ -42,8 +42,8 @@ test('images follow the host’s distribution where it is known', () => {
 
 test('the table lines up', () => {
   assert.equal(estateTable([instance('web', 'running', [8080]), instance('database', 'running')]), [
-    'NAME      FORM          STATE    ADDRESS    ANSWERS AT',
-    'web       appContainer  running  10.89.0.2  http://127.0.0.1:8080/',
-    'database  appContainer  running  10.89.0.2  -', ''].join('\n'));
+    'NAME      FORM           STATE    ADDRESS    ANSWERS AT',
+    'web       app container  running  10.89.0.2  http://127.0.0.1:8080/',
+    'database  app container  running  10.89.0.2  -', ''].join('\n'));
   assert.throws(() => parseInstances('{}'), { code: 'internal' });
 });

@@ -2,6 +2,7 @@
 import net from 'node:net';
 import path from 'node:path';
 import { BerthError } from '../model/errors.ts';
+import { FORM_LABEL, type Form } from '../model/forms.ts';
 
 export interface LocalImage {
   /** Argument of `berth image bootstrap`. */
@@ -96,7 +97,7 @@ export async function notYetAnswering(instances: readonly ListedInstance[], answ
       if (!(await answer(reachable(port.hostAddress), port.hostPort))) waiting.push(`${meta.name} on port ${port.hostPort}`);
     }
   }
-  return waiting;
+  return [...new Set(waiting)];
 }
 
 function reachable(address: string): string {
@@ -106,7 +107,7 @@ function reachable(address: string): string {
 /** Columns as wide as their widest cell. */
 export function estateTable(instances: readonly ListedInstance[]): string {
   const rows = instances.map(({ meta, status }) => [
-    meta.name, status.form, status.state,
+    meta.name, FORM_LABEL[status.form as Form] ?? status.form, status.state,
     Object.values(status.addresses).flatMap((all) => all.slice(0, 1)).join(' ') || '-',
     [...new Set(status.published.map((port) => (port.protocol === 'tcp' ? `http://${port.hostAddress.includes(':') ? `[${port.hostAddress}]` : port.hostAddress}:${port.hostPort}/` : `${port.hostAddress}:${port.hostPort}/udp`)))].join(' ') || '-',
   ]);

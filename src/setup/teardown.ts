@@ -12,6 +12,7 @@ import { MNT_DETACH, unmount } from '../host/libc.ts';
 import { Links } from '../host/links.ts';
 import { Nft } from '../host/nft.ts';
 import { signalProcess } from '../host/process.ts';
+import { run } from '../host/run.ts';
 import { runningPrograms, type RunningProgram } from '../host/socket-owner.ts';
 import { BerthError } from '../model/errors.ts';
 import type { Place } from './daemon-process.ts';
@@ -92,8 +93,21 @@ export async function removeFromHost(place: Place, leaseDir = LEASE_DIR): Promis
     await removeLeases(place, tag, leaseDir);
   }
   for (const point of mountsBelow(await fs.promises.readFile('/proc/self/mountinfo', 'utf8'), [place.root, place.run])) unmount(point, MNT_DETACH);
-  await fs.promises.rm(place.run, { recursive: true, force: true });
-  await fs.promises.rm(place.root, { recursive: true, force: true });
+  await removeTree(place.run, 'i');
+  await removeTree(place.root, 'state');
+}
+
+const REMOVAL_TIMEOUT_MS = 1_800_000;
+
+/**
+ * `last` is what tells that the directory is ours: it goes at the end, so that an interrupted removal can be repeated.
+ * Never into another file system: a mount that would not come off must not be emptied.
+ */
+async function removeTree(dir: string, last: string): Promise<void> {
+  const entries = await fs.promises.readdir(dir).catch(() => undefined);
+  if (entries === undefined) return;
+  const rest = entries.filter((name) => name !== last).map((name) => path.join(dir, name));
+  for (const targets of [rest, [dir]]) if (targets.length > 0) await run('rm', ['-rf', '--one-file-system', '--', ...targets], { timeoutMs: REMOVAL_TIMEOUT_MS });
 }
 
 async function removeGroups(parent: string): Promise<void> {
