@@ -224,8 +224,11 @@ export interface RuntimeDriver extends AsyncDisposable {
   /** Kills what lives and takes away all that `create` made, the log included when `keepLog` is false. */
   remove(id: ObjectId, options: { readonly keepLog: boolean }): Promise<void>;
   observe(id: ObjectId): Promise<Observed>;
-  /** Resolves with the exit record as soon as it is there; immediately when it is already. */
-  waitExit(id: ObjectId, signal?: AbortSignal): Promise<ExitRecord>;
+  /**
+   * Resolves with the exit record as soon as it is there; immediately when it is already. `unsupervised` is called
+   * within seconds of the monitor's end when the process lives on, perhaps more than once.
+   */
+  waitExit(id: ObjectId, signal?: AbortSignal, unsupervised?: () => void): Promise<ExitRecord>;
   /** Name of a signal (SIGTERM). `wrongState` when nothing runs. A VM form hands it to the workload, SIGKILL to QEMU. */
   signal(id: ObjectId, signal: string): Promise<void>;
   pause(id: ObjectId): Promise<void>;

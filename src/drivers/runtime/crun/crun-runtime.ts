@@ -76,8 +76,8 @@ export class CrunRuntime implements RuntimeDriver {
     return observeUnit(this.#host, id);
   }
 
-  waitExit(id: ObjectId, signal?: AbortSignal): Promise<ExitRecord> {
-    return waitExit(this.#host, id, signal);
+  waitExit(id: ObjectId, signal?: AbortSignal, unsupervised?: () => void): Promise<ExitRecord> {
+    return waitExit(this.#host, id, signal, unsupervised);
   }
 
   async signal(id: ObjectId, signal: string): Promise<void> {

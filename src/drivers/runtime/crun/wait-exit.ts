@@ -8,7 +8,7 @@ import { exitRecord, observeUnit } from './observe-unit.ts';
 /** A unit whose monitor was killed leaves no record: its end is found by looking. */
 const LOOK_MS = 1_000;
 
-export async function waitExit(host: CrunHost, id: ObjectId, signal: AbortSignal | undefined): Promise<ExitRecord> {
+export async function waitExit(host: CrunHost, id: ObjectId, signal: AbortSignal | undefined, unsupervised?: () => void): Promise<ExitRecord> {
   const seen = await observeUnit(host, id);
   if (seen.state === 'exited') return seen.exit;
   if (seen.state === 'absent') throw new BerthError('notFound', `There is no container of ${id}.`);
@@ -20,6 +20,7 @@ export async function waitExit(host: CrunHost, id: ObjectId, signal: AbortSignal
     looking = true;
     void observeUnit(host, id).then((now) => {
       looking = false;
+      if (now.state === 'unsupervised') unsupervised?.();
       if (now.state === 'exited') unknown.resolve(now.exit);
       // Removed under our eyes: its record was there and is gone.
       if (now.state === 'absent') unknown.resolve({ exitCode: undefined, reason: 'unknown', finishedAtMs: Date.now() });

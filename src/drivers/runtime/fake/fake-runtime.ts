@@ -2,11 +2,11 @@
 import { BerthError } from '../../../model/errors.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
+import type { ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
 import { ChunkPipe } from './chunk-pipe.ts';
 import { FakeProcess } from './fake-process.ts';
 import { FakeUnit, type FakeLogLine } from './fake-unit.ts';
-import { MISSING_PROGRAM, runProgram, type FakeTimer } from './programs.ts';
+import { lookUp, runProgram, type FakeLookup, type FakeProgram, type FakeTimer } from './programs.ts';
 
 export interface FakeRuntimeHostParts {
   readonly forms: readonly Form[];
@@ -14,6 +14,10 @@ export interface FakeRuntimeHostParts {
   /** Wall clock of this host, milliseconds since 1970. */
   readonly nowMs: () => number;
   readonly after: FakeTimer;
+  /** More than the usual ones, by name. */
+  readonly programs?: Readonly<Record<string, FakeProgram>> | undefined;
+  /** Which names cannot be run; by default only MISSING_PROGRAM. */
+  readonly lookUp?: FakeLookup | undefined;
 }
 
 /** What is really there, whoever looks. */
@@ -21,6 +25,8 @@ export class FakeRuntimeHost {
   readonly parts: FakeRuntimeHostParts;
   readonly units = new Map<ObjectId, FakeUnit>();
   readonly logs = new Map<ObjectId, FakeLogLine[]>();
+  /** Files that units wrote, by their upper. */
+  readonly uppers = new Map<string, Map<string, string>>();
   /** A sentence: this host cannot run anything. */
   unavailable: string | undefined;
   nextPid = 1000;
@@ -31,12 +37,19 @@ export class FakeRuntimeHost {
 
   /** The monitor dies: the process goes on, its exit code will not be seen. */
   loseMonitor(id: ObjectId): void {
-    this.units.get(id)!.monitorAlive = false;
+    this.units.get(id)!.loseMonitor();
   }
 
   /** As after a power cut: nothing runs, nothing was written about how it ended. */
   reboot(): void {
     this.units.clear();
+  }
+
+  filesOf(plan: UnitPlan): Map<string, string> {
+    const upper = plan.root.upperDir ?? plan.root.upperDisk ?? plan.id;
+    const files = this.uppers.get(upper) ?? new Map<string, string>();
+    this.uppers.set(upper, files);
+    return files;
   }
 
   /** Everything of this host that runs must have an id range to itself. */
@@ -73,7 +86,10 @@ class FakeRuntime implements RuntimeDriver {
     const seen = await this.observe(plan.id);
     if (seen.state === 'created') return seen.info;
     if ('info' in seen) throw new BerthError('wrongState', `${plan.name} runs already.`);
-    if (plan.process.args[0] === MISSING_PROGRAM) throw new BerthError('notFound', `There is no program '${MISSING_PROGRAM}' in the image.`, { details: { exitCode: 127 } });
+    const command = plan.process.args[0] ?? '';
+    const unusable = (host.parts.lookUp ?? lookUp)(command);
+    if (unusable === 127) throw new BerthError('notFound', `There is no program '${command}' in the image.`, { details: { exitCode: 127 } });
+    if (unusable === 126) throw new BerthError('invalid', `The program '${command}' cannot be run.`, { details: { exitCode: 126 } });
     host.assertOwnRange(plan);
     const log = host.logs.get(plan.id) ?? [];
     host.logs.set(plan.id, log);
@@ -81,14 +97,14 @@ class FakeRuntime implements RuntimeDriver {
     const { boundary } = host.parts;
     const { sandbox } = plan.network;
     const info: UnitInfo = { process: { pid, startTicks: pid * 10 }, monitor: { pid: host.nextPid++, startTicks: pid * 10 }, boundary, ...(sandbox === undefined ? {} : { idRange: { base: sandbox.idBase, count: sandbox.idCount } }), ...(boundary === 'kernel' ? {} : { accelerator: 'tcg', kernel: 'fake' }) };
-    host.units.set(plan.id, new FakeUnit(plan, info, log, host.parts.nowMs));
+    host.units.set(plan.id, new FakeUnit(plan, info, log, host.filesOf(plan), host.parts.nowMs));
     return info;
   }
 
   async start(id: ObjectId): Promise<void> {
     const unit = this.#host.units.get(id);
     if (unit === undefined || unit.exit !== undefined) throw new BerthError('wrongState', 'Nothing waits to be started.');
-    unit.start(this.#host.parts.after);
+    unit.start(this.#host.parts.after, this.#host.parts.programs);
   }
 
   async remove(id: ObjectId, { keepLog }: { readonly keepLog: boolean }): Promise<void> {
@@ -108,13 +124,14 @@ class FakeRuntime implements RuntimeDriver {
     return unit.monitorAlive ? { state: unit.state, info } : { state: 'unsupervised', info };
   }
 
-  async waitExit(id: ObjectId, signal?: AbortSignal): Promise<ExitRecord> {
+  async waitExit(id: ObjectId, signal?: AbortSignal, unsupervised?: () => void): Promise<ExitRecord> {
     const unit = this.#host.units.get(id);
     if (unit === undefined) throw new BerthError('notFound', `There is no unit ${id}.`);
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
       signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       void unit.ended.then(resolve);
+      void unit.monitorLost.then(() => { if (unit.exit === undefined) unsupervised?.(); });
     });
   }
 
@@ -143,9 +160,8 @@ class FakeRuntime implements RuntimeDriver {
   async exec(id: ObjectId, plan: ExecPlan): Promise<ExecSession> {
     const unit = this.#alive(id);
     if (unit.state !== 'running') throw new BerthError('wrongState', `It is ${unit.state}.`);
-    if (plan.args[0] === MISSING_PROGRAM) throw new BerthError('notFound', 'The command could not be found.', { details: { exitCode: 127 } });
     const output = new ChunkPipe<OutputChunk>();
-    const process = new FakeProcess({ args: plan.args, env: plan.env, sink: (chunk) => output.push(chunk, chunk.data.length) });
+    const process = new FakeProcess({ args: plan.args, env: plan.env, place: unit.place(plan), sink: (chunk) => output.push(chunk, chunk.data.length) });
     if (!plan.stdin) process.input.end();
     unit.execs.add(process);
     const exit = process.exited.then(({ exitCode }) => {
@@ -153,7 +169,9 @@ class FakeRuntime implements RuntimeDriver {
       output.end();
       return { exitCode };
     });
-    runProgram(process, this.#host.parts.after);
+    const unusable = (this.#host.parts.lookUp ?? lookUp)(plan.args[0] ?? '');
+    if (unusable === undefined) runProgram(process, this.#host.parts.after, this.#host.parts.programs);
+    else void process.write('stderr', `${plan.args[0]}: ${unusable === 127 ? 'not found' : 'not a program'}\n`).then(() => process.exit(unusable));
     return {
       output, exit,
       write: async (data) => {
@@ -162,7 +180,10 @@ class FakeRuntime implements RuntimeDriver {
       },
       endInput: async () => process.input.end(),
       resize: async (size) => { unit.size = size; },
-      signal: async (name) => process.signal(name),
+      signal: async (name) => {
+        if (process.end !== undefined) throw new BerthError('wrongState', 'The process has ended.');
+        process.signal(name);
+      },
       close: async () => {
         process.exit(137, 'killed');
         output.cancel();
@@ -176,13 +197,17 @@ class FakeRuntime implements RuntimeDriver {
     unit.size = size;
   }
 
-  async update(id: ObjectId): Promise<void> {
-    this.#alive(id);
+  async update(id: ObjectId, resources: ResourcePlan): Promise<void> {
+    this.#alive(id).resources = resources;
   }
 
   async stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>> {
     const live = ids.filter((id) => this.#host.units.get(id)?.exit === undefined && this.#host.units.has(id));
-    return new Map(live.map((id) => [id, { memoryBytes: 1024, cpuNanoseconds: 1, pids: 1, oomKills: 0 }]));
+    return new Map(live.map((id) => {
+      const unit = this.#host.units.get(id)!;
+      unit.cpuNanoseconds += 10_000_000;
+      return [id, { memoryBytes: 1024, memoryLimitBytes: unit.resources.memoryBytes, cpuNanoseconds: unit.cpuNanoseconds, pids: 1 + unit.execs.size, oomKills: 0 }];
+    }));
   }
 
   async logFiles(id: ObjectId): Promise<readonly string[]> {
