@@ -1,5 +1,5 @@
 /** The HTTP edge: routes from the model, one parsed and bounded body that both the rights and the handler see. */
-import type { Server as HttpServer } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { JsonError, parseJsonStrict } from '../lib/json-strict.ts';
 import { parseInput } from '../model/define.ts';
@@ -20,7 +20,7 @@ import { acceptUpgrades } from './upgrade.ts';
 const KIB = 1024;
 const LIMITS = {
   bodyBytes: 1024 * KIB, headerBytes: 16 * KIB, parameterLength: 128, connections: 2000,
-  headersTimeoutMs: 10_000, requestTimeoutMs: 30_000, keepAliveTimeoutMs: 75_000, requestsPerSocket: 100_000,
+  headersTimeoutMs: 10_000, bodyTimeoutMs: 30_000, uploadPauseMs: 60_000, keepAliveTimeoutMs: 75_000, requestsPerSocket: 100_000,
 } as const;
 
 const handlers: Readonly<Record<string, Handler>> = { ...instanceRoutes, ...imageRoutes, ...objectRoutes, ...debugRoutes };
@@ -31,7 +31,8 @@ export async function makeServer(edge: Edge): Promise<FastifyInstance<HttpServer
     routerOptions: { maxParamLength: LIMITS.parameterLength, caseSensitive: true },
     onProtoPoisoning: 'error', onConstructorPoisoning: 'error',
     genReqId: edge.requestId,
-    requestTimeout: LIMITS.requestTimeoutMs, keepAliveTimeout: LIMITS.keepAliveTimeoutMs, maxRequestsPerSocket: LIMITS.requestsPerSocket,
+    // Counted by hand (bodyMustArrive): an upload may take as long as it moves.
+    requestTimeout: 0, keepAliveTimeout: LIMITS.keepAliveTimeoutMs, maxRequestsPerSocket: LIMITS.requestsPerSocket,
     http: { maxHeaderSize: LIMITS.headerBytes, headersTimeout: LIMITS.headersTimeoutMs },
     forceCloseConnections: true,
   });
@@ -61,6 +62,28 @@ export async function makeServer(edge: Edge): Promise<FastifyInstance<HttpServer
   return app;
 }
 
+/** A body that comes too slowly ends the connection: as a whole within a time, an upload without a long pause. */
+function bodyMustArrive(edge: Edge, request: IncomingMessage, upload: boolean): void {
+  const { clock } = edge.control.services;
+  if (request.complete) return;
+  const end = () => request.socket.destroy();
+  let cancel = clock.after(upload ? LIMITS.uploadPauseMs : LIMITS.bodyTimeoutMs, end);
+  const arrived = () => cancel();
+  request.once('end', arrived).once('close', arrived);
+  if (!upload) return;
+  let seen = 0;
+  const look = () => {
+    if (request.complete || request.destroyed) return;
+    const bytes = request.socket.bytesRead;
+    // A reader that is slower than the sender is no fault of the sender's.
+    if (bytes === seen && !request.isPaused() && request.readableLength === 0) return void end();
+    seen = bytes;
+    cancel = clock.after(LIMITS.uploadPauseMs, look);
+  };
+  cancel();
+  cancel = clock.after(LIMITS.uploadPauseMs, look);
+}
+
 /** One document, the same for rights and handlers: no repeated keys, no prototype keys, bounded depth. */
 export function strictBody(body: Uint8Array): unknown {
   try {
@@ -78,6 +101,7 @@ function addRoute(app: FastifyInstance<HttpServer>, edge: Edge, route: Route): v
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
     ...(route.stream === 'upload' ? { bodyLimit: Number.MAX_SAFE_INTEGER } : {}),
+    onRequest: async (request) => bodyMustArrive(edge, request.raw, route.stream === 'upload'),
     async handler(request, reply) {
       const caller = callerOf(edge.identifyPeer(request.raw.socket), request.id);
       assertPermission(caller, VERBS[route.verb].permission);
