@@ -1,0 +1,18 @@
+/** The benchmarks run and print what they promise. Small counts: the figures that are compared come from `npm run bench`. */
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { run } from '../../src/host/run.ts';
+
+const SMALL = { ROUNDS: '5', MANY: '16', SCALE: '24' };
+
+test('the benchmark prints a line of JSON for each figure', async (t) => {
+  const { stdout } = await run(process.execPath, [path.join(import.meta.dirname, 'main.ts'), 'cli', 'api', 'exec', 'many', 'list'], { env: { ...SMALL, HOME: '/root' }, timeoutMs: 600_000 });
+  const figures = stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.ok(figures.length >= 5, stdout);
+  for (const { what, ...rest } of figures) {
+    t.diagnostic(JSON.stringify({ what, ...rest }));
+    assert.equal(typeof what, 'string');
+    assert.ok(Object.values(rest).some((value) => typeof value === 'number' && value > 0), String(what));
+  }
+});
