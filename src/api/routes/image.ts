@@ -11,7 +11,8 @@ const services = (call: Call) => call.edge.control.services;
 
 function aborted(call: Call): AbortSignal {
   const abort = new AbortController();
-  call.request.raw.on('close', () => { if (!call.request.raw.complete || !call.reply.raw.writableEnded) abort.abort(); });
+  // The response closes with the connection; the request closes as soon as its body was read.
+  call.reply.raw.on('close', () => { if (!call.reply.raw.writableEnded) abort.abort(); });
   return abort.signal;
 }
 
