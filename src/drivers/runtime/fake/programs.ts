@@ -5,11 +5,11 @@ export interface FakeTimer {
   (delayMs: number, work: () => void): () => void;
 }
 
-type Program = (process: FakeProcess, words: readonly string[], after: FakeTimer) => void | Promise<void>;
+export type FakeProgram = (process: FakeProcess, words: readonly string[], after: FakeTimer) => void | Promise<void>;
 
 const CHUNK_BYTES = 16 * 1024;
 
-export const PROGRAMS: Readonly<Record<string, Program>> = {
+export const PROGRAMS: Readonly<Record<string, FakeProgram>> = {
   true: (process) => process.exit(0),
   false: (process) => process.exit(1),
   /** exit CODE */
@@ -43,11 +43,18 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   },
 };
 
-/** Names that no image has: `create` refuses them as a runtime refuses a missing program. */
+/** A name that no image has: `create` refuses it as a runtime refuses a missing program. */
 export const MISSING_PROGRAM = 'missing';
 
-export function runProgram(process: FakeProcess, after: FakeTimer): void {
+/** 127: not there; 126: there and no program. */
+export type FakeLookup = (name: string) => 126 | 127 | undefined;
+
+export const lookUp: FakeLookup = (name) => (name === MISSING_PROGRAM ? 127 : undefined);
+
+/** Unknown names sleep. */
+export function runProgram(process: FakeProcess, after: FakeTimer, more: Readonly<Record<string, FakeProgram>> = {}): void {
   const [name = '', ...words] = process.args;
-  const program = Object.hasOwn(PROGRAMS, name) ? PROGRAMS[name]! : PROGRAMS['sleep']!;
+  const programs = { ...PROGRAMS, ...more };
+  const program = Object.hasOwn(programs, name) ? programs[name]! : PROGRAMS['sleep']!;
   void program(process, words, after);
 }

@@ -1,0 +1,62 @@
+import crypto from 'node:crypto';
+import { makeObjectId, type ObjectId } from '../../../model/ids.ts';
+import { SHELL_PROGRAMS } from '../../../../test/lib/tiny-shell.ts';
+import { runtimeContract, type PlanChoices, type RuntimeBench } from '../contract.ts';
+import type { UnitPlan } from '../driver.ts';
+import { FakeRuntimeHost, fakeRuntime } from './fake-runtime.ts';
+
+function plan(args: readonly string[], choices: PlanChoices = {}): UnitPlan {
+  const id = choices.id ?? makeObjectId(crypto.randomBytes(16));
+  return {
+    id, name: `t-${id}`, hostname: 'inside', form: 'appContainer', stdin: false, init: false, capabilities: [], noNewPrivileges: true, rlimits: [],
+    resources: { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100, pids: 256 }, mounts: [], tmpfs: [], shmBytes: 1, sysctls: {}, stopSignal: 'SIGTERM',
+    network: { interfaces: [], nameservers: [], searchDomains: [] }, log: { maxBytes: 1, maxFiles: 1 },
+    ...choices,
+    process: { args, env: ['PATH=/bin'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] }, terminal: false, ...choices.process },
+    root: { layers: [], readOnly: false, volatile: false, ...choices.root },
+  };
+}
+
+/** conmon's k8s-file: a last line without its end is tagged P. */
+function asLogFile(host: FakeRuntimeHost, id: ObjectId): string {
+  return (host.logs.get(id) ?? []).flatMap(({ atMs, stream, text }) => {
+    const time = new Date(atMs).toISOString().replace(/Z$/, '000000+00:00');
+    return text.split(/(?<=\n)/).map((line) => (line.endsWith('\n') ? `${time} ${stream} F ${line}` : `${time} ${stream} P ${line}\n`));
+  }).join('');
+}
+
+function openBench(): Promise<RuntimeBench> {
+  const host = new FakeRuntimeHost({
+    forms: ['appContainer'], boundary: 'kernel', nowMs: () => Date.now(), programs: SHELL_PROGRAMS,
+    after(delayMs, work) {
+      const timer = setTimeout(work, delayMs);
+      return () => { clearTimeout(timer); };
+    },
+    lookUp: (name) => (name === '/plain-file' ? 126 : /no-such|\/no\//.test(name) ? 127 : undefined),
+  });
+  let driver = fakeRuntime(host);
+  return Promise.resolve({
+    get driver() {
+      return driver;
+    },
+    async reopen() {
+      await driver[Symbol.asyncDispose]();
+      return driver = fakeRuntime(host);
+    },
+    plan,
+    volumeDir: () => { throw new TypeError('a fake has no volumes'); },
+    readLog: (id) => asLogFile(host, id),
+    async [Symbol.asyncDispose]() {
+      for (const id of host.units.keys()) await driver.remove(id, { keepLog: false });
+      await driver[Symbol.asyncDispose]();
+    },
+  });
+}
+
+runtimeContract('fake', openBench, {
+  patience: 1,
+  // A process in memory has no kernel that would hold it, no terminal, no files of the host.
+  volumes: false, terminals: false, limits: false, oom: false, boundedLog: false,
+  // Its pid is nobody's: the case kills by pid. Control's tests take the monitor away by FakeRuntimeHost.loseMonitor.
+  killableMonitor: false,
+});
