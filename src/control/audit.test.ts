@@ -213,7 +213,7 @@ describe('audit', () => {
     await quietly(updateInstance(world.services, ROOT, world.get('web'), { spec: { env: { TOKEN: `${secret}\0` } } }));
     await quietly(updateInstance(world.services, ROOT, world.get('web'), { spec: { env: { 'NOT A NAME': secret } } }));
     await quietly(execInstance(world.services, world.control.execLimit, ROOT, world.get('web'), { command: ['true'], env: { TOKEN: secret } }).then((one) => one.exit));
-    await quietly(execInstance(world.services, world.control.execLimit, ROOT, world.get('web'), { command: ['missing'], env: { TOKEN: secret } }));
+    await quietly(execInstance(world.services, world.control.execLimit, ROOT, world.get('web'), { command: ['true'], user: 'nobody-here', env: { TOKEN: secret } }));
     life.before = ({ method }) => { if (method === 'create') throw new Error('EIO: a test'); };
     world.unit('web')!.process.signal('SIGTERM');
     await settle();

@@ -47,14 +47,14 @@ export async function execInstance(services: InstanceServices, limit: ExecLimit,
 async function execPlan(services: InstanceServices, instance: Instance, request: ExecRequest): Promise<ExecPlan> {
   const image = imageOf(services, instance);
   const hostname = instance.spec.hostname ?? instance.meta.name;
-  const base = processPlan(instance.spec, image, hostname);
   const user = request.user === undefined ? undefined : await lookUpUser(services, instance, request.user);
+  const base = processPlan(instance.spec, image, hostname, user);
   return {
     ...base,
     args: request.command,
     cwd: request.workdir ?? base.cwd,
-    env: environment(base.env, request.env ?? {}, { ...(request.terminal === true ? { TERM: 'xterm' } : {}), ...(user === undefined ? {} : { HOME: user.home }) }),
-    user: user?.plan ?? base.user,
+    env: environment(base.env, request.env ?? {}, request.terminal === true ? { TERM: 'xterm' } : {}),
+    user: base.user,
     terminal: request.terminal ?? false,
     ...(request.size === undefined ? {} : { size: request.size }),
     stdin: request.stdin ?? false,

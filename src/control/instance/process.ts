@@ -10,9 +10,10 @@ import type { InstanceSpec } from '../../model/instance.ts';
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const MAX_ID = 65_535;
 
-export function processPlan(spec: InstanceSpec, image: Image, hostname: string): ProcessPlan {
+/** `as`: another user than the wished one, for a process beside the first. */
+export function processPlan(spec: InstanceSpec, image: Image, hostname: string, as?: ResolvedUser): ProcessPlan {
   const config = image.status.config;
-  const user = resolveUser(spec.user ?? config.user, image.status.passwd, image.status.group);
+  const user = as ?? resolveUser(spec.user ?? config.user, image.status.passwd, image.status.group);
   return {
     args: commandLine(spec, config),
     env: environment(config.env, spec.env ?? {}, { HOSTNAME: hostname, HOME: user.home, ...(spec.terminal === true ? { TERM: 'xterm' } : {}) }),

@@ -61,7 +61,7 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
 export function runningStatus(services: InstanceServices, context: InstanceContext): Instance {
   const { info, instance } = context;
   if (info === undefined) throw new TypeError('the unit was not made');
-  const { operation: _operation, exitCode: _code, reason: _reason, finishedAt: _finished, stoppedByUser: _stopped, error: _error, ...kept } = instance.status;
+  const { operation: _operation, exitCode: _code, reason: _reason, finishedAt: _finished, stoppedByUser: _stopped, error: _error, warnings: _warnings, ...kept } = instance.status;
   return {
     ...instance,
     status: {

@@ -48,13 +48,13 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   if (fixed.length > 0) throw new BerthError('unsupported', `${fixed.join(', ')} cannot be changed after the instance was made.`, { hint: 'Make a new instance; named volumes keep the data.', fields: fixed.map((name) => ({ path: `spec.${name}`, message: 'cannot be changed' })) });
   if (changed.includes('image')) findImage(services.registry, current.meta.project, spec.image);
   if (changed.includes('image')) throw new BerthError('unsupported', 'The image of an instance cannot be changed yet.', { hint: 'Make a new instance on the same volumes.', fields: [{ path: 'spec.image', message: 'cannot be changed' }] });
-  const { name, project, ...owned } = parseInput(metaInput, mergePatch({ labels: current.meta.labels, owner: current.meta.owner, purpose: current.meta.purpose }, patch.meta ?? {}), 'instance', 'meta');
+  const { name, project, labels, owner, purpose } = parseInput(metaInput, mergePatch({ labels: current.meta.labels, owner: current.meta.owner, purpose: current.meta.purpose }, patch.meta ?? {}), 'instance', 'meta');
   if ((name ?? current.meta.name) !== current.meta.name || (project ?? current.meta.project) !== current.meta.project) throw new BerthError('invalid', 'A name is changed by rename, and a project never.', { fields: [{ path: 'meta.name', message: 'use rename' }] });
   const restart = changed.filter((one) => fieldRows(instanceSpec).find((row) => row.path === one)?.traits.change === 'restart');
   const up = current.status.state === 'running' || current.status.state === 'paused';
   const warnings = up && restart.length > 0 ? [`${restart.join(', ')} will change at the next start.`] : undefined;
   const transaction = new Transaction();
-  const next: Instance = { ...withStatus(current, { ...(warnings === undefined ? {} : { warnings }) }), spec, meta: { ...current.meta, ...owned, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
+  const next: Instance = { ...withStatus(current, { ...(warnings === undefined ? {} : { warnings }) }), spec, meta: { ...current.meta, labels, owner, purpose, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
   transaction.put(next, current.meta.revision);
   const audit = services.journal.records.intent(transaction, caller, 'instance.update', targetOf(current), { changed });
   services.journal.records.outcome(transaction, audit, 'ok');
