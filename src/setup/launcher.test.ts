@@ -46,7 +46,7 @@ test('the daemon is the very process that was started, without the word daemon',
   const home = smallCheckout();
   const { stdout } = await run('/bin/sh', ['-c', 'echo $$; exec "$0" daemon --root /r', path.join(home, 'berth')]);
   const [pid, line] = stdout.trim().split('\n');
-  assert.equal(line, `node ${pid} ${home}/dist/daemon/main.js --root /r`);
+  assert.equal(line, `node ${pid} --max-semi-space-size=4 ${home}/dist/daemon/main.js --root /r`);
 });
 
 test('a stale bundle is made again; when that fails the sources run', async () => {
