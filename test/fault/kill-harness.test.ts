@@ -1,5 +1,5 @@
 /**
- * Kills the daemon before and after every step of every verb. Afterwards each object is absent or in a named state, a
+ * J01. Kills the daemon before and after every step of every verb. Afterwards each object is absent or in a named state, a
  * retry succeeds, and nothing on the host under this root's names is without an owner.
  */
 import assert from 'node:assert/strict';
