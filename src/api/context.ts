@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Control } from '../control/control.ts';
 import type { Caller, Logger } from '../control/services.ts';
 import type { IdentifyPeer } from './caller.ts';
+import type { EdgeGuards } from './guards.ts';
 
 /** Reads an instance's log; handed in, because the edge opens no files. */
 export interface LogSource {
@@ -18,6 +19,8 @@ export interface Edge {
   /** Names of what this server can do beyond the first release: clients ask for a name, never for a version. */
   readonly features: readonly string[];
   readonly requestId: () => string;
+  /** All of them when missing. */
+  readonly guards?: EdgeGuards | undefined;
 }
 
 export interface Call {

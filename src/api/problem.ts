@@ -28,8 +28,13 @@ export function translateHttpError(error: unknown): unknown {
     FST_ERR_CTP_INVALID_MEDIA_TYPE: ['invalid', 'The body must be application/json.'],
     FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid', 'The body is not as long as Content-Length says.'],
     FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid', 'The body is empty.'],
+    FST_ERR_MAX_PARAM_LENGTH: ['notFound', 'No object has a name that long.'],
+    FST_ERR_BAD_URL: ['invalid', 'The address is not well-formed.'],
     FST_ERR_CTP_INVALID_JSON_BODY: ['invalid', 'The body is not JSON.'],
   };
   const known = text[code];
-  return known === undefined ? error : new BerthError(known[0], known[1], { cause: error });
+  if (known !== undefined) return new BerthError(known[0], known[1], { cause: error });
+  // What the library blames on the request is no bug of ours, whatever its next version calls it.
+  const { statusCode } = error as { statusCode?: unknown };
+  return typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500 ? new BerthError('invalid', 'The request is not acceptable HTTP.', { cause: error }) : error;
 }

@@ -6,9 +6,9 @@ import { BerthError } from '../model/errors.ts';
 import { ROUTES, type Route } from '../model/routes.ts';
 import { VERBS } from '../model/verbs.ts';
 import { describe } from '../control/journal.ts';
-import { assertNotCrossSite, assertPermission, callerOf } from './caller.ts';
 import type { Edge } from './context.ts';
 import { FrameSocket } from './frame-socket.ts';
+import { EDGE_GUARDS } from './guards.ts';
 import { problemOf } from './problem.ts';
 import { attachStream, execStream, runStream, type StreamCall } from './conversation.ts';
 
@@ -33,20 +33,29 @@ export function acceptUpgrades(server: Server, edge: Edge): void {
 function routeOf(url: string): { readonly route: Route; readonly project: string; readonly name: string } | undefined {
   for (const { route, pattern } of upgradeRoutes) {
     const match = pattern.exec(url);
-    if (match !== null) return { route, project: decodeURIComponent(match.groups?.['project'] ?? ''), name: decodeURIComponent(match.groups?.['name'] ?? '') };
+    if (match !== null) return { route, project: decoded(match.groups?.['project']), name: decoded(match.groups?.['name']) };
   }
   return undefined;
 }
 
+function decoded(text = ''): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new BerthError('invalid', 'The address is not well-formed.');
+  }
+}
+
 async function serve(edge: Edge, request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
   const requestId = edge.requestId();
+  const guards = edge.guards ?? EDGE_GUARDS;
   try {
-    assertNotCrossSite(request.headers);
+    guards.notCrossSite(request.headers);
     const found = request.method === 'GET' ? routeOf(request.url ?? '') : undefined;
     if (found === undefined) throw new BerthError('notFound', 'There is no stream here.');
     if (request.headers.upgrade !== STREAM_PROTOCOL) throw new BerthError('invalid', `The Upgrade header must be ${STREAM_PROTOCOL}.`);
-    const caller = callerOf(edge.identifyPeer(socket), requestId);
-    assertPermission(caller, VERBS[found.route.verb].permission);
+    const caller = guards.caller(edge.identifyPeer(socket), requestId);
+    guards.permission(caller, VERBS[found.route.verb].permission);
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_PROTOCOL}\r\nX-Request-Id: ${requestId}\r\n\r\n`);
     const frames = new FrameSocket(socket, head);
     try {
