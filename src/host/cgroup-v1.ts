@@ -81,7 +81,10 @@ export class ControlGroupsV1 implements ControlGroups {
   }
 
   kill(id: string): void {
-    killPids(this.pids(id));
+    const dir = path.join(this.#hierarchies.get('pids')!, this.#parent, id);
+    killPids([dir, ...groupsBelow(dir)].flatMap((one) => groupPids(`${one}/cgroup.procs`)));
+    // One that was killed between joining the first hierarchy and the last is in the others only.
+    if (!fs.existsSync(dir)) killPids(this.pids(id));
     try {
       this.freeze(id, false); // a frozen process does not die before it is thawed
     } catch (error) {

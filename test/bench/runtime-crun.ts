@@ -117,7 +117,9 @@ for (let round = 0; round < ROUNDS; round++) {
   times['exec']!.push(await timed(() => bench.exec(keeper.id, ['true'])));
 }
 const medians = Object.fromEntries(Object.entries(times).map(([name, values]) => [name, median(values)]));
-console.log(JSON.stringify({ name: 'runtime-crun', rounds: ROUNDS, medianMs: medians, stepsMs: Object.fromEntries([...steps].map(([name, values]) => [name, median(values)])) }, undefined, process.env['BENCH_STEPS'] === undefined ? undefined : 2));
+// On a busy machine the best round says more about the work than the middle one.
+const best = Object.fromEntries(Object.entries(times).map(([name, values]) => [name, Number(Math.min(...values).toFixed(2))]));
+console.log(JSON.stringify({ name: 'runtime-crun', rounds: ROUNDS, medianMs: medians, bestMs: best, stepsMs: Object.fromEntries([...steps].map(([name, values]) => [name, median(values)])) }, undefined, process.env['BENCH_STEPS'] === undefined ? undefined : 2));
 
 const many = await Promise.all(Array.from({ length: 50 }, async () => {
   const plan = bench.plan(['sleep', '1000']);

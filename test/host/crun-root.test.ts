@@ -88,3 +88,20 @@ test('a quota of CPU time holds', () => withCrunBench(async (bench) => {
   const share = (await used() - before) / (performance.now() - begin);
   assert.ok(share < 0.2, `${share} of a CPU`);
 }));
+
+test('Ctrl-C on a terminal reaches the command, with an init and without', () => withCrunBench(async (bench) => {
+  for (const init of [true, false]) {
+    const plan = bench.plan(['sh', '-c', 'trap "echo got it; exit 9" INT; echo ready; while true; do sleep 0.05; done'], { init, stdin: true, process: { terminal: true } });
+    await bench.driver.create(plan);
+    const session = await bench.driver.attach(plan.id);
+    await bench.driver.start(plan.id);
+    let seen = '';
+    for await (const { data } of session.output) {
+      seen += Buffer.from(data).toString();
+      if (seen.endsWith('ready\r\n')) await session.write(Buffer.from('\u0003'));
+    }
+    assert.match(seen, /got it\r\n$/);
+    assert.equal((await bench.driver.waitExit(plan.id)).exitCode, 9);
+    await session.close();
+  }
+}));

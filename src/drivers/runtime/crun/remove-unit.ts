@@ -35,9 +35,8 @@ export async function removeUnit(host: CrunHost, id: ObjectId, { keepLog }: { re
   dropParkedInput(unit.dir);
   host.forget(id);
   host.exits.forget(id);
-  await Promise.all([
-    fs.promises.rm(unit.state, { recursive: true, force: true }),
-    fs.promises.rm(unit.dir, { recursive: true, force: true }),
-    ...(keepLog ? [] : [fs.promises.rm(unit.logDir, { recursive: true, force: true })]),
-  ]);
+  // A dozen small files of ours: a sixth of a millisecond here, as promises two dozen turns of the event loop.
+  fs.rmSync(unit.state, { recursive: true, force: true });
+  fs.rmSync(unit.dir, { recursive: true, force: true });
+  if (!keepLog) await fs.promises.rm(unit.logDir, { recursive: true, force: true });
 }
