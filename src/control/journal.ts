@@ -112,8 +112,8 @@ export class Journal {
     const audit = this.records.intent(transaction, job.caller, job.auditVerb ?? job.list.verb, job.target, job.auditDetails);
     job.intent(transaction, name);
     transaction.put(withAudit(operation, audit), 'absent');
-    await this.#registry.commit(transaction);
-    return { operation, done: this.#execute(job, withAudit(operation, audit), audit) };
+    const begun = written(withAudit(operation, audit), await this.#registry.commit(transaction));
+    return { operation: begun, done: this.#execute(job, begun, audit) };
   }
 
   /**
@@ -216,8 +216,7 @@ export class Journal {
     const result = job.result?.();
     const finished = this.#closed(live.operation, { state: 'succeeded', ...(result === undefined ? {} : { result }) });
     this.#keep(transaction, finished);
-    await this.#registry.commit(transaction);
-    return finished;
+    return written(finished, await this.#registry.commit(transaction));
   }
 
   async #fail<C>(job: Job<C>, live: Live, audit: AuditRecord, error: BerthError, cancelled: boolean): Promise<Operation> {
@@ -227,7 +226,7 @@ export class Journal {
       job.failure(transaction, error);
       this.records.outcome(transaction, audit, 'failed', error.code);
       this.#keep(transaction, finished);
-      await this.#registry.commit(transaction);
+      return written(finished, await this.#registry.commit(transaction));
     } catch (cause) {
       this.#log.error({ verb: job.list.verb, error: describe(cause) }, 'the outcome could not be written; the next start finishes it');
     }
@@ -321,6 +320,10 @@ function liveKey(project: string, name: string): string {
 export interface StepContext {
   signal?: AbortSignal | undefined;
   progress?: ((progress: Progress) => void) | undefined;
+}
+
+function written(operation: Operation, revision: number): Operation {
+  return { ...operation, meta: { ...operation.meta, revision } };
 }
 
 /** The audit record travels inside the journal entry, so that recovery can complete it. */
