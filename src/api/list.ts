@@ -7,6 +7,7 @@ import type { BerthObject } from '../model/meta.ts';
 import { decodeObject, objectKey, type Registry } from '../control/registry.ts';
 import { printable } from '../model/ids.ts';
 import type { Call } from './context.ts';
+import { problemOf } from './problem.ts';
 
 /** Answers {kind, revision, items} from texts that were made when the objects were written. */
 export async function listObjects(call: Call, kind: KindName): Promise<unknown> {
@@ -18,9 +19,14 @@ export async function listObjects(call: Call, kind: KindName): Promise<unknown> 
   const texts: string[] = [];
   for (const entry of registry.entries(kind, call.project === '-' || call.project === '' ? undefined : call.project)) {
     if (texts.length >= limit) break;
-    if (matches(entry.object)) texts.push(entry.json());
+    if (matches(entry.object)) texts.push(kind === 'Operation' ? JSON.stringify(shown(current(call, entry.object as Operation))) : entry.json());
   }
   return call.reply.header('content-type', 'application/json').send(`{"kind":"${kind}List","revision":${registry.revision},"items":[${texts.join(',')}]}`);
+}
+
+/** With the progress of this moment. */
+function current(call: Call, operation: Operation): Operation {
+  return call.edge.control.services.journal.get(operation.meta.project, operation.meta.name) ?? operation;
 }
 
 /** Records that only grow are read from the store, newest last. */
@@ -82,25 +88,26 @@ function matcher(filter: unknown): Match {
 }
 
 const HEARTBEAT_MS = 15_000;
+const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 
 /** NDJSON: the list, then every change after it. A reader that falls behind is let go, not waited for. */
 async function watchObjects(call: Call, kind: KindName): Promise<unknown> {
   const { registry, clock } = call.edge.control.services;
   const matches = matcher(call.query['filter']);
   const asked = call.query['revision'] as number | undefined;
-  const prefix = objectKey(kind, call.project === '-' || call.project === '' || kind === 'Event' || kind === 'AuditRecord' ? '' : call.project, '').replace(/\/\/$/, '/');
+  const prefix = objectKey(kind, call.project === '-' || call.project === '' || GROWING.has(kind) ? '' : call.project, '').replace(/\/\/$/, '/');
   const abort = new AbortController();
-  call.request.raw.on('close', () => abort.abort());
+  call.reply.raw.on('close', () => abort.abort());
   const since = asked ?? registry.revision;
   // Asking before the head is sent: a revision that is no longer kept is an answer of its own.
   const changes = registry.store.watch(prefix, since, abort.signal)[Symbol.asyncIterator]();
   let next = changes.next();
-  if (asked !== undefined && asked < registry.revision) await Promise.race([next.then(() => undefined), new Promise((resolve) => { clock.after(50, () => resolve(undefined)); })]);
+  if (asked !== undefined && asked !== registry.revision) await Promise.race([next.then(() => undefined), new Promise((resolve) => { clock.after(50, () => resolve(undefined)); })]);
   call.reply.hijack();
   const { raw } = call.reply;
   raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'x-request-id': call.caller.requestId });
   const send = (value: unknown) => raw.write(`${JSON.stringify(value)}\n`);
-  if (asked === undefined) send({ type: 'list', revision: since, items: listed(registry, kind, call, matches) });
+  if (asked === undefined) send({ type: 'list', revision: since, items: listed(registry, kind, call, matches).map(shown) });
   else raw.flushHeaders();
   let beat: (() => void) | undefined;
   const schedule = () => { beat = clock.after(HEARTBEAT_MS, () => { raw.write('\n'); schedule(); }); };
@@ -114,13 +121,15 @@ async function watchObjects(call: Call, kind: KindName): Promise<unknown> {
         if (event.type === 'delete') send({ type: 'delete', revision: batch.revision, key: event.key.split('/').slice(2).join('/') });
         else {
           const object = decodeObject(event.value.value, batch.revision);
-          if (matches(object) && (kind !== 'Event' || inProject(object, call.project))) send({ type: 'put', revision: batch.revision, object });
+          if (matches(object) && (!GROWING.has(kind) || inProject(object, call.project))) send({ type: 'put', revision: batch.revision, object: shown(object) });
         }
       }
-      if (raw.writableLength > 8 * 1024 * 1024) throw new BerthError('unavailable', 'The reader is too slow.');
+      // What waits for it is dropped with the connection: a reader that reads gets the end of it and asks again.
+      if (raw.writableLength > MAX_WAITING_BYTES) raw.destroy();
     }
   } catch (error) {
-    if (!abort.signal.aborted) send({ type: 'error', code: (error as BerthError).code ?? 'internal', message: (error as Error).message });
+    const { code, message } = problemOf(error, call.caller.requestId);
+    if (!abort.signal.aborted) send({ type: 'error', code, message });
   } finally {
     beat?.();
     abort.abort();
@@ -129,8 +138,16 @@ async function watchObjects(call: Call, kind: KindName): Promise<unknown> {
   return call.reply;
 }
 
+/** Kinds that only grow lie outside of projects; what they speak of lies inside. */
+const GROWING: ReadonlySet<string> = new Set(['Event', 'AuditRecord']);
+
+/** As clients see it. */
+function shown(object: BerthObject): BerthObject {
+  return object.kind === 'Operation' ? publicOperation(object as Operation) : object;
+}
+
 function listed(registry: Registry, kind: KindName, call: Call, matches: Match): readonly BerthObject[] {
-  if (kind === 'Event' || kind === 'AuditRecord') return [];
+  if (GROWING.has(kind)) return [];
   return registry.list(kind, call.project === '-' || call.project === '' ? undefined : call.project).filter(matches);
 }
 

@@ -5,6 +5,7 @@ import { BerthError } from '../model/errors.ts';
 import type { Instance } from '../model/instance-status.ts';
 import { idOf, runtimeOf } from '../control/instance/context.ts';
 import type { Call } from './context.ts';
+import { drained } from './drained.ts';
 
 const UP: ReadonlySet<string> = new Set(['starting', 'running', 'paused', 'stopping', 'unsupervised', 'backoff']);
 
@@ -12,7 +13,7 @@ export async function streamLogs(call: Call, instance: Instance): Promise<unknow
   const { services } = call.edge.control;
   const runtime = runtimeOf(services, instance);
   const abort = new AbortController();
-  call.request.raw.on('close', () => abort.abort());
+  call.reply.raw.on('close', () => abort.abort());
   const lines = call.edge.readLog({
     files: () => runtime.logFiles(idOf(instance)),
     tail: call.query['tail'] as number | undefined,
@@ -30,7 +31,7 @@ export async function streamLogs(call: Call, instance: Instance): Promise<unknow
     for await (const line of lines) {
       const payload = Buffer.from(timestamps ? `${line.time} ${line.text}` : line.text);
       if (raw.destroyed) break;
-      if (!raw.write(encodeFrame(line.stream === 'stdout' ? FRAME.stdout : FRAME.stderr, payload))) await new Promise<void>((resolve) => { raw.once('drain', resolve).once('close', resolve); });
+      if (!raw.write(encodeFrame(line.stream === 'stdout' ? FRAME.stdout : FRAME.stderr, payload))) await drained(raw);
     }
   } finally {
     raw.end();

@@ -11,9 +11,11 @@ export interface Problem extends ErrorBody {
 }
 
 export function problemOf(error: unknown, requestId: string): Problem {
-  const body = errorBody(error);
-  // A revision that is no longer kept is gone, whatever else its error is (watch: read the list again).
-  const status = body.details?.['reason'] === 'compacted' ? GONE : ERROR_RULES[body.code].httpStatus;
+  const told = errorBody(error);
+  // A revision that is no longer kept is gone, whatever the store calls it (watch: read the list again).
+  const gone = told.details?.['reason'] === 'compacted';
+  const body: ErrorBody = gone ? { ...told, code: 'changed' } : told;
+  const status = gone ? GONE : ERROR_RULES[body.code].httpStatus;
   return { type: `urn:berth:error:${body.code}`, title: STATUS_CODES[status] ?? body.code, status, detail: body.message, ...body, requestId };
 }
 

@@ -37,6 +37,11 @@ export class TestClock implements Clock {
     return this.#timers.length === 0 ? undefined : Math.min(...this.#timers.map((timer) => timer.atMs)) - this.#monotonicMs;
   }
 
+  /** How many timers wait. */
+  get waiting(): number {
+    return this.#timers.length;
+  }
+
   /** Lets time pass: every timer that is due fires at its own moment, and what it sets off is waited for. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#monotonicMs + ms;

@@ -53,7 +53,7 @@ export const instanceRoutes: Readonly<Record<string, Handler>> = {
     const unknown = states.find((state) => !(INSTANCE_STATES as readonly string[]).includes(state) && state !== 'removed');
     if (unknown !== undefined) throw new BerthError('invalid', `'${unknown}' is not a state.`, { hint: INSTANCE_STATES.join(', ') });
     const abort = new AbortController();
-    call.request.raw.on('close', () => abort.abort());
+    call.reply.raw.on('close', () => abort.abort());
     return waitInstance(call.edge.control.services, instanceOf(call), states, (call.query['timeoutMs'] as number | undefined) ?? 86_400_000, abort.signal);
   },
   'instance.logs': (call) => streamLogs(call, instanceOf(call)),

@@ -71,12 +71,7 @@ export const objectRoutes: Readonly<Record<string, Handler>> = {
   'node.list': (call) => listObjects(call, 'Node'),
   'node.get': getter('Node'),
 
-  async 'operation.list'(call) {
-    if (call.query['watch'] === true) return listObjects(call, 'Operation');
-    const { registry, journal } = services(call);
-    const items = registry.list<Operation>('Operation', call.project === '-' ? undefined : call.project).map((one) => publicOperation(journal.get(one.meta.project, one.meta.name) ?? one));
-    return { kind: 'OperationList', revision: registry.revision, items };
-  },
+  'operation.list': (call) => listObjects(call, 'Operation'),
   'operation.get': async (call) => publicOperation(operationOf(call)),
   'operation.cancel': async (call) => publicOperation(await cancelOperation(services(call), call.caller, call.project, call.name)),
   async 'operation.wait'(call) {
