@@ -64,7 +64,7 @@ test('other names are asked of the host’s resolver, but not for an internal ne
     fs.writeFileSync(resolvConf, 'nameserver 198.51.100.2\n');
     await using lab = await NetworkLab.open({ resolvConf });
     const world = await lab.neighbour();
-    const child = world.start(['dnsmasq', '--keep-in-foreground', '--conf-file=/dev/null', '--pid-file=', '--no-resolv', '--no-hosts', '--address=/example.test/203.0.113.7', '--log-facility=/dev/null']);
+    const child = world.start(['dnsmasq', '--keep-in-foreground', '--conf-file=/dev/null', '--pid-file=', '--no-resolv', '--no-hosts', '--address=/example.test/203.0.113.7', '--log-facility=-']);
     const [open, internal] = [await lab.network(), await lab.network({ internal: true })];
     const [a, b] = await Promise.all([lab.sandbox(open), lab.sandbox(internal)]);
     await until(async () => (await lookup(lab, a, 'www.example.test', open.ipv4.gateway)).includes('203.0.113.7'), { what: 'an answer of the world' });

@@ -27,3 +27,9 @@ test('what could be two lines, or another name, is refused', () => {
   for (const name of ['', 'a.b', 'a b', 'a\n10.0.0.1 gateway', 'münchen', '-a', 'a'.repeat(64), 'WEB']) assert.throws(() => hostsFile([{ name, addresses: ['10.0.0.1'] }], 'shop.berth'), { code: 'invalid' });
   for (const address of ['', 'web', '10.0.0.1\n', '10.0.0.1 x', 'fe80::1%eth0']) assert.throws(() => hostsFile([{ name: 'web', addresses: [address] }], 'shop.berth'), TypeError);
 });
+
+test('the host’s null device is not given to the name server’s user', () => {
+  const text = configuration(plan, 'bt0', { dir: '/run/x', resolvConf: '/etc/resolv.conf', user: 'dnsmasq' } as never);
+  assert.match(text, /^log-facility=\/run\/x\/log$/m);
+  assert.doesNotMatch(text, /\/dev\//);
+});

@@ -28,6 +28,7 @@ const MAX_FILE_BYTES = 64 * 1024;
 /** Names that vanish together cause one re-reading. */
 const REREAD_DELAY_MS = 40;
 const START_TIMEOUT_MS = 10_000;
+const MAX_LOG_BYTES = 256 * 1024;
 
 /** Text of the configuration. Every value was validated as an address, a name or a path of ours. */
 export function configuration(plan: NetworkPlan, bridge: string, { dir, resolvConf, user }: NameServerOptions): string {
@@ -48,7 +49,8 @@ export function configuration(plan: NetworkPlan, bridge: string, { dir, resolvCo
     'domain-needed',
     'local-ttl=0',
     'cache-size=500',
-    'log-facility=/dev/null',
+    // A file of its own: dnsmasq gives its log to its user, and the host's /dev/null must not be given away.
+    `log-facility=${path.join(dir, 'log')}`,
     ...(plan.internal ? ['no-resolv'] : [`resolv-file=${resolvConf}`]),
   ];
   return `${lines.join('\n')}\n`;
@@ -151,6 +153,14 @@ export class NameServer implements AsyncDisposable {
     this.#reread = undefined;
     const process = await this.process();
     if (process !== undefined) signalProcess(process, 'SIGHUP');
+    await this.#boundLog();
+  }
+
+  /** It grows by a few lines with every rereading; the server appends, so that it may be cut at any time. */
+  async #boundLog(): Promise<void> {
+    const file = path.join(this.#options.dir, 'log');
+    const stat = await fs.promises.lstat(file).catch(() => undefined);
+    if (stat?.isFile() === true && stat.size > MAX_LOG_BYTES) await fs.promises.truncate(file);
   }
 }
 
