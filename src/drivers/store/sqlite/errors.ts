@@ -20,9 +20,9 @@ export function isDiskBroken(error: unknown): boolean {
   return code === IO_ERROR || code === CORRUPT || code === NOT_A_DATABASE;
 }
 
-export function corruptStore(file: string, what: string, cause?: unknown): BerthError {
+export function corruptStore(file: string, what: string, { cause, hint }: { readonly cause?: unknown; readonly hint?: string } = {}): BerthError {
   return new BerthError('unavailable', `The store ${file} is damaged: ${what}.`, {
-    hint: 'Nothing was changed. Copy the file and those beside it, check the disk, then bring back a backup or run `berth recover`.',
+    hint: hint ?? 'Nothing was changed. Copy the file and those beside it, check the disk, then bring back a backup or run `berth recover`.',
     details: { reason: 'corrupt', file },
     cause,
   });
@@ -47,7 +47,7 @@ export function sqliteError(error: unknown, file: string): BerthError {
       });
     case CORRUPT:
     case NOT_A_DATABASE:
-      return corruptStore(file, said, error);
+      return corruptStore(file, said, { cause: error });
     case IO_ERROR:
     case CANNOT_OPEN:
       return new BerthError('unavailable', `The store ${file} cannot be read or written: ${said}.`, {

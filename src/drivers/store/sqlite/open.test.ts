@@ -165,6 +165,59 @@ describe('a damaged store is refused', () => {
   });
 });
 
+describe('what was acknowledged is known beside the store', () => {
+  /** As kill -9 leaves the files, and the system goes on. */
+  async function killedStore(): Promise<string> {
+    const file = freshFile();
+    const store = await openSqliteStore(file);
+    for (let i = 0; i < 20; i++) await store.txn([], [{ put: `key/${i}`, value: Buffer.alloc(3000, `value-${i} `) }]);
+    const copy = freshFile();
+    for (const end of ['', '-wal', '.exists', '.acknowledged']) fs.copyFileSync(file + end, copy + end);
+    await store[Symbol.asyncDispose]();
+    return copy;
+  }
+
+  it('a log that was cut anywhere, or whose last commit is damaged, is refused', async () => {
+    for (const part of [0.5, 0.99]) {
+      const cut = await killedStore();
+      fs.truncateSync(`${cut}-wal`, Math.floor(fs.statSync(`${cut}-wal`).size * part));
+      await refused(cut, /ends at revision \d+, and revision 20 had been acknowledged/);
+    }
+    const short = await killedStore();
+    fs.truncateSync(`${short}-wal`, fs.statSync(`${short}-wal`).size - 1);
+    await refused(short, /revision 20 had been acknowledged/);
+    const flipped = await killedStore();
+    flip(`${flipped}-wal`, -100);
+    await refused(flipped, /revision 20 had been acknowledged/);
+  });
+
+  it('an older copy of the whole store is refused until somebody says that it is meant', async () => {
+    const file = freshFile();
+    let store = await openSqliteStore(file);
+    await store.txn([], [{ put: 'key/1', value: Buffer.from('1') }]);
+    await store[Symbol.asyncDispose]();
+    fs.copyFileSync(file, `${file}.backup`);
+    store = await openSqliteStore(file);
+    await store.txn([], [{ put: 'key/2', value: Buffer.from('2') }]);
+    await store[Symbol.asyncDispose]();
+    fs.renameSync(`${file}.backup`, file);
+    await refused(file, /it ends at revision 1, and revision 2 had been acknowledged/);
+    fs.rmSync(`${file}.acknowledged`);
+    assert.equal(await keysOf(file), 1);
+  });
+
+  it('a record that is not readable is no damage of the store, and compaction is none either', async () => {
+    const file = await killedStore();
+    flip(`${file}.acknowledged`, 3);
+    assert.equal(await keysOf(file), 20);
+    const store = await openSqliteStore(file);
+    for (let i = 0; i < 20; i++) await store.txn([], [{ delete: `key/${i}` }]);
+    await store.compact(await store.revision());
+    await store[Symbol.asyncDispose]();
+    assert.equal(await keysOf(file), 0);
+  });
+});
+
 async function refusedRead(file: string): Promise<void> {
   await using store = await openSqliteStore(file);
   await assert.rejects(store.get('key/7'), (error) => error instanceof BerthError && error.details?.['reason'] === 'corrupt');

@@ -3,9 +3,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { exists } from '../../../host/files.ts';
+import { acknowledgedName, openAcknowledged, readAcknowledged } from './acknowledged.ts';
 import { corruptStore, diskFull, sqliteError } from './errors.ts';
 import { markerName, readMarker, writeMarker, type StoreMark } from './marker.ts';
 import { checkRow, type HistoryRow } from './row.ts';
+import { prepareTables } from './tables.ts';
 import { APPLICATION_ID, checkNotNewer, copyAside, MIGRATIONS, migrate, schemaVersion, targetVersion, type Migration } from './schema.ts';
 import { walDamage } from './wal-check.ts';
 
@@ -22,6 +24,8 @@ const openFiles = new Set<string>();
 
 export interface OpenedFile {
   readonly db: DatabaseSync;
+  /** Call it after each commit, before its writers hear of it. */
+  acknowledge(revision: number): void;
   /** Closes the database and marks it clean. */
   close(): Promise<void>;
 }
@@ -54,7 +58,16 @@ export async function openFile(file: string, migrations: readonly Migration[] = 
     db.exec("UPDATE marks SET revision = revision + 1 WHERE name = 'opened'");
     await writeMarker(file, 'open');
     const opened = db;
-    return { db: opened, close: () => closeFile(opened, file) };
+    const acknowledged = openAcknowledged(file);
+    acknowledged.note(prepareTables(opened).newest());
+    return {
+      db: opened,
+      acknowledge: (revision) => acknowledged.note(revision),
+      async close() {
+        acknowledged[Symbol.dispose]();
+        await closeFile(opened, file);
+      },
+    };
   } catch (error) {
     if (db?.isOpen === true) db.close();
     openFiles.delete(path.resolve(file));
@@ -81,6 +94,7 @@ function inspect(file: string, migrations: readonly Migration[], suspect: boolea
     const { application_id: id } = db.prepare('PRAGMA application_id').get() as { application_id: number };
     if (tables > 0 && id !== APPLICATION_ID) throw corruptStore(file, 'it is a database of another program');
     checkNotNewer(db, file, migrations);
+    if (tables > 0 && schemaVersion(db) === targetVersion(MIGRATIONS)) checkNothingLost(db, file);
     if (!suspect) return;
     checkPages(db, file);
     if (schemaVersion(db) === targetVersion(MIGRATIONS)) checkRows(db, file);
@@ -151,6 +165,15 @@ function checkFile(file: string, mark: StoreMark): number {
   const damage = walDamage(fs.readFileSync(`${file}-wal`));
   if (damage !== undefined) throw corruptStore(file, damage);
   return stat.size;
+}
+
+function checkNothingLost(db: DatabaseSync, file: string): void {
+  const newest = prepareTables(db).newest();
+  const acknowledged = readAcknowledged(file);
+  if (newest >= acknowledged) return;
+  throw corruptStore(file, `it ends at revision ${newest}, and revision ${acknowledged} had been acknowledged`, {
+    hint: `Nothing was changed. Copy the file and those beside it, and check the disk. If this is a backup that you brought back, remove ${acknowledgedName(file)} and start again.`,
+  });
 }
 
 function checkPages(db: DatabaseSync, file: string): void {

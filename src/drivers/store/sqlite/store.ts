@@ -61,7 +61,10 @@ class SqliteStore implements Store {
     this.#group = groupCommit({
       tables: this.#tables,
       newest: () => this.#revision,
-      committed: (batches, newest) => this.#publish(batches, newest),
+      committed: (batches, newest) => {
+        this.#opened.acknowledge(newest);
+        this.#publish(batches, newest);
+      },
       failed: (error) => this.#failed(error),
     });
     this.#leases = leaseClock((lease) => void this.#expire(lease));
