@@ -9,6 +9,7 @@ import type { InstanceServices } from './instance/context.ts';
 import { ExecLimit } from './instance/exec.ts';
 import { Supervisor } from './instance/supervisor.ts';
 import { Locks } from './locks.ts';
+import { printable } from '../model/ids.ts';
 import { Addresses } from './network/addresses.ts';
 import { adoptNetworks, fillPool } from './network/adopt.ts';
 import { SandboxPool } from './network/sandbox-pool.ts';
@@ -16,7 +17,10 @@ import { ensureNode, type NodeDescription } from './node/node.ts';
 import { ensureDefaultProject } from './project/project.ts';
 import { adoptImages } from './image/image.ts';
 import { adoptVolumes } from './volume/volume.ts';
-import { Registry } from './registry.ts';
+import { Registry, Transaction } from './registry.ts';
+
+/** Events for quarantined objects at one start. */
+const MOST_TOLD = 50;
 
 export interface ControlParts extends Omit<Services, 'registry' | 'journal' | 'locks'> {
   readonly store: Store;
@@ -39,7 +43,6 @@ export class Control implements AsyncDisposable {
   /** Reads the store, settles what an earlier daemon left, adopts what runs, and is ready. */
   static async open(parts: ControlParts): Promise<Control> {
     const registry = await Registry.open(parts.store);
-    for (const { key, reason } of registry.quarantined) parts.log.error({ key, reason }, 'an object of the store cannot be read and is left alone');
     const addresses = new Addresses(registry);
     const supervisor = new Supervisor();
     const services: InstanceServices = {
@@ -50,6 +53,7 @@ export class Control implements AsyncDisposable {
     };
     supervisor.bind(services);
     const control = new Control(services, parts);
+    await tellQuarantined(services);
     // Before the journal: what it finishes or takes back gets its true outcome after this.
     await services.journal.records.settlePending();
     await ensureNode(services, await parts.describeNode());
@@ -69,4 +73,16 @@ export class Control implements AsyncDisposable {
     await this.services.supervisor[Symbol.asyncDispose]();
     await this.services.pool[Symbol.asyncDispose]();
   }
+}
+
+/** Loud at every start until somebody looks after it: in the log, and as an event for each. */
+async function tellQuarantined({ registry, journal, log }: Services): Promise<void> {
+  if (registry.quarantined.length === 0) return;
+  const transaction = new Transaction();
+  for (const { key, reason } of registry.quarantined.slice(0, MOST_TOLD)) {
+    log.error({ key, reason }, 'an object of the store cannot be read and is left alone');
+    const [, kind = '', project = '', name = ''] = key.split('/');
+    journal.records.event(transaction, 'object.quarantined', { kind, project, name, id: '' }, `${kind} '${printable(name)}' cannot be read in the store (${key}): ${printable(reason)}. It is left as it is; nothing takes its name.`, 'error');
+  }
+  await registry.commit(transaction);
 }

@@ -3,9 +3,7 @@
  * file that is read at every step, so that one daemon serves many faults.
  */
 import { readFileSync } from 'node:fs';
-import { makeLog } from '../../src/daemon/log.ts';
-import { parseDaemonOptions } from '../../src/daemon/options.ts';
-import { runDaemon } from '../../src/daemon/run-daemon.ts';
+import { daemonProcess } from '../../src/daemon/daemon-process.ts';
 import type { StepHook } from '../../src/control/journal.ts';
 
 /** `kill verb/step/moment` or `fail verb/step/moment/ERRNO`, one a line. */
@@ -23,6 +21,4 @@ const stepHook: StepHook = (verb, step, moment) => {
   }
 };
 
-const daemon = await runDaemon(parseDaemonOptions(process.argv.slice(2), process.env), { log: makeLog(), stepHook });
-process.stdout.write(`berth ready unix:${daemon.socketPath}\n`);
-process.once('SIGTERM', () => void daemon[Symbol.asyncDispose]().then(() => process.exit(0)));
+await daemonProcess({ stepHook });
