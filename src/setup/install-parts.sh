@@ -66,4 +66,13 @@ rm -f "$ready"
 cd "$here"
 wait_for npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || die 'npm ci failed.' 'look at the lines above; is the package registry reachable?'
 "$node" --version >/dev/null 2>&1 || die "the pinned Node does not start: $("$node" --version 2>&1 | tail -n 1)"
+
+# An older Node leaves out optional libraries that say they need a newer one: the same npm on the pinned Node adds them.
+# Debian's npm finds its own libraries by a path that only Debian's Node knows.
+npm=$(readlink -f "$(command -v npm)")
+again() { NODE_PATH=/usr/share/nodejs:/usr/lib/nodejs PATH="${node%/*}:$PATH" "$@" install --no-save --ignore-scripts --no-audit --no-fund --prefer-offline --loglevel=error; }
+case $npm in
+  *.js) wait_for again "$node" --no-deprecation "$npm" >&2 ;;
+  *) wait_for again "$npm" >&2 ;;
+esac || say 'some optional libraries could not be added: the linter may be missing'
 cp package-lock.json "$ready"

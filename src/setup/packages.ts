@@ -28,6 +28,9 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'libc6-dev', use: 'build', why: 'headers for the native programs' },
   { name: 'zlib1g-dev', use: 'build', why: 'gzip layers in the unpack helper' },
   { name: 'libzstd-dev', use: 'build', why: 'zstd layers in the unpack helper' },
+  { name: 'curl', use: 'test', why: 'asks published ports as a user would' },
+  { name: 'iputils-ping', use: 'test', why: 'who reaches whom on networks' },
+  { name: 'procps', use: 'test', why: 'ps, as a second opinion on processes' },
   { name: 'etcd-server', use: 'test', why: 'the store conformance suite runs on a real etcd' },
   { name: 'skopeo', use: 'test', why: 'a second opinion on exported images' },
 ];
