@@ -1,7 +1,8 @@
 /** run, exec and attach over frames: input one way, output the other, and how it ended. */
-import type * as z from 'zod';
+import * as z from 'zod';
 import type { IoSession } from '../drivers/runtime/driver.ts';
-import { FRAME, jsonOfFrame, type Frame } from '../lib/frames.ts';
+import { FRAME, type Frame } from '../lib/frames.ts';
+import { JsonError, parseJsonStrict } from '../lib/json-strict.ts';
 import { parseInput } from '../model/define.ts';
 import { BerthError } from '../model/errors.ts';
 import type { Instance } from '../model/instance-status.ts';
@@ -14,6 +15,7 @@ import { signalName } from '../control/instance/process.ts';
 import type { Caller } from '../control/services.ts';
 import type { Edge } from './context.ts';
 import type { FrameSocket } from './frame-socket.ts';
+import { assertSameProject } from './same-project.ts';
 
 export interface StreamCall {
   readonly edge: Edge;
@@ -53,47 +55,66 @@ async function takeFrame(session: IoSession, frame: Frame, signal: Signal): Prom
   switch (frame.type) {
     case FRAME.stdin: return session.write(frame.payload);
     case FRAME.stdinEnd: return session.endInput();
-    case FRAME.resize: return session.resize(parseInput(terminalSize, jsonOfFrame(frame), 'terminal size'));
-    case FRAME.signal: return signal(signalName(String((jsonOfFrame(frame) as { signal?: unknown } | null)?.signal)));
+    case FRAME.resize: return session.resize(parseInput(terminalSize, documentOf(frame), 'terminal size'));
+    case FRAME.signal: return signal(signalName(parseInput(signalRequest, documentOf(frame), 'signal').signal));
     default: throw new BerthError('invalid', `Frame type ${frame.type} means nothing here.`);
   }
+}
+
+const signalRequest = z.strictObject({ signal: z.string().max(16) });
+
+function documentOf(frame: Frame): unknown {
+  try {
+    return parseJsonStrict(frame.payload);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    throw new BerthError('invalid', `A frame is not acceptable JSON: ${error.message}`);
+  }
+}
+
+/**
+ * Both ways at once, until the output is out and `ended` says how it ended; undefined when the client hung up first.
+ * Throws when the client breaks the rules. The caller closes the session.
+ */
+async function carry<T>({ frames }: StreamCall, session: IoSession, signal: Signal, ended: () => Promise<T>): Promise<T | undefined> {
+  const broken = new Promise<never>((_resolve, reject) => { pumpInput(session, frames, signal).catch(reject); });
+  const over = pumpOutput(session, frames).then(ended);
+  for (const one of [broken, over]) one.catch(() => undefined); // the race below looks at the first
+  return Promise.race([over, broken, frames.closed.then(() => undefined)]);
 }
 
 /** A conversation with the workload of an instance: ends with it, or when the client hangs up. */
 async function converse(call: StreamCall, session: IoSession, instance: Instance): Promise<void> {
   const { services } = call.edge.control;
-  const input = pumpInput(session, call.frames, async (name) => { await killInstance(services, call.caller, services.registry.byId<Instance>(instance.meta.id) ?? instance, name); });
-  input.catch(() => call.frames.end());
-  await Promise.race([pumpOutput(session, call.frames), call.frames.closed]);
+  const settled = services.supervisor.settled(instance.meta.id);
+  const signal = async (name: string) => { await killInstance(services, call.caller, services.registry.byId<Instance>(instance.meta.id) ?? instance, name); };
+  const exit = await carry(call, session, signal, async () => (await settled) ?? { exitCode: undefined, reason: 'unknown' });
+  if (exit !== undefined) call.frames.sendJson(FRAME.exit, { exitCode: exit.exitCode ?? 255, reason: exit.reason });
 }
 
 export async function runStream(call: StreamCall): Promise<void> {
   const { services } = call.edge.control;
-  const request = parseInput(runRequest, call.body, 'request') as z.infer<typeof runRequest>;
+  const { object, size } = parseInput(runRequest, call.body, 'request') as z.infer<typeof runRequest>;
+  assertSameProject(object, call.project);
   let session: IoSession | undefined;
-  const { done, instance: made } = await createInstance(services, call.caller, {
-    project: call.project, meta: request.object.meta ?? {}, spec: { ...request.object.spec, running: true }, verb: 'instance.run',
-    async beforeWorkload(made) {
-      session = await runtimeOf(services, made).attach(idOf(made));
-      if (request.size !== undefined && request.object.spec.terminal === true) await runtimeOf(services, made).resize(idOf(made), request.size);
-    },
-  });
-  const operation = await done;
-  if (operation.status.error !== undefined) {
-    const { code, message, hint, fields, details } = operation.status.error;
-    throw new BerthError(code, message, { hint, fields, details });
-  }
-  const instance = made!; // without an Idempotency-Key it is this request's own
-  call.frames.sendJson(FRAME.started, { name: instance.meta.name, id: instance.meta.id });
-  const settled = services.supervisor.settled(instance.meta.id);
   try {
+    const { done, instance: made } = await createInstance(services, call.caller, {
+      project: call.project, meta: object.meta ?? {}, spec: { ...object.spec, running: true }, verb: 'instance.run',
+      async beforeWorkload(starting) {
+        session = await runtimeOf(services, starting).attach(idOf(starting));
+        if (size !== undefined && object.spec.terminal === true) await runtimeOf(services, starting).resize(idOf(starting), size);
+      },
+    });
+    const operation = await done;
+    if (operation.status.error !== undefined) {
+      const { code, message, hint, fields, details } = operation.status.error;
+      throw new BerthError(code, message, { hint, fields, details });
+    }
+    const instance = made!; // without an Idempotency-Key it is this request's own
+    call.frames.sendJson(FRAME.started, { name: instance.meta.name, id: instance.meta.id });
     await converse(call, session!, instance);
-    if (call.frames.isClosed) return;
-    const exit = await settled;
-    call.frames.sendJson(FRAME.exit, { exitCode: exit?.exitCode ?? 255, reason: exit?.reason ?? 'unknown' });
   } finally {
-    await session!.close();
-    call.frames.end();
+    await session?.close();
   }
 }
 
@@ -102,17 +123,12 @@ export async function attachStream(call: StreamCall): Promise<void> {
   const request = parseInput(attachRequest, call.body, 'request');
   const instance = services.registry.get<Instance>('Instance', call.project, call.name);
   const session = await attachInstance(services, call.caller, instance);
-  const settled = services.supervisor.settled(instance.meta.id);
   try {
     if (request.size !== undefined && instance.spec.terminal === true) await resizeInstance(services, call.caller, instance, request.size);
     call.frames.sendJson(FRAME.started, { name: instance.meta.name, id: instance.meta.id, terminal: instance.spec.terminal ?? false });
     await converse(call, session, instance);
-    if (call.frames.isClosed) return;
-    const exit = await settled;
-    call.frames.sendJson(FRAME.exit, { exitCode: exit?.exitCode ?? 255, reason: exit?.reason ?? 'unknown' });
   } finally {
     await session.close();
-    call.frames.end();
   }
 }
 
@@ -123,14 +139,9 @@ export async function execStream(call: StreamCall): Promise<void> {
   const session = await execInstance(control.services, control.execLimit, call.caller, instance, request);
   try {
     call.frames.sendJson(FRAME.started, {});
-    const input = pumpInput(session, call.frames, (name) => session.signal(name));
-    input.catch(() => call.frames.end());
-    await Promise.race([pumpOutput(session, call.frames), call.frames.closed]);
-    if (call.frames.isClosed) return;
-    const { exitCode } = await session.exit;
-    call.frames.sendJson(FRAME.exit, { exitCode, reason: 'exited' });
+    const exit = await carry(call, session, (name) => session.signal(name), () => session.exit);
+    if (exit !== undefined) call.frames.sendJson(FRAME.exit, { exitCode: exit.exitCode, reason: 'exited' });
   } finally {
     await session.close();
-    call.frames.end();
   }
 }

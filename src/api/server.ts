@@ -10,6 +10,7 @@ import type { Call, Edge, Handler } from './context.ts';
 import { EDGE_GUARDS, type EdgeGuards } from './guards.ts';
 import { openapiDocument } from '../model/openapi.ts';
 import { problemOf, translateHttpError } from './problem.ts';
+import { assertSameProject } from './same-project.ts';
 import { debugRoutes } from './routes/debug.ts';
 import { imageRoutes } from './routes/image.ts';
 import { instanceRoutes } from './routes/instance.ts';
@@ -59,7 +60,8 @@ export async function makeServer(edge: Edge): Promise<FastifyInstance<HttpServer
   app.get('/v1/openapi.json', async () => openapiDocument(edge.version));
   app.get('/v1/version', async () => ({ version: edge.version, apiVersion: 'berth/v1', features: edge.features }));
   app.get('/healthz', async () => ({ status: 'ok' }));
-  acceptUpgrades(app.server, edge);
+  const cutStreams = acceptUpgrades(app.server, edge);
+  app.addHook('preClose', async () => cutStreams());
   await app.ready();
   return app;
 }
@@ -93,12 +95,6 @@ function bodyOf(route: Route, guards: EdgeGuards, body: unknown): unknown {
   const empty = body === undefined || body === null || (typeof body === 'object' && Object.keys(body).length === 0 && !(body instanceof Readable));
   if (!empty) throw new BerthError('invalid', `${route.verb} takes no body.`, { fields: [{ path: '', message: 'no body is due here' }] });
   return undefined;
-}
-
-function assertSameProject(body: unknown, project: string | undefined): void {
-  const named = (body as { meta?: { project?: string } } | undefined)?.meta?.project;
-  if (named === undefined || project === undefined || named === project) return;
-  throw new BerthError('invalid', `The object names project '${named}' and the request '${project}'.`, { hint: 'Leave meta.project out, or name the same.', fields: [{ path: 'meta.project', message: 'is not the project of the request' }] });
 }
 
 function addRoute(app: FastifyInstance<HttpServer>, edge: Edge, route: Route): void {

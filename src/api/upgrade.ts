@@ -23,11 +23,15 @@ const upgradeRoutes = ROUTES.filter((route) => route.stream === 'upgrade').map((
   route, pattern: new RegExp(`^${route.path.replaceAll(/\{(\w+)\}/g, '(?<$1>[^/?]{1,128})')}$`),
 }));
 
-export function acceptUpgrades(server: Server, edge: Edge): void {
+/** Returns the way to cut every conversation: the server no longer counts them among its connections. */
+export function acceptUpgrades(server: Server, edge: Edge): () => void {
+  const open = new Set<Duplex>();
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', () => socket.destroy());
+    open.add(socket);
+    socket.on('error', () => socket.destroy()).once('close', () => open.delete(socket));
     void serve(edge, request, socket as Socket, head);
   });
+  return () => { for (const socket of open) socket.destroy(); };
 }
 
 function routeOf(url: string): { readonly route: Route; readonly project: string; readonly name: string } | undefined {
@@ -57,10 +61,11 @@ async function serve(edge: Edge, request: IncomingMessage, socket: Socket, head:
     const caller = guards.caller(edge.identifyPeer(socket), requestId);
     guards.permission(caller, VERBS[found.route.verb].permission);
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_PROTOCOL}\r\nX-Request-Id: ${requestId}\r\n\r\n`);
-    const frames = new FrameSocket(socket, head);
+    const frames = new FrameSocket(socket, head, edge.control.services.clock);
     try {
-      const body = await frames.request(edge.control.services.clock, REQUEST_DEADLINE_MS);
+      const body = await frames.request(REQUEST_DEADLINE_MS);
       await streams[found.route.verb]!({ edge, caller, project: found.project, name: found.name, body, frames });
+      frames.end();
     } catch (error) {
       if (!(error instanceof BerthError)) edge.log.error({ requestId, url: request.url, error: describe(error) }, 'a stream met a bug');
       frames.fail(problemOf(error, requestId));
