@@ -1,11 +1,11 @@
 # Berth beside its peers: sourced by the peer bench (PEERS names this directory, CHECKOUT the source tree).
-SUITE=bookworm CG=hybrid SHOTS="none net userns" OSNET=1
+SUITE=${BERTH_SUITE:-bookworm} CG=hybrid SHOTS="none net userns" OSNET=1
 export CELL_BIND=${CHECKOUT:?the source tree}:/srv/berth
 API=berth SOCK=/run/berth/berth.sock DRIVER=$PEERS/berth.py MONITOR=conmon
 B=/srv/berth/berth
 up() {
   cell_q $P $B version && cell_q $P $B list && return 0
-  cell_q $P sh -c 'command -v crun conmon nft dnsmasq ip mkfs.erofs >/dev/null || apt-get install -y --no-install-recommends crun conmon nftables dnsmasq-base iproute2 erofs-utils uidmap kmod busybox-static e2fsprogs libatomic1'
+  cell_q $P sh -c 'command -v crun conmon nft dnsmasq ip >/dev/null || apt-get install -y --no-install-recommends crun conmon nftables dnsmasq-base iproute2 erofs-utils uidmap kmod busybox-static e2fsprogs libatomic1'
   cell_bg $P daemon $B daemon --root /var/lib/berth --run /run/berth; wait_for cell $P $B list || return 1
   local i; for i in busybox tool; do cell_q $P $B image get $i || cell_q $P $B image import /lab/image/$i.tar --as $i || return 1; done
 }
