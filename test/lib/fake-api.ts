@@ -29,6 +29,7 @@ export class FakeApi implements AsyncDisposable {
   peer: PeerIdentity | undefined = { uid: 0, gid: 0, pid: 1 };
   readonly #dir: string;
   readonly #sockets = new Set<net.Socket>();
+  readonly #agent = new http.Agent({ keepAlive: true });
   #close: () => Promise<void> = async () => undefined;
 
   private constructor(world: FakeWorld, dir: string) {
@@ -69,7 +70,7 @@ export class FakeApi implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
       const all = { ...(text === undefined ? {} : { 'content-type': 'application/json', ...('transfer-encoding' in headers ? {} : { 'content-length': Buffer.byteLength(text) }) }), ...headers };
-      const request = http.request({ socketPath: this.socketPath, method, path: url, headers: all, agent: false }, (response) => {
+      const request = http.request({ socketPath: this.socketPath, method, path: url, headers: all, agent: this.#agent }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('error', reject);
@@ -119,6 +120,7 @@ export class FakeApi implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
+    this.#agent.destroy();
     await this.#close();
     await this.world[Symbol.asyncDispose]();
     await rm(this.#dir, { recursive: true, force: true });
