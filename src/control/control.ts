@@ -3,7 +3,7 @@ import type { NetworkDriver } from '../drivers/network/driver.ts';
 import type { Store } from '../drivers/store/driver.ts';
 import type { Services } from './services.ts';
 import type { StepHook } from './journal.ts';
-import { Journal } from './journal.ts';
+import { describe, Journal } from './journal.ts';
 import { adoptInstances } from './instance/adopt.ts';
 import type { InstanceServices } from './instance/context.ts';
 import { ExecLimit } from './instance/exec.ts';
@@ -63,7 +63,8 @@ export class Control implements AsyncDisposable {
     await adoptImages(services);
     await adoptInstances(services);
     // What was published for an instance whose removal was finished just now has no owner any more.
-    for (const repaired of await services.network.reconcile()) parts.log.warn({ repaired }, 'the network was repaired');
+    const repairs = await services.network.reconcile().catch((error: unknown) => [`not wholly: ${describe(error)}`]);
+    for (const repaired of repairs) parts.log.warn({ repaired }, 'the network was repaired');
     fillPool(services);
     return control;
   }

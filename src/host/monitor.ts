@@ -14,7 +14,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { BerthError } from '../model/errors.ts';
-import { identify, type ProcessIdentity } from './process.ts';
+import { findProcess, identify, type ProcessIdentity } from './process.ts';
 import { PLAIN_ENV } from './run.ts';
 
 export interface MonitorPlan {
@@ -121,6 +121,11 @@ export function monitorIdentity(dir: string): ProcessIdentity | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The live monitor of the unit in `dir` whose pid file says something else, or nothing. Reads all of /proc. */
+export function lostMonitor(dir: string): Promise<ProcessIdentity | undefined> {
+  return findProcess((words) => words.includes('--exit-dir') && words[words.indexOf('-b') + 1] === dir);
 }
 
 /** Pid of the first process as the program wrote it; it may be long gone: compare start times. */

@@ -5,6 +5,7 @@
 import fs from 'node:fs/promises';
 import { randomInt } from 'node:crypto';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import { BerthError } from '../model/errors.ts';
 import { readBounded, writeFileAtomic } from './files.ts';
 import { libc, systemError } from './libc.ts';
@@ -45,11 +46,16 @@ async function readOrMakeTag(file: string): Promise<string> {
     throw error;
   });
   if (found !== undefined) {
-    const tag = found.toString('latin1').trim();
-    if (!TAG.test(tag)) throw new BerthError('unavailable', `${file} is damaged: names on the host derive from it.`, { hint: 'Restore the six characters: they stand in the names of its bridges (`ip link`), after `bt`.' });
+    const [tag = '', check = ''] = found.toString('latin1').split('\n');
+    // A flipped bit makes another tag of it: a root of that name would leave everything that runs to nobody.
+    if (!TAG.test(tag) || (check !== '' && check !== checkOf(tag))) throw new BerthError('unavailable', `${file} is damaged: names on the host derive from it.`, { hint: 'Restore its first line, six characters: they stand in the names of its bridges (`ip link`), after `b`, and of its control groups.' });
     return tag;
   }
   const tag = Array.from({ length: 6 }, (_, index) => LETTERS[randomInt(index === 0 ? 26 : 36)]!).join('');
-  await writeFileAtomic(file, `${tag}\n`);
+  await writeFileAtomic(file, `${tag}\n${checkOf(tag)}\n`);
   return tag;
+}
+
+function checkOf(tag: string): string {
+  return crc32(tag).toString(16).padStart(8, '0');
 }

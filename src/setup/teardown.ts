@@ -30,7 +30,7 @@ const OUR_PROGRAMS = /^(conmon|crun|dnsmasq|berth-native|qemu-system-[\w-]+|virt
  */
 export function tagsOf(root: string, leaseDir = LEASE_DIR): readonly string[] {
   const tags = new Set<string>();
-  const own = textOf(path.join(root, 'state/tag'))?.trim();
+  const own = textOf(path.join(root, 'state/tag'))?.split('\n')[0];
   if (own !== undefined && TAG.test(own)) tags.add(own);
   for (const name of fs.existsSync(leaseDir) ? fs.readdirSync(leaseDir) : []) {
     const tag = /^root-([0-9a-z]{6})\.json$/.exec(name)?.[1];

@@ -122,12 +122,13 @@ export class TestDaemon implements AsyncDisposable {
       env: { ...process.env, BERTH_NATIVE_DIR: path.resolve(HERE, '../../.build/native'), BERTH_TEST_FAULTS: this.#faultsFile },
     });
     this.#child = child;
+    const from = this.log.length;
     child.stderr!.setEncoding('utf8').on('data', (text: string) => { this.log += text; });
     const lines = createInterface({ input: child.stdout! });
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`the daemon is not ready after ${READY_DEADLINE_MS} ms\n${this.log}`)), READY_DEADLINE_MS);
+      const timer = setTimeout(() => reject(new Error(`the daemon is not ready after ${READY_DEADLINE_MS} ms\n${this.log.slice(from)}`)), READY_DEADLINE_MS);
       lines.once('line', (line) => { clearTimeout(timer); if (line.startsWith('berth ready')) resolve(); else reject(new Error(line)); });
-      child.once('exit', (code, signal) => { clearTimeout(timer); reject(new Error(`the daemon ended with ${code ?? signal} before it was ready\n${this.log}`)); });
+      child.once('exit', (code, signal) => { clearTimeout(timer); reject(new Error(`the daemon ended with ${code ?? signal} before it was ready\n${this.log.slice(from)}`)); });
     });
   }
 
@@ -206,8 +207,8 @@ export class TestDaemon implements AsyncDisposable {
 
   /** The root's own control groups, empty by now: a daemon leaves them for the next one. */
   async #removeGroups(): Promise<void> {
-    const tag = (await readFile(path.join(this.rootDir, 'state', 'tag'), 'latin1').catch(() => '')).trim();
-    if (tag === '') return;
+    const tag = (await readFile(path.join(this.rootDir, 'state', 'tag'), 'latin1').catch(() => '')).split('\n')[0];
+    if (tag === undefined || tag === '') return;
     const controllers = await readdir('/sys/fs/cgroup');
     for (const dir of ['', ...controllers]) await rmdir(path.join('/sys/fs/cgroup', dir, `berth-${tag}`)).catch(() => undefined);
   }

@@ -162,6 +162,7 @@ class BridgeNetwork implements NetworkDriver {
     return this.#exclusive(async () => {
       if (this.#networks.all.length === 0) return [];
       const said: string[] = [];
+      let broken: unknown;
       if (this.#networks.all.some((network) => !network.plan.internal) && !(await this.#forwarding.isOn())) {
         await this.#forwarding.need();
         said.push('Forwarding of packets had been turned off on this host; it is on again.');
@@ -170,12 +171,17 @@ class BridgeNetwork implements NetworkDriver {
       const { links } = this.#networks;
       const [present, addresses] = await Promise.all([links.list(), links.addresses()]);
       for (const network of this.#networks.all) {
-        if (!(await this.#networks.isIntact(network, present, addresses, this.#portsOf(network.plan.id)))) said.push(...(await this.#ensure(network.plan)));
+        try {
+          if (!(await this.#networks.isIntact(network, present, addresses, this.#portsOf(network.plan.id)))) said.push(...(await this.#ensure(network.plan)));
+        } catch (error) {
+          broken ??= error; // the other networks get their turn
+        }
       }
       said.push(...(await this.#publisher.repair()));
       const interfaces = new Set(present.map((link) => link.name));
       const stale = await this.#rules.sweep((fact) => fact.family === 'bridge' && interfaces.has(interfaceOf(fact)));
       if (stale > 0) said.push(`${stale} entries of ports that no longer exist were taken out of the nftables sets.`);
+      if (broken !== undefined) throw broken;
       return said;
     });
   }

@@ -9,7 +9,7 @@ import { addressBytes, canonicalAddress } from '../../../lib/ip-address.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { NAME_PATTERN } from '../../../model/ids.ts';
 import { readBounded, writeFileAtomic } from '../../../host/files.ts';
-import { identify, isAlive, signalProcess } from '../../../host/process.ts';
+import { findProcess, identify, isAlive, signalProcess } from '../../../host/process.ts';
 import type { ProcessIdentity } from '../../../host/process.ts';
 import { run } from '../../../host/run.ts';
 import type { NameRecord, NetworkPlan } from '../driver.ts';
@@ -97,8 +97,10 @@ export class NameServer implements AsyncDisposable {
       return false;
     }
     this.#adopted = true;
-    if (process !== undefined) await end(process);
-    await fs.promises.mkdir(path.join(dir, 'names'), { recursive: true, mode: 0o755 });
+    const isNew = await fs.promises.mkdir(path.join(dir, 'names'), { recursive: true, mode: 0o755 }) !== undefined;
+    // One that lost its pid file still holds the addresses.
+    const old = process ?? (isNew ? undefined : await this.#lost());
+    if (old !== undefined) await end(old);
     await fs.promises.chmod(dir, 0o711); // the unprivileged server reads the names
     await fs.promises.chmod(path.join(dir, 'names'), 0o755);
     await writeFileAtomic(file, wanted);
@@ -122,7 +124,7 @@ export class NameServer implements AsyncDisposable {
   /** Ends it and takes its files away. */
   async remove(): Promise<void> {
     clearTimeout(this.#reread);
-    const process = await this.process();
+    const process = (await this.process()) ?? (fs.existsSync(this.#options.dir) ? await this.#lost() : undefined);
     if (process !== undefined) await end(process);
     await fs.promises.rm(this.#options.dir, { recursive: true, force: true });
   }
@@ -134,7 +136,15 @@ export class NameServer implements AsyncDisposable {
     if (!Number.isSafeInteger(pid) || pid <= 1) return undefined;
     const identity = identify(pid);
     const command = await fs.promises.readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
-    return command.includes(`--conf-file=${path.join(this.#options.dir, 'dnsmasq.conf')}\0`) ? identity : undefined;
+    return command.includes(`${this.#word}\0`) ? identity : undefined;
+  }
+
+  get #word(): string {
+    return `--conf-file=${path.join(this.#options.dir, 'dnsmasq.conf')}`;
+  }
+
+  #lost(): Promise<ProcessIdentity | undefined> {
+    return findProcess((words) => words.includes(this.#word));
   }
 
   /** What waits to be said is said; nothing is said any more. */

@@ -1,7 +1,7 @@
 /** Ends what lives of a unit and takes away all that was made for it; in every state, also half made, also twice. */
 import fs from 'node:fs';
 import { dropParkedInput } from '../../../host/monitor-attach.ts';
-import { monitorIdentity } from '../../../host/monitor.ts';
+import { lostMonitor, monitorIdentity } from '../../../host/monitor.ts';
 import { identify, isAlive, signalProcess } from '../../../host/process.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { ObjectId } from '../../../model/ids.ts';
@@ -16,7 +16,8 @@ export async function removeUnit(host: CrunHost, id: ObjectId, { keepLog }: { re
   const { groups, paths } = host;
   const unit = paths.unit(id);
   // The monitor first, when the container was not made to its end: it would start what is being taken away.
-  const monitor = monitorIdentity(unit.dir);
+  // Without a record of the end there is one to look for: it would go on writing into what is being taken away.
+  const monitor = monitorIdentity(unit.dir) ?? (fs.existsSync(unit.dir) && host.exits.read(id) === undefined ? await lostMonitor(unit.dir) : undefined);
   const process = readStatus(unit.state);
   if (monitor !== undefined && process === undefined) signalProcess(monitor, 'SIGKILL');
   const end = performance.now() + DEADLINE_MS;
