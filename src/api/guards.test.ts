@@ -63,6 +63,15 @@ describe('a guard', () => {
     assert.equal(await attempt({ ...EDGE_GUARDS, caller: reader, permission: () => undefined }), 201);
   });
 
+  it('who may only read reads, and changes nothing', async () => {
+    await using api = await FakeApi.open({ edge: { guards: { ...EDGE_GUARDS, caller: () => ({ actor: 'uid:1', admin: false, hostPaths: false, requestId: 'x' }) } } });
+    assert.equal((await api.request('GET', INSTANCES)).status, 200);
+    assert.equal((await create(api, '{"meta":{"name":"web"},"spec":{"image":"busybox"}}')).status, 403);
+    assert.equal((await api.stream(`${INSTANCES}/-/run`)).status, 403);
+    assert.equal((await api.request('GET', '/v1/projects/default/audit')).status, 403);
+    assert.equal((await api.request('GET', '/v1/debug/leaks')).status, 403);
+  });
+
   it('what a guard throws is an answer', async () => {
     await using api = await FakeApi.open({ edge: { guards: { ...EDGE_GUARDS, permission: () => { throw new BerthError('busy', 'Later.'); } } } });
     assert.equal((await api.request('GET', INSTANCES)).status, 423);
