@@ -1,6 +1,6 @@
 /** microVMs on a real QEMU and the distribution's kernel. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -21,30 +21,51 @@ test('an exit code comes out', () => withQemuBench(async (bench) => {
   assert.deepEqual(outcome, { exitCode: 7, reason: 'exited', stdout: 'out\n', stderr: 'err\n' });
 }));
 
+const NAMESPACES = ['mnt', 'net', 'ipc', 'uts', 'pid'];
+
+/** What a hostile guest that took over this process could build on; nothing of it may be there. */
+function footholds(pid: number): readonly string[] {
+  const status = Object.fromEntries(fs.readFileSync(`/proc/${pid}/status`, 'utf8').split('\n').map((line) => line.split(':\t')));
+  const root = fs.readdirSync(`/proc/${pid}/root`).filter((name) => !['dev', 'etc', 'kernel', 'lib', 'lib64', 'usr'].includes(name));
+  const devices = fs.readdirSync(`/proc/${pid}/root/dev`).filter((name) => !['null', 'urandom'].includes(name));
+  const writable = fs.readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trim().split('\n').filter((line) => !/^ro,nosuid/.test(line.split(' ')[5]!));
+  const files = fs.readdirSync(`/proc/${pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`)).filter((target) => target.startsWith('/'));
+  const core = /^Max core file size\s+(\d+)\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/limits`, 'utf8'));
+  return [
+    ...(new Set(status['Uid']!.split('\t')).size === 1 && Number(status['Uid']!.split('\t')[0]) > 0xffff ? [] : ['user']),
+    ...['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'].filter((kind) => !/^0+$/.test(status[kind]!)),
+    ...(status['Groups']?.trim() === '' ? [] : ['groups']), ...(status['NoNewPrivs'] === '1' ? [] : ['NoNewPrivs']), ...(status['Seccomp'] === '2' ? [] : ['Seccomp']),
+    ...NAMESPACES.filter((kind) => fs.readlinkSync(`/proc/${pid}/ns/${kind}`) === fs.readlinkSync(`/proc/self/ns/${kind}`)),
+    ...(root.length + devices.length === 0 ? [] : ['root']), ...(writable.length === 0 ? [] : ['mounts']), ...(core?.[1] === '0' && core[2] === '0' ? [] : ['core']),
+    ...files.filter((target) => !/\/(root\.erofs|upper-\d\.ext4|null)$/.test(target)),
+  ];
+}
+
 test('G03: QEMU has a user of its own, no rights, a filter, a jail, and cannot reach another machine', () => withQemuBench(async (bench) => {
   const disks = [bench.disk(), bench.disk()];
   const plans = disks.map((upperDisk) => bench.plan(['sleep', '1000'], { root: { upperDisk } }));
   const infos = await Promise.all(plans.map((plan) => bench.driver.create(plan)));
-  const uids = infos.map(({ process: { pid } }) => {
-    const status = Object.fromEntries(fs.readFileSync(`/proc/${pid}/status`, 'utf8').split('\n').map((line) => line.split(':\t')));
-    for (const kind of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) assert.equal(status[kind], '0000000000000000', kind);
-    assert.deepEqual([status['NoNewPrivs'], status['Seccomp'], status['Groups']?.trim()], ['1', '2', '']);
-    assert.equal(new Set(status['Uid']!.split('\t')).size, 1);
-    for (const kind of ['mnt', 'net', 'ipc', 'uts', 'pid']) assert.notEqual(fs.readlinkSync(`/proc/${pid}/ns/${kind}`), fs.readlinkSync(`/proc/self/ns/${kind}`), kind);
-    assert.deepEqual(fs.readdirSync(`/proc/${pid}/root`).sort(), ['dev', 'etc', 'kernel', 'lib', 'lib64', 'usr']);
-    assert.deepEqual(fs.readdirSync(`/proc/${pid}/root/dev`).sort(), ['null', 'urandom']);
-    for (const line of fs.readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trim().split('\n')) assert.match(line.split(' ')[5]!, /^ro,nosuid/, line);
-    const open = fs.readdirSync(`/proc/${pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`)).filter((target) => target.startsWith('/'));
-    assert.equal(open.filter((target) => !['/root.erofs', '/null'].some((end) => target.endsWith(end)) && !/\/upper-\d\.ext4$/.test(target)).length, 0, open.join());
-    assert.equal(fs.readFileSync(`/proc/${pid}/limits`, 'utf8').match(/^Max core file size\s+(\d+)\s+(\d+)/m)?.slice(1).join(), '0,0');
-    return Number(status['Uid']!.split('\t')[0]);
-  });
-  assert.ok(uids[0] !== uids[1] && uids.every((uid) => uid > 0xffff));
-  for (const file of [disks[1]!, ...['agent.sock', 'qmp.sock', 'vm.plan', 'unit.json'].map((name) => path.join(bench.runDir, 'v', plans[1]!.id, name))]) {
+  for (const { process: qemu } of infos) assert.deepEqual(footholds(qemu.pid), []);
+  const uids = infos.map(({ process: qemu }) => fs.statSync(`/proc/${qemu.pid}`).uid);
+  assert.notEqual(uids[0], uids[1]);
+  const own = ['agent.sock', 'qmp.sock', 'vm.plan', 'unit.json'].map((name) => path.join(bench.runDir, 'v', plans[1]!.id, name));
+  for (const file of [disks[1]!, ...own]) {
     const tried = spawnSync('setpriv', ['--reuid', String(uids[0]), '--regid', String(uids[0]), '--clear-groups', 'cat', file], { encoding: 'utf8' });
     assert.match(tried.stderr, /Permission denied/, file);
   }
 }));
+
+test('G03 without its walls: a QEMU started by hand as root has every foothold', async () => {
+  const qemu = spawn('/usr/bin/qemu-system-x86_64', ['-nodefaults', '-no-user-config', '-display', 'none', '-M', 'none'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  try {
+    await until(() => fs.readFileSync(`/proc/${qemu.pid}/cmdline`, 'latin1').includes('-nodefaults'), { what: 'QEMU' });
+    const found = footholds(qemu.pid!);
+    for (const wall of ['user', 'CapPrm', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp', ...NAMESPACES, 'root', 'mounts']) assert.ok(found.includes(wall), wall);
+  } finally {
+    qemu.kill('SIGKILL');
+    await new Promise((resolve) => qemu.once('close', resolve));
+  }
+});
 
 test('the upper outlives its machine and is left clean, also by a kill', () => withQemuBench(async (bench) => {
   const upperDisk = bench.disk();
@@ -71,14 +92,20 @@ test('what a microVM cannot do is said before anything is made', () => withQemuB
   await refused(bench.plan(['true'], { mounts: [{ source: '/tmp', target: '/v', readOnly: false }] }), 'unsupported');
   await refused(bench.plan(['true'], { resources: { memoryBytes: 32 * 1024 * 1024, cpuWeight: 100 } }), 'invalid');
   await refused(bench.plan(['true'], { form: 'appContainer' }), 'unsupported');
-  assert.deepEqual(await bench.driver.available('microVM'), { ok: true, boundary: 'emulated' });
   assert.equal((await bench.driver.available('osContainer')).ok, false);
 }));
 
 test('G10: the boundary that is there is told, not the one that was hoped for', () => withQemuBench(async (bench) => {
+  const { accelerator } = await probeAccelerator({ qemu: '/usr/bin/qemu-system-x86_64', probe: ACCELERATOR_PROBE });
+  const expected = accelerator === 'kvm' ? 'hardware' : 'emulated';
   const info = await bench.driver.create(bench.plan(['true']));
-  assert.deepEqual([info.boundary, info.accelerator], [info.accelerator === 'kvm' ? 'hardware' : 'emulated', (await probeAccelerator({ qemu: '/usr/bin/qemu-system-x86_64', probe: ACCELERATOR_PROBE })).accelerator]);
+  assert.deepEqual([info.boundary, info.accelerator], [expected, accelerator]);
+  assert.deepEqual(await bench.driver.available('microVM'), { ok: true, boundary: expected });
 }));
+
+test('G10 without its guard: who believes that /dev/kvm is enough promises hardware', () => withQemuBench(async (bench) => {
+  assert.deepEqual(await bench.driver.available('microVM'), { ok: true, boundary: 'hardware' });
+}, { accelerator: async () => ({ accelerator: 'kvm', reason: '/dev/kvm is there' }) }));
 
 test('memory that runs out in the guest is told as oom', () => withQemuBench(async (bench) => {
   const outcome = await bench.run(['tail', '/dev/zero']);

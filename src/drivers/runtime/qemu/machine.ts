@@ -1,8 +1,9 @@
 /** From a unit's plan to what `berth-native vm` needs: the jail, the descriptors, the command line. */
 import fs from 'node:fs';
 import { BerthError } from '../../../model/errors.ts';
-import type { InterfacePlan, UnitPlan } from '../driver.ts';
-import { DESCRIPTOR, JAIL, qemuCommandLine } from './command-line.ts';
+import type { GroupLimits } from '../../../host/cgroup.ts';
+import type { InterfacePlan, ResourcePlan, UnitPlan } from '../driver.ts';
+import { DESCRIPTOR, JAIL, OVERHEAD_MIB, qemuCommandLine, TCG_BUFFER_MIB } from './command-line.ts';
 import type { UnitRecord } from './unit-record.ts';
 import type { LaunchPlan, TapPlan } from './vm-plan.ts';
 
@@ -86,3 +87,12 @@ function jail(parts: MachineParts): Pick<LaunchPlan, 'binds' | 'links'> {
     links: [{ to: 'usr/lib', at: 'lib' }, ...(fs.existsSync('/usr/lib64') ? [{ to: 'usr/lib64', at: 'lib64' }] : [])],
   };
 }
+
+/** The guest's RAM and what QEMU takes beside it; the number of threads is QEMU's, the guest counts its own processes. */
+export function groupLimits(memoryBytes: number, resources: ResourcePlan): GroupLimits {
+  return {
+    memoryBytes: memoryBytes + (OVERHEAD_MIB + TCG_BUFFER_MIB) * MIB,
+    cpus: resources.cpus, cpuWeight: resources.cpuWeight, pids: 128,
+  };
+}
+

@@ -4,79 +4,33 @@
  * The daemon talks to the agent for what happens inside and needs it for nothing that must not fail: ending a machine
  * never waits for its guest.
  */
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { BerthError } from '../../../model/errors.ts';
 import { encodeFields, encodeFrame, FRAME, parseStats } from '../../../model/agent-protocol.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
-import type { ControlGroups, GroupLimits } from '../../../host/cgroup.ts';
 import { attachMonitored, dropParkedInput } from '../../../host/monitor-attach.ts';
 import { MonitorExits } from '../../../host/monitor-exit.ts';
-import { monitorLogFiles, prepareMonitorLog, rotateMonitorLog } from '../../../host/monitor-log.ts';
-import { monitoredPid, monitorIdentity, startMonitor } from '../../../host/monitor.ts';
-import { identify, isAlive, signalProcess, type ProcessIdentity } from '../../../host/process.ts';
+import { monitorLogFiles, rotateMonitorLog } from '../../../host/monitor-log.ts';
+import { monitorIdentity } from '../../../host/monitor.ts';
+import { isAlive, signalProcess } from '../../../host/process.ts';
 import { timeStampCounterKhz } from '../../../host/tsc.ts';
 import type {
   ExecPlan, ExecSession, ExitRecord, IoSession, Observed, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
 } from '../driver.ts';
 import { AgentLink } from './agent-link.ts';
-import { OVERHEAD_MIB, TCG_BUFFER_MIB } from './command-line.ts';
+import { AgentLinks } from './agent-links.ts';
+import { bootRecord, bootUnit } from './boot-unit.ts';
 import { startExec } from './exec-session.ts';
 import { exitRecord, readReason } from './exit-record.ts';
-import { setupFields, workloadFields } from './guest-fields.ts';
 import { linuxSignal } from './linux-numbers.ts';
-import { checkPlan, launchPlan, memoryMiB } from './machine.ts';
+import { checkPlan, groupLimits } from './machine.ts';
+import { DEADLINES, type GuestKernelFiles, type MicroVmDeadlines, type MicroVmRuntimeOptions } from './microvm-options.ts';
 import { qmpCommand } from './qmp.ts';
+import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts';
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
-import { encodeLaunchPlan } from './vm-plan.ts';
 
 const MIB = 1024 * 1024;
-
-export interface GuestKernelFiles {
-  readonly release: string;
-  readonly vmlinux: string;
-  readonly initramfs: string;
-}
-
-export interface VmUids {
-  take(): Promise<number>;
-  /** A machine of an earlier daemon has it. */
-  keep(uid: number): Promise<void>;
-  give(uid: number): Promise<void>;
-}
-
-export interface AcceleratorFinding {
-  readonly accelerator: 'kvm' | 'tcg';
-  readonly reason: string;
-}
-
-export interface MicroVmDeadlines {
-  /** From the start of QEMU to the agent's first word; a boot that takes longer is tried once more. */
-  readonly bootMs: number;
-  /** Root file system, network; then the workload's program found. */
-  readonly prepareMs: number;
-  /** Everything else that an agent is asked. */
-  readonly answerMs: number;
-  /** From the kill to the exit record. */
-  readonly endMs: number;
-}
-
-const DEADLINES: MicroVmDeadlines = { bootMs: 30_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
-
-export interface MicroVmRuntimeOptions {
-  readonly rootDir: string;
-  readonly runDir: string;
-  readonly nativeProgram: string;
-  readonly conmon: string;
-  readonly qemu: string;
-  readonly groups: ControlGroups;
-  readonly uids: VmUids;
-  /** Called once, at first need. Errors say why there is none. */
-  readonly kernel: () => Promise<GuestKernelFiles>;
-  readonly accelerator: () => Promise<AcceleratorFinding>;
-  readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
-}
 
 export class MicroVmRuntime implements RuntimeDriver {
   readonly name = 'qemu';
@@ -84,7 +38,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   readonly #deadlines: MicroVmDeadlines;
   readonly #paths: RuntimePaths;
   readonly #exits: MonitorExits;
-  readonly #links = new Map<ObjectId, Promise<AgentLink>>();
+  readonly #links = new AgentLinks();
   readonly #records = new Map<ObjectId, UnitRecord>();
   #kernel: Promise<GuestKernelFiles> | undefined;
   #tscKhz: Promise<number> | undefined;
@@ -120,7 +74,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     try {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await this.#bring(plan, signal);
+          return await this.#boot(plan, signal);
         } catch (error) {
           // Emulated guests hang while they boot now and then: one more try, from nothing.
           if (attempt === 2 || signal?.aborted === true || !(error instanceof BerthError && error.details?.['boot'] === true)) throw error;
@@ -144,11 +98,11 @@ export class MicroVmRuntime implements RuntimeDriver {
 
   async remove(id: ObjectId, options: { readonly keepLog: boolean }): Promise<void> {
     const unit = this.#paths.unit(id);
-    this.#hangUp(id);
+    this.#links.hangUp(id);
     const record = this.#record(id);
-    await this.#endProcesses(id, unit, record);
+    await endProcesses(unit, record, this.#deadlines.endMs);
     this.#options.groups.kill(id);
-    await this.#until(() => this.#options.groups.remove(id), 'the control group to empty');
+    if (!await comesTrue(() => this.#options.groups.remove(id), this.#deadlines.endMs)) throw new BerthError('timeout', 'The control group of the machine did not empty.');
     dropParkedInput(unit.dir);
     fs.rmSync(unit.dir, { recursive: true, force: true });
     this.#exits.forget(id);
@@ -159,15 +113,16 @@ export class MicroVmRuntime implements RuntimeDriver {
 
   async observe(id: ObjectId): Promise<Observed> {
     const unit = this.#paths.unit(id), record = this.#record(id);
-    if (record === undefined) return { state: 'absent' };
-    const monitor = monitorIdentity(unit.dir), qemu = this.#qemuIdentity(unit, record);
+    // A boot that was cut short never was a machine.
+    if (record === undefined || !fs.existsSync(unit.made)) return { state: 'absent' };
+    const monitor = monitorIdentity(unit.dir), qemu = qemuIdentity(unit, record);
     if (qemu !== undefined && this.#exits.read(id) === undefined) {
       const info: UnitInfo = { process: qemu, monitor: monitor ?? { pid: 0, startTicks: 0 }, boundary: boundaryOf(record), accelerator: record.accelerator, kernel: record.kernel };
       if (monitor === undefined) return { state: 'unsupervised', info };
       return { state: fs.existsSync(unit.started) ? (fs.existsSync(unit.paused) ? 'paused' : 'running') : 'created', info };
     }
     // Between QEMU's end and conmon's record the monitor has the last word.
-    if (monitor !== undefined && this.#exits.read(id) === undefined && fs.existsSync(unit.qemuPid)) await this.#settled(id, monitor);
+    if (monitor !== undefined && this.#exits.read(id) === undefined && fs.existsSync(unit.qemuPid)) await comesTrue(() => this.#exits.read(id) !== undefined || !isAlive(monitor), 2_000);
     return { state: 'exited', exit: this.#exit(id, unit) };
   }
 
@@ -181,7 +136,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     // Without a monitor no record will come: then the end of the processes is the end.
     const looks = setInterval(() => {
       if (monitorIdentity(unit.dir) !== undefined) return;
-      if (this.#qemuIdentity(unit, record) === undefined) waits.abort(GONE);
+      if (qemuIdentity(unit, record) === undefined) waits.abort(GONE);
       else unsupervised?.();
     }, 1_000);
     try {
@@ -199,7 +154,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   async signal(id: ObjectId, signal: string): Promise<void> {
     const { unit, record } = this.#known(id);
     const number = linuxSignal(signal);
-    const qemu = this.#qemuIdentity(unit, record);
+    const qemu = qemuIdentity(unit, record);
     if (qemu === undefined) throw new BerthError('wrongState', 'Nothing runs that could take a signal.');
     if (signal !== 'SIGKILL') {
       if (fs.existsSync(unit.paused)) throw new BerthError('wrongState', 'A paused machine takes no signal.', { hint: 'Resume it first, or send SIGKILL.' });
@@ -209,7 +164,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     // The agent ends the workload and leaves its disk clean; a guest that does not go is ended from outside.
     const asked = fs.existsSync(unit.paused) || !fs.existsSync(unit.started) ? Promise.reject(new BerthError('wrongState', 'Nobody to ask.'))
       : this.#link(id).then((link) => link.request(FRAME.signal, { target: 0, signal: number }, this.#deadlines.answerMs));
-    const clean = await asked.then(() => this.#gone(qemu, this.#deadlines.answerMs), () => false);
+    const clean = await asked.then(() => gone(qemu, this.#deadlines.answerMs), () => false);
     if (!clean) signalProcess(qemu, 'SIGKILL');
   }
 
@@ -303,60 +258,20 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const id of [...this.#links.keys()]) this.#hangUp(id);
+    this.#links[Symbol.dispose]();
     this.#exits[Symbol.dispose]();
   }
 
-  /** One try, from an empty directory to a workload that waits. */
-  async #bring(plan: UnitPlan, signal: AbortSignal | undefined): Promise<UnitInfo> {
+  async #boot(plan: UnitPlan, signal: AbortSignal | undefined): Promise<UnitInfo> {
     await this.#keepUids();
     const { accelerator } = await this.#options.accelerator(), kernel = await this.#guestKernel();
-    const unit = this.#paths.unit(plan.id), uid = await this.#options.uids.take();
-    const record: UnitRecord = {
-      uid, nonce: randomBytes(16).toString('hex'), accelerator, kernel: kernel.release, terminal: plan.process.terminal, stdin: plan.stdin,
-      memoryBytes: memoryMiB(plan) * MIB, memoryLimitBytes: memoryMiB(plan) * MIB, log: plan.log,
-    };
-    fs.mkdirSync(unit.dir, { mode: 0o700 });
-    writeRecord(unit.record, record);
+    const tscKhz = accelerator === 'tcg' ? await (this.#tscKhz ??= timeStampCounterKhz(this.#options.nativeProgram)) : 0;
+    const record = bootRecord(plan, await this.#options.uids.take(), accelerator, kernel);
     this.#records.set(plan.id, record);
-    this.#options.groups.create(plan.id, groupLimits(record.memoryBytes, plan.resources));
-    const joins = this.#options.groups.joinFiles(plan.id);
-    const launch = launchPlan(plan, record, {
-      qemu: this.#options.qemu, vmlinux: kernel.vmlinux, initramfs: kernel.initramfs, tscKhz: accelerator === 'tcg' ? await (this.#tscKhz ??= timeStampCounterKhz(this.#options.nativeProgram)) : 0,
-      // A container's device list has no /dev/kvm; the machine's jail has no other device, and no right to make one.
-      cgroupFiles: accelerator === 'kvm' ? joins.filter((file) => !file.includes('/devices/')) : joins,
+    return bootUnit(plan, {
+      options: this.#options, deadlines: this.#deadlines, unit: this.#paths.unit(plan.id), exitDir: this.#paths.exits, record, kernel, tscKhz, signal,
+      linked: (link) => { void this.#links.adopt(plan.id, Promise.resolve(link)); },
     });
-    fs.writeFileSync(unit.launchPlan, encodeLaunchPlan(launch), { mode: 0o600 });
-    fs.writeFileSync(`${unit.dir}/config.json`, '{}');
-    const log = prepareMonitorLog(unit.logDir, plan.log);
-    const started = await startMonitor({
-      conmon: this.#options.conmon, id: plan.id, dir: unit.dir, program: this.#options.nativeProgram, programArgs: ['vm'], exitDir: this.#paths.exits,
-      logFile: log.logFile, logSizeMaxBytes: log.logSizeMaxBytes, terminal: plan.process.terminal, stdin: plan.stdin,
-    }, { timeoutMs: this.#deadlines.prepareMs, signal });
-    const process = this.#qemuIdentity(unit, record);
-    try {
-      const link = await AgentLink.connect(unit.agentSocket, record.nonce, this.#deadlines.bootMs, signal);
-      this.#adopt(plan.id, Promise.resolve(link));
-      const boot = { clockNs: BigInt(Date.now()) * 1_000_000n, seed: randomBytes(64).toString('hex') };
-      const setup = link.request(FRAME.setup, setupFields(plan, boot), this.#deadlines.prepareMs);
-      const workload = link.request(FRAME.create, workloadFields(plan), 2 * this.#deadlines.prepareMs);
-      await Promise.all([setup, workload.catch((error: unknown) => setup.then(() => { throw error; }))]);
-    } catch (error) {
-      throw process === undefined || bootFailed(error) ? this.#bootError(error, unit) : error;
-    }
-    signal?.throwIfAborted();
-    return { process: process!, monitor: started.monitor, boundary: boundaryOf(record), accelerator, kernel: kernel.release };
-  }
-
-  #bootError(cause: unknown, unit: UnitPaths): BerthError {
-    let said = '';
-    try {
-      said = fs.readFileSync(unit.complaints, 'utf8').trim().slice(-500);
-    } catch {
-      // QEMU said nothing
-    }
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    return new BerthError('timeout', `The machine did not come up: ${reason}${said === '' ? '' : ` QEMU said: ${said}`}`, { cause, details: { boot: true } });
   }
 
   #guestKernel(): Promise<GuestKernelFiles> {
@@ -390,43 +305,13 @@ export class MicroVmRuntime implements RuntimeDriver {
 
   #running(id: ObjectId, least: 'created' | 'started' = 'started'): { readonly unit: UnitPaths; readonly record: UnitRecord } {
     const known = this.#known(id);
-    if (this.#qemuIdentity(known.unit, known.record) === undefined || (least === 'started' && !fs.existsSync(known.unit.started))) throw new BerthError('wrongState', 'The machine does not run.');
+    if (qemuIdentity(known.unit, known.record) === undefined || (least === 'started' && !fs.existsSync(known.unit.started))) throw new BerthError('wrongState', 'The machine does not run.');
     return known;
   }
 
-  /** QEMU of this unit: the pid that the watcher wrote, if that process has the boot's nonce among its words. */
-  #qemuIdentity(unit: UnitPaths, record: UnitRecord): ProcessIdentity | undefined {
-    try {
-      const pid = Number(fs.readFileSync(unit.qemuPid, 'latin1'));
-      const identity = Number.isSafeInteger(pid) && pid > 1 ? identify(pid) : undefined;
-      if (identity === undefined || !fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`berth.nonce=${record.nonce}`)) return undefined;
-      return identity;
-    } catch {
-      return undefined;
-    }
-  }
-
   #link(id: ObjectId): Promise<AgentLink> {
-    const present = this.#links.get(id);
-    if (present !== undefined) return present;
     const { unit, record } = this.#known(id);
-    const link = AgentLink.connect(unit.agentSocket, record.nonce, this.#deadlines.answerMs);
-    this.#adopt(id, link);
-    return link;
-  }
-
-  #adopt(id: ObjectId, link: Promise<AgentLink>): void {
-    this.#links.set(id, link);
-    const drop = (): void => {
-      if (this.#links.get(id) === link) this.#links.delete(id);
-    };
-    link.then((open) => open.over.then(drop), drop);
-  }
-
-  #hangUp(id: ObjectId): void {
-    const link = this.#links.get(id);
-    this.#links.delete(id);
-    link?.then((open) => { open[Symbol.dispose](); }, () => undefined);
+    return this.#links.get(id, () => AgentLink.connect(unit.agentSocket, record.nonce, this.#deadlines.answerMs));
   }
 
   async #claimedStats(id: ObjectId): Promise<{ readonly pids: number; readonly oomKills: number } | undefined> {
@@ -442,71 +327,6 @@ export class MicroVmRuntime implements RuntimeDriver {
   #exit(id: ObjectId, unit: UnitPaths): ExitRecord {
     return exitRecord(readReason(unit.reason), this.#exits.read(id), this.#options.groups.oomKills(id));
   }
-
-  /** QEMU first; the watcher then ends by itself and conmon after it. Whoever does not is ended too. */
-  async #endProcesses(id: ObjectId, unit: UnitPaths, record: UnitRecord | undefined): Promise<void> {
-    const qemu = record === undefined ? undefined : this.#qemuIdentity(unit, record);
-    const monitor = monitorIdentity(unit.dir), watcher = monitoredPid(unit.dir);
-    if (qemu !== undefined) signalProcess(qemu, 'SIGKILL');
-    if (monitor !== undefined && await this.#gone(monitor, this.#deadlines.endMs)) return;
-    const leftover = watcher === undefined ? undefined : identify(watcher);
-    if (leftover !== undefined && isWatcherOf(leftover.pid, unit.dir)) {
-      signalProcess(leftover, 'SIGKILL');
-      await this.#gone(leftover, this.#deadlines.endMs);
-    }
-    if (monitor !== undefined && isAlive(monitor)) {
-      signalProcess(monitor, 'SIGKILL');
-      await this.#gone(monitor, this.#deadlines.endMs);
-    }
-    if (qemu !== undefined && !await this.#gone(qemu, this.#deadlines.endMs)) throw new BerthError('timeout', `The machine ${id} could not be ended.`);
-  }
-
-  async #settled(id: ObjectId, monitor: ProcessIdentity): Promise<void> {
-    const end = performance.now() + 2_000;
-    while (this.#exits.read(id) === undefined && isAlive(monitor) && performance.now() < end) await pause(5);
-  }
-
-  async #gone(identity: ProcessIdentity, timeoutMs: number): Promise<boolean> {
-    const end = performance.now() + timeoutMs;
-    while (isAlive(identity)) {
-      if (performance.now() > end) return false;
-      await pause(5);
-    }
-    return true;
-  }
-
-  async #until(condition: () => boolean, what: string): Promise<void> {
-    const end = performance.now() + this.#deadlines.endMs;
-    while (!condition()) {
-      if (performance.now() > end) throw new BerthError('timeout', `Waited in vain for ${what}.`);
-      await pause(5);
-    }
-  }
 }
 
 const GONE = new Error('gone');
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => { setTimeout(resolve, ms); });
-}
-
-function bootFailed(error: unknown): boolean {
-  return error instanceof BerthError && (error.code === 'timeout' || error.code === 'unavailable');
-}
-
-function isWatcherOf(pid: number, dir: string): boolean {
-  try {
-    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(dir);
-  } catch {
-    return false;
-  }
-}
-
-/** The guest's RAM and what QEMU takes beside it; the number of threads is QEMU's, the guest counts its own processes. */
-function groupLimits(memoryBytes: number, resources: ResourcePlan): GroupLimits {
-  return {
-    memoryBytes: memoryBytes + (OVERHEAD_MIB + TCG_BUFFER_MIB) * MIB,
-    cpus: resources.cpus, cpuWeight: resources.cpuWeight, pids: 128,
-  };
-}
-

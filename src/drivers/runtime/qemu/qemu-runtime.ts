@@ -6,7 +6,8 @@ import { prepareGuestInitramfs } from '../../../host/guest-initramfs.ts';
 import { cachedGuestKernels } from '../../../host/guest-kernel.ts';
 import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../../host/native.ts';
 import { BerthError } from '../../../model/errors.ts';
-import { MicroVmRuntime, type GuestKernelFiles, type MicroVmDeadlines } from './microvm-runtime.ts';
+import type { GuestKernelFiles, MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
+import { MicroVmRuntime } from './microvm-runtime.ts';
 
 export interface QemuRuntimeOptions {
   /** State that outlives a reboot: kernels, logs. */
@@ -25,6 +26,8 @@ export interface QemuRuntimeOptions {
   /** Where `prepareGuestKernel` put the kernels; ROOT/kernels when missing. */
   readonly kernelDir?: string | undefined;
   readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
+  /** The judge of what accelerates; the probe when missing. */
+  readonly accelerator?: MicroVmRuntimeOptions['accelerator'] | undefined;
 }
 
 const QEMU = '/usr/bin/qemu-system-x86_64';
@@ -38,7 +41,7 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
     groups: openControlGroups(`berth-${options.rootTag}`),
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
-    accelerator: () => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') })),
+    accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),
     deadlines: options.deadlines,
   });
 }

@@ -10,6 +10,8 @@ export interface UnitPaths {
   readonly dir: string;
   readonly record: string;
   readonly launchPlan: string;
+  /** conmon wants one; nobody reads it. */
+  readonly bundle: string;
   readonly agentSocket: string;
   readonly qmpSocket: string;
   readonly qemuPid: string;
@@ -17,6 +19,8 @@ export interface UnitPaths {
   readonly reason: string;
   /** QEMU's complaints, at most 64 KiB. */
   readonly complaints: string;
+  /** There once the workload waits for its start; without it the boot was cut short. */
+  readonly made: string;
   /** There once the workload was let go. */
   readonly started: string;
   /** There while the machine stands still on our behalf. */
@@ -39,7 +43,7 @@ export function runtimePaths(rootDir: string, runDir: string): RuntimePaths {
       const dir = path.join(units, id);
       const file = (name: string): string => path.join(dir, name);
       return {
-        dir, record: file('unit.json'), launchPlan: file('vm.plan'), agentSocket: file('agent.sock'), qmpSocket: file('qmp.sock'), qemuPid: file('qemu.pid'),
+        dir, record: file('unit.json'), launchPlan: file('vm.plan'), bundle: file('config.json'), made: file('made'), agentSocket: file('agent.sock'), qmpSocket: file('qmp.sock'), qemuPid: file('qemu.pid'),
         reason: file('reason'), complaints: file('qemu.err'), started: file('started'), paused: file('paused'), logDir: path.join(logs, id),
       };
     },

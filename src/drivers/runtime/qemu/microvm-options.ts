@@ -1,0 +1,47 @@
+/** What the runtime of microVMs is built from. */
+import type { ControlGroups } from '../../../host/cgroup.ts';
+
+export interface GuestKernelFiles {
+  readonly release: string;
+  readonly vmlinux: string;
+  readonly initramfs: string;
+}
+
+export interface VmUids {
+  take(): Promise<number>;
+  /** A machine of an earlier daemon has it. */
+  keep(uid: number): Promise<void>;
+  give(uid: number): Promise<void>;
+}
+
+export interface AcceleratorFinding {
+  readonly accelerator: 'kvm' | 'tcg';
+  readonly reason: string;
+}
+
+export interface MicroVmDeadlines {
+  /** From the start of QEMU to the agent's first word; a boot that takes longer is tried once more. */
+  readonly bootMs: number;
+  /** Root file system, network; then the workload's program found. */
+  readonly prepareMs: number;
+  /** Everything else that an agent is asked. */
+  readonly answerMs: number;
+  /** From the kill to the exit record. */
+  readonly endMs: number;
+}
+
+export const DEADLINES: MicroVmDeadlines = { bootMs: 30_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
+
+export interface MicroVmRuntimeOptions {
+  readonly rootDir: string;
+  readonly runDir: string;
+  readonly nativeProgram: string;
+  readonly conmon: string;
+  readonly qemu: string;
+  readonly groups: ControlGroups;
+  readonly uids: VmUids;
+  /** Called once, at first need. Errors say why there is none. */
+  readonly kernel: () => Promise<GuestKernelFiles>;
+  readonly accelerator: () => Promise<AcceleratorFinding>;
+  readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
+}
