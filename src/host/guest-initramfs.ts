@@ -7,6 +7,7 @@ import { readBounded, writeFileAtomic } from './files.ts';
 import type { GuestKernel, ModuleStage } from './guest-kernel.ts';
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
+const KEPT_MS = 30 * 24 * 3600 * 1000;
 
 export interface GuestInitramfs {
   readonly file: string;
@@ -30,6 +31,17 @@ export async function prepareGuestInitramfs(kernel: GuestKernel, agentFile: stri
   const archive = cpioArchive(entries);
   const sha256 = createHash('sha256').update(archive).digest('hex');
   const file = path.join(kernel.dir, `initramfs-${sha256.slice(0, 16)}.cpio`);
-  if (!fs.existsSync(file)) await writeFileAtomic(file, archive, 0o644);
+  if (!fs.existsSync(file)) {
+    await removeOld(kernel.dir);
+    await writeFileAtomic(file, archive, 0o644);
+  }
   return { file, sha256 };
+}
+
+/** Machines have read theirs when they booted; only a daemon of an earlier version may want one again. */
+async function removeOld(dir: string): Promise<void> {
+  for (const name of await fs.promises.readdir(dir)) {
+    const file = path.join(dir, name);
+    if (/^initramfs-[0-9a-f]{16}\.cpio$/.test(name) && Date.now() - (await fs.promises.stat(file)).mtimeMs > KEPT_MS) await fs.promises.rm(file, { force: true });
+  }
 }
