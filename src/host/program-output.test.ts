@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { BerthError } from '../model/errors.ts';
 import { programOutput } from './program-output.ts';
 import { until } from '../../test/lib/until.ts';
+import { identify } from './process.ts';
 
 const sh = (script: string, options: Partial<Parameters<typeof programOutput>[2]> = {}) => programOutput('/bin/sh', ['-c', script], { timeoutMs: 10_000, ...options });
 
@@ -34,7 +35,7 @@ describe('programOutput', () => {
     const pidFile = path.join(dir, 'pid');
     const gone = async () => {
       const pid = Number(fs.readFileSync(pidFile, 'utf8'));
-      await until(() => !fs.existsSync(`/proc/${pid}`) || fs.readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z '), { what: 'the end of the grandchild' });
+      await until(() => identify(pid) === undefined, { what: 'the end of the grandchild' });
     };
     const script = `sleep 100 & echo $! >${pidFile}; echo ready; wait`;
     try {
