@@ -5,8 +5,10 @@ import { libc } from './libc.ts';
 const getsockopt = libc('int getsockopt(int fd, int level, int name, void *value, void *length)');
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const NOBODY_AT_ALL = 0xffff_ffff;
 
 export interface PeerCredentials {
+  /** 0 when it is in a process namespace that this one does not see. */
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
@@ -21,6 +23,6 @@ export function peerCredentials(socket: Socket): PeerCredentials | undefined {
   length.writeUInt32LE(value.length);
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, length) !== 0) return undefined;
   const credentials = { pid: value.readInt32LE(0), uid: value.readUInt32LE(4), gid: value.readUInt32LE(8) };
-  // What is no unix socket answers pid 0 and uid −1.
-  return credentials.pid === 0 ? undefined : credentials;
+  // What is no unix socket answers uid −1. A pid of 0 is somebody in another process namespace.
+  return credentials.uid === NOBODY_AT_ALL ? undefined : credentials;
 }
