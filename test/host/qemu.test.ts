@@ -28,7 +28,7 @@ function footholds(pid: number): readonly string[] {
   const status = Object.fromEntries(fs.readFileSync(`/proc/${pid}/status`, 'utf8').split('\n').map((line) => line.split(':\t')));
   const root = fs.readdirSync(`/proc/${pid}/root`).filter((name) => !['dev', 'etc', 'kernel', 'lib', 'lib64', 'usr'].includes(name));
   const devices = fs.readdirSync(`/proc/${pid}/root/dev`).filter((name) => !['null', 'urandom'].includes(name));
-  const writable = fs.readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trim().split('\n').filter((line) => !/^ro,nosuid/.test(line.split(' ')[5]!));
+  const writable = fs.readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trim().split('\n').filter((line) => !line.split(' ')[5]!.startsWith('ro,nosuid'));
   const files = fs.readdirSync(`/proc/${pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`)).filter((target) => target.startsWith('/'));
   const core = /^Max core file size\s+(\d+)\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/limits`, 'utf8'));
   return [

@@ -22,7 +22,7 @@ test('the command line, whole', () => {
     '-chardev', 'file,id=stdout,path=/dev/fdset/7,append=on', '-device', 'virtserialport,chardev=stdout,name=berth.stdout,nr=4',
     '-chardev', 'file,id=stderr,path=/dev/fdset/8,append=on', '-device', 'virtserialport,chardev=stderr,name=berth.stderr,nr=5',
     '-blockdev', '{"driver":"raw","node-name":"root","read-only":true,"file":{"driver":"file","filename":"/dev/fdset/5","locking":"off"}}', '-device', 'virtio-blk-device,drive=root,serial=root',
-    '-blockdev', '{"driver":"raw","node-name":"upper","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/dev/fdset/6"}}', '-device', 'virtio-blk-device,drive=upper,serial=upper',
+    '-blockdev', '{"driver":"raw","node-name":"upper","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/dev/fdset/6"}}', '-device', 'virtio-blk-device,drive=upper,serial=upper,werror=report',
     '-netdev', 'tap,id=net0,fd=20', '-device', 'virtio-net-device,netdev=net0,mac=02:00:00:00:00:01',
     '-device', 'virtio-rng-device', '-device', 'virtio-balloon-device,id=balloon,free-page-reporting=on',
     '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',

@@ -86,5 +86,6 @@ function disk(name: string, fd: number, readOnly: boolean): readonly string[] {
     // All machines share an image; of a machine's own disk QEMU's lock says that nobody else writes it.
     file: { driver: 'file', filename: `/dev/fdset/${fd}`, ...(readOnly ? { locking: 'off' } : {}) },
   };
-  return ['-blockdev', JSON.stringify(node), '-device', `virtio-blk-device,drive=${name},serial=${name}`];
+  // A pool that is full is the guest's to know; QEMU would stop the machine and tell nobody.
+  return ['-blockdev', JSON.stringify(node), '-device', `virtio-blk-device,drive=${name},serial=${name}${readOnly ? '' : ',werror=report'}`];
 }
