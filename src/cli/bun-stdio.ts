@@ -28,6 +28,8 @@ export function bunStdio(): Stdio {
   const writer = (target: () => BunFile) => {
     let last: Promise<unknown> = Promise.resolve();
     return (data: string | Uint8Array): Promise<void> => {
+      // Writing nothing, Bun empties the file behind the descriptor, also one that was opened to be appended to.
+      if (data.length === 0) return last.then(() => undefined);
       const written = last.then(() => Bun.write(target(), data)).then(() => undefined, (error: unknown) => {
         leaveWhenUnread(error);
         throw error;

@@ -1,6 +1,9 @@
 /** The command line on Bun and on Node, against a server that speaks the daemon's wire format: both must do the same. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { FRAME } from '../../src/lib/frames.ts';
 import { cli, RUNTIMES, startCli, type Runtime } from '../lib/cli-process.ts';
@@ -171,6 +174,21 @@ for (const runtime of Object.keys(RUNTIMES) as Runtime[]) {
       assert.deepEqual(server.requests.at(-1)!.query.getAll('filter'), ['state=running', 'name=w']);
       for (const line of (await berth(['list'], { env: { COLUMNS: '50' } })).stdout.split('\n')) assert.ok([...line].length <= 50, line);
       assert.match((await berth(['list', '-o', 'yaml'])).stdout, /^- apiVersion: berth\/v1\n {2}kind: Instance\n/);
+    });
+
+    test('a list of nothing leaves the file that it is appended to as it was', async () => {
+      server.routes.set(`GET ${INSTANCES}`, () => ({ items: [] }));
+      const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-cli-'));
+      try {
+        const file = path.join(dir, 'names');
+        fs.writeFileSync(file, 'before\n');
+        const output = fs.openSync(file, 'a');
+        assert.equal((await berth(['list', '-q'], { output })).code, 0);
+        fs.closeSync(output);
+        assert.equal(fs.readFileSync(file, 'utf8'), 'before\n');
+      } finally {
+        fs.rmSync(dir, { recursive: true });
+      }
     });
 
     test('a list of twenty thousand arrives whole', async () => {

@@ -24,14 +24,16 @@ export interface CliRunOptions {
   readonly terminal?: boolean;
   /** Words of a shell, carried out in the terminal before it. */
   readonly prelude?: string;
+  /** Where standard output goes; gathered when undefined. */
+  readonly output?: number;
 }
 
-export function startCli(runtime: Runtime, host: string, args: readonly string[], { env = {}, input = '', terminal = false, prelude = ':' }: CliRunOptions = {}): CliRun {
+export function startCli(runtime: Runtime, host: string, args: readonly string[], { env = {}, input = '', terminal = false, prelude = ':', output: outputTo }: CliRunOptions = {}): CliRun {
   const argv = [...RUNTIMES[runtime], MAIN, ...args];
   const [program, ...rest] = terminal ? ['script', '-qec', `${prelude}; exec ${argv.map((word) => `'${word}'`).join(' ')}`, '/dev/null'] : argv;
-  const child = spawn(program!, rest, { stdio: 'pipe', env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm', BERTH_HOST: host, ...env } });
+  const child = spawn(program!, rest, { stdio: ['pipe', outputTo ?? 'pipe', 'pipe'], env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm', BERTH_HOST: host, ...env } });
   const output: Record<'stdout' | 'stderr', Buffer[]> = { stdout: [], stderr: [] };
-  for (const name of ['stdout', 'stderr'] as const) child[name]!.on('data', (chunk: Buffer) => output[name].push(chunk));
+  for (const name of ['stdout', 'stderr'] as const) child[name]?.on('data', (chunk: Buffer) => output[name].push(chunk));
   child.stdin!.on('error', () => undefined);
   if (!terminal) child.stdin!.end(input);
   const ended = new Promise<{ code: number; stdout: string; stderr: string }>((resolve, reject) => {
