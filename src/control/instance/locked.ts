@@ -14,6 +14,7 @@ export function assertVerb(instance: Instance, verb: string): void {
 
 function hintFor(instance: Instance, verb: string): string {
   const { name } = instance.meta;
+  if (instance.status.state === 'paused' && verb !== 'delete') return `berth resume ${name} thaws it; berth kill ${name} ends it as it is.`;
   if (verb === 'delete') return `berth rm --force ${name} stops and deletes it.`;
   if (instance.status.state === 'stopped' || instance.status.state === 'failed') return `berth start ${name}`;
   return `berth why ${name} says what it is doing.`;

@@ -174,7 +174,7 @@ export const startWorkload: InstanceStep = {
 export const tearDown: readonly InstanceStep[] = [
   { name: 'names', run: (context) => announce.undo!(context) },
   { name: 'publish', run: (context) => publish.undo!(context) },
-  { name: 'unit', run: ({ services, instance }) => runtimeOf(services, instance).remove(idOf(instance), { keepLog: true }) },
+  { name: 'unit', run: ({ services, instance }) => runtimeOf(services, instance).remove(idOf(instance), { keepLog: true, keepExit: true }) },
   {
     name: 'network',
     async run(context) {

@@ -4,6 +4,7 @@
  */
 import type { ExitRecord } from '../../drivers/runtime/driver.ts';
 import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS, WELL_AFTER_MS } from '../../lib/backoff.ts';
+import { BerthError } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
 import { describe } from '../journal.ts';
@@ -16,6 +17,8 @@ import { startInstance } from './start.ts';
 import { tearDown } from './steps.ts';
 import { stoppedStatus } from './stop.ts';
 
+/** The end of an instance that could not be written, on a full disk, is written later. */
+const WRITE_AGAIN_MS = 2_000;
 const UP: ReadonlySet<string> = new Set(['running', 'paused', 'unsupervised', 'stopping']);
 
 interface Watch {
@@ -99,7 +102,8 @@ export class Supervisor implements AsyncDisposable {
         await this.settleEnd(instance, exit, ranMs);
       });
     } catch (error) {
-      services.log.error({ instance: seen.meta.name, error: describe(error) }, 'the end of an instance could not be written down; the next daemon does it');
+      services.log.error({ instance: seen.meta.name, error: describe(error) }, 'the end of an instance could not be written down; it is tried again');
+      if (!this.#closed) services.clock.after(WRITE_AGAIN_MS, () => void this.#ended(seen, exit, ranMs));
     }
   }
 
@@ -111,6 +115,8 @@ export class Supervisor implements AsyncDisposable {
       if (instance.spec.removeOnExit === true) await removeEnded(this.#services, instance);
       else await this.#writeEnd(instance, exit, ranMs);
     } catch (error) {
+      // The store has no room: nothing else can be written either, and nothing is wrong with the instance.
+      if (error instanceof BerthError && error.code === 'exhausted') throw error;
       await this.#failed(context.instance, error);
     }
   }
