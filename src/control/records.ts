@@ -1,7 +1,7 @@
 /** Audit records and events: written in the same transaction as the change that they speak of. */
 import type { AuditRecord } from '../model/audit-record.ts';
 import { asBerthError, type ErrorCode } from '../model/errors.ts';
-import type { EventSpec } from '../model/event.ts';
+import type { Event, EventSpec } from '../model/event.ts';
 import { API_VERSION, type BerthObject } from '../model/meta.ts';
 import type { VerbName } from '../model/verbs.ts';
 import { timestamp, type Clock } from './clock.ts';
@@ -19,12 +19,14 @@ export function targetOf(object: BerthObject): Target {
   return { kind: object.kind, project: object.meta.project, name: object.meta.name, id: object.meta.id };
 }
 
+/** Counted with the audit records between them. */
 const KEPT_EVENTS = 5000;
 const TRIM_EVERY = 50;
 
 export class Records {
   readonly #registry: Registry;
   readonly #clock: Clock;
+  #untrimmed = 0;
 
   constructor(registry: Registry, clock: Clock) {
     this.#registry = registry;
@@ -39,16 +41,23 @@ export class Records {
   }
 
   event(transaction: Transaction, type: string, target: Target, message: string, severity: EventSpec['severity'] = 'info', details?: EventSpec['details']): void {
-    const event = this.#grown(transaction, 'Event', { type, target, message, severity, time: timestamp(this.#clock), ...(details === undefined ? {} : { details }) }, {});
-    this.#trim(transaction, Number(event.meta.name));
+    this.#grown(transaction, 'Event', { type, target, message, severity, time: timestamp(this.#clock), ...(details === undefined ? {} : { details }) }, {});
+    if (++this.#untrimmed < TRIM_EVERY) return;
+    this.#untrimmed = 0;
+    // Beside the caller's work: a store that refuses this refuses the caller too, who says so.
+    this.trimEvents().catch(() => undefined);
   }
 
-  /** Old events go a few at a time, so that no transaction grows large. */
-  #trim(transaction: Transaction, sequence: number): void {
-    if (sequence % TRIM_EVERY !== 0 || sequence <= KEPT_EVENTS) return;
-    for (let old = sequence - KEPT_EVENTS - TRIM_EVERY; old < sequence - KEPT_EVENTS; old++) {
-      if (old > 0) transaction.changes.push({ delete: `o/Event//${String(old).padStart(14, '0')}` });
-    }
+  /** Old events go a few at a time, so that no transaction grows large. Resolves to how many went. */
+  async trimEvents(): Promise<number> {
+    const newest = this.#registry.sequence - KEPT_EVENTS;
+    const { items } = await this.#registry.records<Event>('Event', undefined, TRIM_EVERY * 2);
+    const old = items.filter((event) => Number(event.meta.name) <= newest);
+    if (old.length === 0) return 0;
+    const transaction = new Transaction();
+    for (const event of old) transaction.delete(event);
+    await this.#registry.commit(transaction);
+    return old.length;
   }
 
   /** The intent: durable before the effect, because the caller commits this transaction first. */

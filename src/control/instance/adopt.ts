@@ -36,7 +36,8 @@ async function guarded(services: InstanceServices, instance: Instance, work: () 
   } catch (error) {
     services.log.error({ instance: instance.meta.name, error: describe(error) }, 'an instance could not be taken over');
     const now = services.registry.byId<Instance>(instance.meta.id);
-    if (now !== undefined) await put(services, failedStatus(now, asBerthError(error, `take over '${instance.meta.name}'`)), 'instance.failed', `'${instance.meta.name}' could not be taken over.`, 'error');
+    // A store that has no room for this either is no reason not to start.
+    if (now !== undefined) await put(services, failedStatus(now, asBerthError(error, `take over '${instance.meta.name}'`)), 'instance.failed', `'${instance.meta.name}' could not be taken over.`, 'error').catch((cause: unknown) => { services.log.error({ instance: now.meta.name, error: describe(cause) }, 'that an instance failed could not be written down'); });
   }
 }
 

@@ -22,6 +22,7 @@ import { makeName } from './names.ts';
 import { capabilitiesOf, processPlan, stopSignalOf } from './process.ts';
 import { runningStatus } from './start.ts';
 import { CREATE, CREATE_AND_START } from './step-lists.ts';
+import { assertNoConflicts } from './spec-conflicts.ts';
 import { chooseVolumes } from './volumes.ts';
 
 export interface CreateRequest {
@@ -161,6 +162,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const image = findImage(registry, project, spec.image);
   const name = request.meta.name === undefined ? makeName(randomness, (taken) => registry.find('Instance', project, taken) !== undefined) : assertName(request.meta.name);
   if (registry.find('Instance', project, name) !== undefined) throw new BerthError('alreadyExists', `There is already an instance '${name}'.`, { hint: `Choose another name, or delete it first: berth rm ${name}`, details: { name } });
+  assertNoConflicts(spec);
   validateProcess(spec, image, name);
   const volumes = chooseVolumes(services, project, spec, caller);
   const published = bindPorts(spec.ports ?? [], registry, randomness);

@@ -16,6 +16,7 @@ function hintFor(instance: Instance, verb: string): string {
   const { name } = instance.meta;
   if (instance.status.state === 'paused' && verb !== 'delete') return `berth resume ${name} thaws it; berth kill ${name} ends it as it is.`;
   if (verb === 'delete') return `berth rm --force ${name} stops and deletes it.`;
+  if ((verb === 'stop' && instance.status.state === 'stopped') || (verb === 'start' && instance.status.state === 'running')) return 'There is nothing to do.';
   if (instance.status.state === 'stopped' || instance.status.state === 'failed') return `berth start ${name}`;
   return `berth why ${name} says what it is doing.`;
 }

@@ -107,7 +107,11 @@ describe('verbs and states', () => {
     await using world = await FakeWorld.open();
     const running = await bringInto(world, 'running');
     await assert.rejects(ended(deleteInstance(world.services, ROOT, running, false)), { code: 'wrongState', message: "'web' is running; delete needs it to be stopped or failed.", hint: 'berth rm --force web stops and deletes it.' });
+    await pauseInstance(world.services, ROOT, running);
+    await assert.rejects(ended(stopInstance(world.services, ROOT, running)), { code: 'wrongState', hint: 'berth resume web thaws it; berth kill web ends it as it is.' });
+    await resumeInstance(world.services, ROOT, running);
     await ended(stopInstance(world.services, ROOT, running));
+    await assert.rejects(ended(stopInstance(world.services, ROOT, running)), { code: 'wrongState', hint: 'There is nothing to do.' });
     await assert.rejects(killInstance(world.services, ROOT, world.get('web')), { code: 'wrongState', hint: 'berth start web' });
   });
 });

@@ -245,6 +245,7 @@ describe('rename and update', () => {
     for (const meta of [{ name: 'other' }, { project: 'other' }, { id: 'x' }, { generation: 9 }]) await assert.rejects(updateInstance(world.services, ROOT, made, { meta }), { code: 'invalid' });
     const updated = await updateInstance(world.services, ROOT, made, { spec: { memoryBytes: 64 * 1024 * 1024, stopGraceMs: 1 } });
     assert.deepEqual(updated.status.warnings, ['memoryBytes will change at the next start.']);
+    assert.deepEqual((await updateInstance(world.services, ROOT, updated, { spec: { env: { A: '1' } } })).status.warnings, ['memoryBytes, env will change at the next start.'], 'what waits already is not forgotten');
     await ended(stopInstance(world.services, ROOT, updated));
     await ended(startInstance(world.services, ROOT, world.get('web')));
     assert.deepEqual([world.unit('web')!.plan.resources.memoryBytes, world.get('web').status.warnings, world.get('web').status.observedGeneration], [64 * 1024 * 1024, undefined, world.get('web').meta.generation]);

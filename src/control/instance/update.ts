@@ -12,6 +12,7 @@ import type { Caller } from '../services.ts';
 import { findImage } from '../image/find.ts';
 import { withStatus, type InstanceServices } from './context.ts';
 import { assertVerb, PATIENCE_MS } from './locked.ts';
+import { assertNoConflicts } from './spec-conflicts.ts';
 import { startInstance } from './start.ts';
 import { stopInstance } from './stop.ts';
 
@@ -50,9 +51,10 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   if (changed.includes('image')) throw new BerthError('unsupported', 'The image of an instance cannot be changed yet.', { hint: 'Make a new instance on the same volumes.', fields: [{ path: 'spec.image', message: 'cannot be changed' }] });
   const { name, project, labels, owner, purpose } = parseInput(metaInput, mergePatch({ labels: current.meta.labels, owner: current.meta.owner, purpose: current.meta.purpose }, patch.meta ?? {}), 'instance', 'meta');
   if ((name ?? current.meta.name) !== current.meta.name || (project ?? current.meta.project) !== current.meta.project) throw new BerthError('invalid', 'A name is changed by rename, and a project never.', { fields: [{ path: 'meta.name', message: 'use rename' }] });
+  assertNoConflicts(spec);
   const restart = changed.filter((one) => fieldRows(instanceSpec).find((row) => row.path === one)?.traits.change === 'restart');
   const up = current.status.state === 'running' || current.status.state === 'paused';
-  const warnings = up && restart.length > 0 ? [`${restart.join(', ')} will change at the next start.`] : undefined;
+  const warnings = up && restart.length > 0 ? withPending(current.status.warnings ?? [], restart) : undefined;
   const transaction = new Transaction();
   const next: Instance = { ...withStatus(current, { ...(warnings === undefined ? {} : { warnings }) }), spec, meta: { ...current.meta, labels, owner, purpose, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
   transaction.put(next, current.meta.revision);
@@ -60,4 +62,12 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   services.journal.records.outcome(transaction, audit, 'ok');
   await services.registry.commit(transaction);
   return services.registry.byId<Instance>(current.meta.id)!;
+}
+
+const PENDING = ' will change at the next start.';
+
+/** One sentence for all that waits: an earlier change waits on when a later one comes. */
+function withPending(warnings: readonly string[], fields: readonly string[]): string[] {
+  const waiting = warnings.filter((one) => one.endsWith(PENDING)).flatMap((one) => one.slice(0, -PENDING.length).split(', '));
+  return [...warnings.filter((one) => !one.endsWith(PENDING)), `${[...new Set([...waiting, ...fields])].join(', ')}${PENDING}`];
 }
