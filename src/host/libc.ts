@@ -8,7 +8,8 @@ import os from 'node:os';
 
 const lib = koffi.load('libc.so.6');
 
-const nameOfErrno = new Map<number, string>(Object.entries(os.constants.errno).map(([name, value]) => [value, name]));
+/** Of numbers with two names the first: EAGAIN, not EWOULDBLOCK, and ENOTSUP, not EOPNOTSUPP, as Node's own errors say. */
+const nameOfErrno = new Map<number, string>(Object.entries(os.constants.errno).toReversed().map(([name, value]) => [value, name]));
 
 export interface SystemError extends Error {
   code: string;
@@ -98,7 +99,7 @@ export function extendedAttribute(fd: number, name: string): Buffer | undefined 
   const length = Number(c.fgetxattr(fd, name, value, value.length));
   if (length >= 0) return value.subarray(0, length);
   const error = systemError('fgetxattr', koffi.errno(), name);
-  if (error.code === 'ENODATA' || error.code === 'EOPNOTSUPP') return undefined;
+  if (error.code === 'ENODATA' || error.code === 'ENOTSUP') return undefined;
   throw error;
 }
 

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { it } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { openConsoleSocket } from './console-socket.ts';
+import { closeDescriptor, libc, systemError } from './libc.ts';
+
+const sendmsg = libc('long sendmsg(int fd, const berth_msghdr *message, int flags)');
+
+/** One byte and one descriptor (SCM_RIGHTS, unix(7)), as an OCI runtime sends its terminal. */
+function sendDescriptor(socketFd: number, fd: number): number {
+  const data = Buffer.from('x'), control = Buffer.alloc(24);
+  control.writeBigUInt64LE(20n, 0);
+  control.writeInt32LE(1, 8);
+  control.writeInt32LE(1, 12);
+  control.writeInt32LE(fd, 16);
+  return Number(sendmsg(socketFd, { name: null, nameLength: 0, iov: [{ base: data, length: 1 }], iovLength: 1, control, controlLength: 24, flags: 0 }, 0));
+}
+
+it('a terminal that comes long after the connection is taken', async () => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-console-'));
+  const file = path.join(dir, 'terminal');
+  fs.writeFileSync(file, 'the terminal');
+  const sent = fs.openSync(file, 'r');
+  using console_ = await openConsoleSocket(path.join(dir, 'socket'));
+  const runtime = net.connect(console_.path);
+  try {
+    await once(runtime, 'connect');
+    // Not to wait for anything: the pause is the case. The listener looks several times and finds nothing.
+    await pause(60);
+    assert.equal(sendDescriptor((runtime as unknown as { _handle: { fd: number } })._handle.fd, sent), 1, 'the listener still listens');
+    const master = await console_.master;
+    assert.equal(fs.readFileSync(master, 'utf8'), 'the terminal');
+    closeDescriptor(master);
+  } finally {
+    runtime.destroy();
+    fs.closeSync(sent);
+    fs.rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+it('of an error with two names the one that Node gives it', () => {
+  const { EAGAIN, ENOTSUP } = os.constants.errno;
+  assert.deepEqual([EAGAIN, ENOTSUP].map((errno) => systemError('call', errno).code), ['EAGAIN', 'ENOTSUP']);
+});
