@@ -1,5 +1,6 @@
 /** `apply -f` and `delete -f`: object by object, each reported when it is done. */
 import type { Client } from '../client/client.ts';
+import { terminalSafeLine } from '../lib/terminal-safe.ts';
 import { BerthError } from '../model/errors.ts';
 import type { BerthObject } from '../model/meta.ts';
 import type { Context } from './command.ts';
@@ -12,10 +13,20 @@ import type { Words } from './words.ts';
 
 type Outcome = 'created' | 'updated' | 'unchanged' | 'deleted' | 'absent';
 
+interface Applied {
+  readonly outcome: Outcome;
+  /** What the daemon says about it, such as a change that waits for the next start. */
+  readonly warnings: readonly string[];
+}
+
 export async function applyManifests(context: Context, words: Words): Promise<number> {
   const manifests = await readManifests(context, words.all('file'));
   const client = daemonClient(context);
-  for (const manifest of manifests) await report(context, manifest, await applyOne(context, client, manifest, words));
+  for (const manifest of manifests) {
+    const { outcome, warnings } = await applyOne(context, client, manifest, words);
+    await report(context, manifest, outcome);
+    for (const warning of warnings) await context.tell(`berth: ${manifest.singular}/${manifest.name}: ${terminalSafeLine(warning)}`);
+  }
   return 0;
 }
 
@@ -30,24 +41,24 @@ async function report(context: Context, manifest: Manifest, outcome: Outcome): P
   await context.stdio.out(`${manifest.singular}/${manifest.name} ${outcome}\n`);
 }
 
-async function applyOne(context: Context, client: Client, manifest: Manifest, words: Words): Promise<Outcome> {
+async function applyOne(context: Context, client: Client, manifest: Manifest, words: Words): Promise<Applied> {
   const current = await found(client, manifest);
   if (current === undefined) {
     await createOne(context, client, manifest, words);
-    return 'created';
+    return { outcome: 'created', warnings: [] };
   }
   const spec = specPatch(manifest.spec, current.spec as Readonly<Record<string, unknown>>, FIELD_TABLE[manifest.kind] ?? []);
   const meta = metaPatch(manifest.meta, current.meta as unknown as Readonly<Record<string, unknown>>);
-  if (manifest.kind === 'Project' ? spec === undefined : spec === undefined && meta === undefined) return 'unchanged';
+  if (manifest.kind === 'Project' ? spec === undefined : spec === undefined && meta === undefined) return { outcome: 'unchanged', warnings: [] };
   if (manifest.kind !== 'Instance' && manifest.kind !== 'Project') {
     throw new BerthError('unsupported', `${manifest.singular} '${manifest.name}' is there already and differs in ${Object.keys({ ...spec, ...meta }).join(', ')}, and a ${manifest.singular} cannot be changed.`, {
       hint: `\`berth get ${manifest.singular} ${manifest.name} -o yaml\` shows it as it is. Make one with another name, or delete this one first.`,
     });
   }
   const input = { project: manifest.project, name: manifest.name, ifMatch: current.meta.generation, body: { ...(meta === undefined || manifest.kind === 'Project' ? {} : { meta }), ...(spec === undefined ? {} : { spec }) } };
-  if (manifest.kind === 'Project') await client.call('project.update', input);
-  else await client.call('instance.update', input);
-  return 'updated';
+  if (manifest.kind !== 'Project') return { outcome: 'updated', warnings: (await client.call('instance.update', input)).status.warnings ?? [] };
+  await client.call('project.update', input);
+  return { outcome: 'updated', warnings: [] };
 }
 
 async function createOne(context: Context, client: Client, manifest: Manifest, words: Words): Promise<void> {

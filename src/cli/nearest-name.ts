@@ -14,7 +14,8 @@ export async function withNearestName(error: BerthError, where: Pick<Context, 'h
   try {
     const { items } = await daemonClient(where).call(`${kind.singular}.list` as 'image.list');
     const meant = nearest(name, items.flatMap((one) => (kind.kind === 'Image' ? one.spec.references.map(shortReference) : [one.meta.name])));
-    if (meant === undefined) return error;
+    // The very name: it was made since.
+    if (meant === undefined || meant === name) return error;
     return new BerthError(error.code, error.message, { hint: `Did you mean '${meant}'?${error.hint === undefined ? '' : ` ${error.hint}`}`, fields: error.fields, details: error.details, cause: error });
   } catch {
     return error;

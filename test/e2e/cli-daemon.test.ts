@@ -51,7 +51,9 @@ describe('the command line and the daemon', () => {
     assert.equal(await say('apply', '-f', file), 'network/front unchanged\nvolume/data unchanged\ninstance/web unchanged\n');
 
     await writeFile(file, MANIFEST.replace('GREETING: hello', 'OTHER: x').replace('  memoryBytes: 67108864\n', '').replace('labels: { tier: web }', 'labels: {}'));
-    assert.equal(await say('apply', '-f', file), 'network/front unchanged\nvolume/data unchanged\ninstance/web updated\n');
+    const changed = await berth(daemon, ['apply', '-f', file]);
+    assert.deepEqual([changed.code, changed.stdout], [0, 'network/front unchanged\nvolume/data unchanged\ninstance/web updated\n']);
+    assert.equal(changed.stderr, 'berth: instance/web: env, memoryBytes will change at the next start.\n', 'what waits is said, not left to be found out');
     const { spec, meta } = await daemon.instance('web');
     assert.deepEqual([spec.env, spec.memoryBytes, spec.running, meta.labels ?? {}], [{ OTHER: 'x' }, undefined, true, {}]);
     assert.equal(await say('apply', '-f', file), 'network/front unchanged\nvolume/data unchanged\ninstance/web unchanged\n');
