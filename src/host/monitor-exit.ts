@@ -6,10 +6,14 @@ export interface MonitorExit {
   /** 0–255; 128 + signal for a killed process. */
   readonly exitCode: number;
   readonly finishedAtMs: number;
+  /** Why, where somebody who knew kept it with the record. */
+  readonly reason?: string | undefined;
 }
 
 /** How often the directory is read in case the kernel dropped a notification (its queue is bounded). */
 const SWEEP_MS = 5_000;
+/** conmon writes the number alone. */
+const RECORD = /^(-?\d{1,10})(?: ([a-z]{1,16}))?$/;
 
 export class MonitorExits implements Disposable {
   readonly #dir: string;
@@ -32,11 +36,20 @@ export class MonitorExits implements Disposable {
     const file = path.join(this.#dir, id);
     try {
       const text = fs.readFileSync(file, 'latin1').trim();
-      if (!/^-?\d{1,10}$/.test(text)) return undefined;
-      return { exitCode: Number(text) & 0xff, finishedAtMs: Math.trunc(fs.statSync(file).mtimeMs) };
+      const match = RECORD.exec(text);
+      if (match === null) return undefined;
+      return { exitCode: Number(match[1]) & 0xff, finishedAtMs: Math.trunc(fs.statSync(file).mtimeMs), ...(match[2] === undefined ? {} : { reason: match[2] }) };
     } catch {
       return undefined;
     }
+  }
+
+  /** The record stays when all else of the unit goes, with the reason that was known of it. */
+  keep(id: string, exit: { readonly exitCode: number; readonly finishedAtMs: number; readonly reason: string }): void {
+    const file = path.join(this.#dir, id), temporary = path.join(this.#dir, `.${id}`);
+    fs.writeFileSync(temporary, `${exit.exitCode} ${exit.reason}`, { mode: 0o600 });
+    fs.utimesSync(temporary, exit.finishedAtMs / 1000, exit.finishedAtMs / 1000);
+    fs.renameSync(temporary, file);
   }
 
   /** Takes the record away; who waits for it gets it before. */

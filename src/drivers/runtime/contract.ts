@@ -535,6 +535,24 @@ export function runtimeContract(name: string, openBench: () => Promise<RuntimeBe
         assert.equal((await ended(next, id)).exitCode, 11);
       });
 
+      check('tells how a unit ended that was removed and its exit kept, until it is made again or removed', async (bench) => {
+        const plan = bench.plan(sh('exit 11'));
+        await bench.driver.create(plan);
+        await bench.driver.start(plan.id);
+        const { finishedAtMs } = await ended(bench.driver, plan.id);
+        for (let twice = 0; twice < 2; twice++) await bench.driver.remove(plan.id, { keepLog: true, keepExit: true });
+        const next = await bench.reopen();
+        const seen = await next.observe(plan.id);
+        assert.deepEqual(seen.state === 'exited' && withoutTime(seen.exit), { exitCode: 11, reason: 'exited' });
+        assert.ok(seen.state === 'exited' && Math.abs(seen.exit.finishedAtMs - finishedAtMs) <= 2);
+        assert.deepEqual(await next.leftovers(new Set([plan.id])), []);
+        await next.create(plan);
+        assert.equal(await observedState(next, plan.id), 'created');
+        await next.remove(plan.id, { keepLog: false });
+        assert.equal(await observedState(next, plan.id), 'absent');
+        assert.deepEqual(await next.leftovers(new Set()), []);
+      });
+
       check('removes what it finds, in every state, and nothing is left', async (bench) => {
         const created = bench.plan(['sleep', '1000']);
         await bench.driver.create(created);

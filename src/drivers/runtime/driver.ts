@@ -214,6 +214,11 @@ export interface UnitStats {
   readonly oomKills: number;
 }
 
+export interface RemoveOptions {
+  readonly keepLog: boolean;
+  readonly keepExit?: boolean | undefined;
+}
+
 export interface RuntimeDriver extends AsyncDisposable {
   readonly name: string;
   /** Can this host run these forms at all? Throws nothing; the reason is a sentence. */
@@ -221,8 +226,12 @@ export interface RuntimeDriver extends AsyncDisposable {
   /** Errors: `invalid` (the root file system was refused by the pre-flight), `notFound` (no such command: 127), `unavailable`, `timeout`. */
   create(plan: UnitPlan, signal?: AbortSignal): Promise<UnitInfo>;
   start(id: ObjectId): Promise<void>;
-  /** Kills what lives and takes away all that `create` made, the log included when `keepLog` is false. */
-  remove(id: ObjectId, options: { readonly keepLog: boolean }): Promise<void>;
+  /**
+   * Kills what lives and takes away all that `create` made, the log included when `keepLog` is false. With `keepExit`
+   * the exit record stays for `observe`, until it is created or removed again: whoever dies before the end was written
+   * down finds it.
+   */
+  remove(id: ObjectId, options: RemoveOptions): Promise<void>;
   observe(id: ObjectId): Promise<Observed>;
   /**
    * Resolves with the exit record as soon as it is there; immediately when it is already. `unsupervised` is called

@@ -9,7 +9,7 @@ import { BerthError } from '../../../model/errors.ts';
 import type { Form } from '../../../model/forms.ts';
 import { isObjectId, printable, type ObjectId } from '../../../model/ids.ts';
 import type {
-  ExecPlan, ExecSession, ExitRecord, IoSession, Observed, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
+  ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
 } from '../driver.ts';
 import { createUnit } from './create-unit.ts';
 import { openCrunHost, type CrunHost } from './crun-host.ts';
@@ -68,7 +68,7 @@ export class CrunRuntime implements RuntimeDriver {
     return this.#host.timed('start', () => startUnit(this.#host, id));
   }
 
-  remove(id: ObjectId, options: { readonly keepLog: boolean }): Promise<void> {
+  remove(id: ObjectId, options: RemoveOptions): Promise<void> {
     return this.#host.timed('remove', () => removeUnit(this.#host, id, options));
   }
 

@@ -52,7 +52,8 @@ function waits(host: CrunHost, fifo: string, pid: number): boolean {
 export function exitRecord(host: CrunHost, id: ObjectId): ExitRecord | undefined {
   const exit = host.exits.read(id);
   if (exit === undefined) return undefined;
-  return { ...exit, reason: reasonOf(host, id, exit.exitCode) };
+  const { reason, ...record } = exit;
+  return { ...record, reason: (reason as ExitRecord['reason'] | undefined) ?? reasonOf(host, id, exit.exitCode) };
 }
 
 function reasonOf(host: CrunHost, id: ObjectId, exitCode: number): ExitRecord['reason'] {

@@ -6,13 +6,15 @@ import { identify, isAlive, signalProcess } from '../../../host/process.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { ObjectId } from '../../../model/ids.ts';
 import type { CrunHost } from './crun-host.ts';
+import type { RemoveOptions } from '../driver.ts';
 import { readStatus } from './crun-status.ts';
+import { exitRecord } from './observe-unit.ts';
 
 /** Between two looks at whether the killed are gone: doubled up to the second number. */
 const FIRST_WAIT_MS = 1, LAST_WAIT_MS = 20;
 const DEADLINE_MS = 10_000;
 
-export async function removeUnit(host: CrunHost, id: ObjectId, { keepLog }: { readonly keepLog: boolean }): Promise<void> {
+export async function removeUnit(host: CrunHost, id: ObjectId, { keepLog, keepExit = false }: RemoveOptions): Promise<void> {
   const { groups, paths } = host;
   const unit = paths.unit(id);
   // The monitor first, when the container was not made to its end: it would start what is being taken away.
@@ -20,6 +22,7 @@ export async function removeUnit(host: CrunHost, id: ObjectId, { keepLog }: { re
   const monitor = monitorIdentity(unit.dir) ?? (fs.existsSync(unit.dir) && host.exits.read(id) === undefined ? await lostMonitor(unit.dir) : undefined);
   const process = readStatus(unit.state);
   if (monitor !== undefined && process === undefined) signalProcess(monitor, 'SIGKILL');
+  const known = keepExit ? exitRecord(host, id) : undefined; // while the control group still tells why
   const end = performance.now() + DEADLINE_MS;
   for (let wait = FIRST_WAIT_MS; ; wait = Math.min(LAST_WAIT_MS, wait * 2)) {
     if (process !== undefined) signalProcess(process, 'SIGKILL');
@@ -35,7 +38,9 @@ export async function removeUnit(host: CrunHost, id: ObjectId, { keepLog }: { re
   }
   dropParkedInput(unit.dir);
   host.forget(id);
-  host.exits.forget(id);
+  const exit = keepExit ? (known ?? exitRecord(host, id)) : undefined;
+  if (exit?.exitCode === undefined) host.exits.forget(id);
+  else host.exits.keep(id, { ...exit, exitCode: exit.exitCode });
   // A dozen small files of ours: a sixth of a millisecond here, as promises two dozen turns of the event loop.
   fs.rmSync(unit.state, { recursive: true, force: true });
   fs.rmSync(unit.dir, { recursive: true, force: true });

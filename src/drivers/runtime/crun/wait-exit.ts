@@ -27,7 +27,7 @@ export async function waitExit(host: CrunHost, id: ObjectId, signal: AbortSignal
     }, unknown.reject);
   }, LOOK_MS);
   const stop = signal === undefined ? done.signal : AbortSignal.any([signal, done.signal]);
-  const recorded = host.exits.wait(id, stop).then((exit): ExitRecord => exitRecord(host, id) ?? { ...exit, reason: exit.exitCode > 128 ? 'killed' : 'exited' });
+  const recorded = host.exits.wait(id, stop).then((exit): ExitRecord => exitRecord(host, id) ?? { exitCode: exit.exitCode, finishedAtMs: exit.finishedAtMs, reason: exit.exitCode > 128 ? 'killed' : 'exited' });
   try {
     return await Promise.race([recorded, unknown.promise]);
   } finally {

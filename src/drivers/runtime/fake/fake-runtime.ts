@@ -2,7 +2,7 @@
 import { BerthError } from '../../../model/errors.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
+import type { ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
 import { ChunkPipe } from './chunk-pipe.ts';
 import { FakeProcess } from './fake-process.ts';
 import { FakeUnit, type FakeLogLine } from './fake-unit.ts';
@@ -25,6 +25,8 @@ export class FakeRuntimeHost {
   readonly parts: FakeRuntimeHostParts;
   readonly units = new Map<ObjectId, FakeUnit>();
   readonly logs = new Map<ObjectId, FakeLogLine[]>();
+  /** Of units that are gone. */
+  readonly exits = new Map<ObjectId, ExitRecord>();
   /** Files that units wrote, by their upper. */
   readonly uppers = new Map<string, Map<string, string>>();
   /** A sentence: this host cannot run anything. */
@@ -43,6 +45,7 @@ export class FakeRuntimeHost {
   /** As after a power cut: nothing runs, nothing was written about how it ended. */
   reboot(): void {
     this.units.clear();
+    this.exits.clear();
   }
 
   filesOf(plan: UnitPlan): Map<string, string> {
@@ -97,6 +100,7 @@ class FakeRuntime implements RuntimeDriver {
     const { boundary } = host.parts;
     const { sandbox } = plan.network;
     const info: UnitInfo = { process: { pid, startTicks: pid * 10 }, monitor: { pid: host.nextPid++, startTicks: pid * 10 }, boundary, ...(sandbox === undefined ? {} : { idRange: { base: sandbox.idBase, count: sandbox.idCount } }), ...(boundary === 'kernel' ? {} : { accelerator: 'tcg', kernel: 'fake' }) };
+    host.exits.delete(plan.id);
     host.units.set(plan.id, new FakeUnit(plan, info, log, host.filesOf(plan), host.parts.nowMs));
     return info;
   }
@@ -107,17 +111,21 @@ class FakeRuntime implements RuntimeDriver {
     unit.start(this.#host.parts.after, this.#host.parts.programs);
   }
 
-  async remove(id: ObjectId, { keepLog }: { readonly keepLog: boolean }): Promise<void> {
+  async remove(id: ObjectId, { keepLog, keepExit = false }: RemoveOptions): Promise<void> {
     const unit = this.#host.units.get(id);
     unit?.process.freeze(false);
     unit?.process.exit(137, 'killed');
+    const exit = keepExit ? (await unit?.ended ?? this.#host.exits.get(id)) : undefined;
+    if (exit?.exitCode === undefined) this.#host.exits.delete(id);
+    else this.#host.exits.set(id, exit);
     this.#host.units.delete(id);
     if (!keepLog) this.#host.logs.delete(id);
   }
 
   async observe(id: ObjectId): Promise<Observed> {
     const unit = this.#host.units.get(id);
-    if (unit === undefined) return { state: 'absent' };
+    const kept = this.#host.exits.get(id);
+    if (unit === undefined) return kept === undefined ? { state: 'absent' } : { state: 'exited', exit: kept };
     if (unit.exit !== undefined) return { state: 'exited', exit: unit.exit };
     if (unit.process.end !== undefined) return { state: 'exited', exit: await unit.ended };
     const { info } = unit;
@@ -221,6 +229,7 @@ class FakeRuntime implements RuntimeDriver {
   async leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]> {
     return [
       ...[...this.#host.units.keys()].filter((id) => !known.has(id)).map((id) => `unit ${id}`),
+      ...[...this.#host.exits.keys()].filter((id) => !known.has(id)).map((id) => `exit record ${id}`),
       ...[...this.#host.logs.keys()].filter((id) => !known.has(id)).map((id) => `log ${id}`),
     ];
   }

@@ -16,7 +16,7 @@ import { monitorIdentity } from '../../../host/monitor.ts';
 import { isAlive, signalProcess } from '../../../host/process.ts';
 import { timeStampCounterKhz } from '../../../host/tsc.ts';
 import type {
-  ExecPlan, ExecSession, ExitRecord, IoSession, Observed, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
+  ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
 } from '../driver.ts';
 import { AgentLink } from './agent-link.ts';
 import { AgentLinks } from './agent-links.ts';
@@ -96,16 +96,19 @@ export class MicroVmRuntime implements RuntimeDriver {
     fs.writeFileSync(unit.started, '');
   }
 
-  async remove(id: ObjectId, options: { readonly keepLog: boolean }): Promise<void> {
+  async remove(id: ObjectId, options: RemoveOptions): Promise<void> {
     const unit = this.#paths.unit(id);
     this.#links.hangUp(id);
     const record = this.#record(id);
     await endProcesses(unit, record, this.#deadlines.endMs);
+    const ended = record === undefined ? this.#keptExit(id) : { state: 'exited' as const, exit: this.#exit(id, unit) }; // while the control group still tells why
+    const exit = options.keepExit === true && ended.state === 'exited' ? ended.exit : undefined;
     this.#options.groups.kill(id);
     if (!await comesTrue(() => this.#options.groups.remove(id), this.#deadlines.endMs)) throw new BerthError('timeout', 'The control group of the machine did not empty.');
     dropParkedInput(unit.dir);
     fs.rmSync(unit.dir, { recursive: true, force: true });
-    this.#exits.forget(id);
+    if (exit?.exitCode !== undefined) this.#exits.keep(id, { ...exit, exitCode: exit.exitCode });
+    else if (options.keepExit !== true || record !== undefined) this.#exits.forget(id);
     if (!options.keepLog) fs.rmSync(unit.logDir, { recursive: true, force: true });
     this.#records.delete(id);
     if (record !== undefined) await this.#options.uids.give(record.uid);
@@ -114,7 +117,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   async observe(id: ObjectId): Promise<Observed> {
     const unit = this.#paths.unit(id), record = this.#record(id);
     // A boot that was cut short never was a machine.
-    if (record === undefined || !fs.existsSync(unit.made)) return { state: 'absent' };
+    if (record === undefined || !fs.existsSync(unit.made)) return this.#keptExit(id);
     const monitor = monitorIdentity(unit.dir), qemu = qemuIdentity(unit, record);
     if (qemu !== undefined && this.#exits.read(id) === undefined) {
       const info: UnitInfo = { process: qemu, monitor: monitor ?? { pid: 0, startTicks: 0 }, boundary: boundaryOf(record), accelerator: record.accelerator, kernel: record.kernel };
@@ -322,6 +325,12 @@ export class MicroVmRuntime implements RuntimeDriver {
     } catch {
       return undefined;
     }
+  }
+
+  /** All else of it is gone. */
+  #keptExit(id: ObjectId): Observed {
+    const exit = this.#exits.read(id);
+    return exit?.reason === undefined ? { state: 'absent' } : { state: 'exited', exit: { ...exit, reason: exit.reason as ExitRecord['reason'] } };
   }
 
   #exit(id: ObjectId, unit: UnitPaths): ExitRecord {
