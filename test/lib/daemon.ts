@@ -4,7 +4,7 @@
  */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -30,6 +30,8 @@ export interface TestDaemonOptions {
   readonly failAt?: string | undefined;
   /** Microvms will be run: the guest kernel is fetched before, once for all tests. */
   readonly vms?: boolean | undefined;
+  /** Before the first start, with the root's directory, which is there; what it returns is called at the very end. */
+  readonly prepareRoot?: ((rootDir: string) => Promise<() => Promise<void>>) | undefined;
 }
 
 let bundled: string | undefined;
@@ -54,6 +56,7 @@ export class TestDaemon implements AsyncDisposable {
   readonly socketPath: string;
   readonly #holder: ChildProcess;
   #child: ChildProcess | undefined;
+  #undoRoot: (() => Promise<void>) | undefined;
   /** What the daemon wrote to stderr. */
   log = '';
 
@@ -75,6 +78,10 @@ export class TestDaemon implements AsyncDisposable {
     await new Promise((resolve, reject) => { holder.stdout!.once('data', resolve); holder.once('exit', reject); });
     const daemon = new TestDaemon(base, holder);
     try {
+      if (options.prepareRoot !== undefined) {
+        await mkdir(daemon.rootDir);
+        daemon.#undoRoot = await options.prepareRoot(daemon.rootDir);
+      }
       await daemon.up(options);
     } catch (error) {
       await daemon[Symbol.asyncDispose]();
@@ -231,6 +238,7 @@ export class TestDaemon implements AsyncDisposable {
       this.#holder.stdin!.end();
       await new Promise((resolve) => this.#holder.once('exit', resolve));
       await this.#removeGroups();
+      await this.#undoRoot?.();
       await rm(this.base, { recursive: true, force: true });
     }
   }

@@ -1,5 +1,6 @@
 /** The store in one SQLite file: what a single host runs on. A write costs one fsync, shared by all of the same turn. */
 import { randomUUID } from 'node:crypto';
+import { BerthError } from '../../../model/errors.ts';
 import { boundedQueue, type BoundedQueue } from '../../../lib/bounded-queue.ts';
 import {
   checkKey, checkLeaseMs, checkPrefix, checkRevision, checkTxn, compacted, MAX_WAITING_EVENTS, noSuchLease, rangeBounds,
@@ -11,6 +12,7 @@ import { corruptStore, isDiskBroken, sqliteError } from './errors.ts';
 import { groupCommit, type GroupCommit } from './group-commit.ts';
 import { leaseClock, type LeaseClock } from './lease-clock.ts';
 import { openFile, type OpenedFile } from './open.ts';
+import { giveUpReserve, keepReserve } from './reserve.ts';
 import { storedValue, storeEvent, type HistoryRow } from './row.ts';
 import { prepareTables, type Tables } from './tables.ts';
 
@@ -29,7 +31,11 @@ export function sqliteStore(file: string): StoreFactory {
  * (reason `newerSchema`) when a newer Berth wrote it, `busy` (reason `locked`) when another process has it open.
  */
 export async function openSqliteStore(file: string): Promise<Store> {
-  const opened = await openFile(file);
+  const opened = await openFile(file).catch((error: unknown) => {
+    if (!(error instanceof BerthError) || error.code !== 'exhausted' || !giveUpReserve(file)) throw error;
+    return openFile(file);
+  });
+  keepReserve(file);
   try {
     return new SqliteStore(opened, file);
   } catch (error) {
