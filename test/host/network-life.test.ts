@@ -157,6 +157,8 @@ test('a network that is removed leaves the host as it was', async () => {
 
 test('two roots live side by side, and the last one puts forwarding back', async () => {
   await using one = await NetworkLab.open();
+  // What the tests before made goes a moment after them.
+  await until(async () => (JSON.parse((await run('ip', ['-j', 'link'])).stdout) as unknown[]).length === 1, { what: 'nothing but lo' });
   const before = await hostState();
   {
     await using two = await NetworkLab.open({ leaseDir: one.options.leaseDir });
