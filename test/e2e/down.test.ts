@@ -30,7 +30,7 @@ async function withInstances(daemon: TestDaemon): Promise<{ tag: string; pids: n
   await daemon.create('two', { command: ['sleep', '1000'] });
   const pids = [];
   for (const name of ['one', 'two']) pids.push((await daemon.untilState(name, 'running')).status.pid as number);
-  return { tag: fs.readFileSync(path.join(daemon.rootDir, 'state/tag'), 'utf8').trim(), pids };
+  return { tag: fs.readFileSync(path.join(daemon.rootDir, 'state/tag'), 'utf8').split('\n')[0]!, pids };
 }
 
 /** What a new network namespace looks like, and nothing of this root anywhere else. */

@@ -30,6 +30,8 @@ export interface TestDaemonOptions {
   readonly failAt?: string | undefined;
   /** Microvms will be run: the guest kernel is fetched before, once for all tests. */
   readonly vms?: boolean | undefined;
+  /** In the same network namespace and with the same leases as this one, which must outlive it. */
+  readonly beside?: TestDaemon | undefined;
   /** Before the first start, with the root's directory, which is there; what it returns is called at the very end. */
   readonly prepareRoot?: ((rootDir: string) => Promise<() => Promise<void>>) | undefined;
 }
@@ -48,6 +50,13 @@ function daemonProgram(): string {
   return (bundled = out);
 }
 
+/** Holds a network namespace; ends when its stdin does, whatever happens to this process. */
+async function holdNamespace(): Promise<ChildProcess> {
+  const holder = spawn('unshare', ['--net', '--', 'sh', '-c', 'ip link set lo up && echo up && exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await new Promise((resolve, reject) => { holder.stdout!.once('data', resolve); holder.once('exit', reject); });
+  return holder;
+}
+
 export class TestDaemon implements AsyncDisposable {
   readonly base: string;
   readonly rootDir: string;
@@ -55,28 +64,27 @@ export class TestDaemon implements AsyncDisposable {
   readonly leaseDir: string;
   readonly socketPath: string;
   readonly #holder: ChildProcess;
+  readonly #ownsHolder: boolean;
   #child: ChildProcess | undefined;
   #undoRoot: (() => Promise<void>) | undefined;
   /** What the daemon wrote to stderr. */
   log = '';
 
-  private constructor(base: string, holder: ChildProcess) {
+  private constructor(base: string, holder: ChildProcess, beside: TestDaemon | undefined) {
     this.base = base;
     this.rootDir = path.join(base, 'root');
     this.runDir = path.join(base, 'run');
-    this.leaseDir = path.join(base, 'leases');
+    this.leaseDir = beside?.leaseDir ?? path.join(base, 'leases');
     this.socketPath = path.join(this.runDir, 'berth.sock');
     this.#holder = holder;
+    this.#ownsHolder = beside === undefined;
   }
 
   static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
     if (options.vms === true) await prepareGuestKernel(KERNEL_DIR);
     const base = await mkdtemp(path.join(os.tmpdir(), 'berth-test-'));
     await chmod(base, 0o711);
-    // Holds the network namespace; ends when its stdin does, whatever happens to this process.
-    const holder = spawn('unshare', ['--net', '--', 'sh', '-c', 'ip link set lo up && echo up && exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
-    await new Promise((resolve, reject) => { holder.stdout!.once('data', resolve); holder.once('exit', reject); });
-    const daemon = new TestDaemon(base, holder);
+    const daemon = new TestDaemon(base, options.beside === undefined ? await holdNamespace() : options.beside.#holder, options.beside);
     try {
       if (options.prepareRoot !== undefined) {
         await mkdir(daemon.rootDir);
@@ -235,8 +243,10 @@ export class TestDaemon implements AsyncDisposable {
       }
     } finally {
       await this.kill();
-      this.#holder.stdin!.end();
-      await new Promise((resolve) => this.#holder.once('exit', resolve));
+      if (this.#ownsHolder) {
+        this.#holder.stdin!.end();
+        await new Promise((resolve) => this.#holder.once('exit', resolve));
+      }
       await this.#removeGroups();
       await this.#undoRoot?.();
       await rm(this.base, { recursive: true, force: true });

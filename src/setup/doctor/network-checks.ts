@@ -43,7 +43,7 @@ export function droppingForwardChains(ruleset: string): readonly NftChain[] {
 
 /** Our bridges are named by the root's tag, which exists from the daemon's first start on. */
 function bridgePrefix(host: HostView): string {
-  const tag = host.readText('/var/lib/berth/state/tag')?.trim() ?? '';
+  const tag = host.readText('/var/lib/berth/state/tag')?.split('\n')[0] ?? '';
   return /^[0-9a-z]{6}$/.test(tag) ? `b${tag}` : 'bTAG (TAG is in /var/lib/berth/state/tag)';
 }
 
