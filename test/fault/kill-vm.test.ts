@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { TestDaemon } from '../lib/daemon.ts';
+import { until } from '../lib/until.ts';
 import { cleanUp } from './verb-plans.ts';
 
 const I = '/v1/projects/default/instances';
@@ -31,8 +32,9 @@ describe('the daemon is killed where a microVM is made, started and ended', () =
       await daemon.request(method as string, url as string, body).catch(() => undefined);
       await daemon.ended();
       await daemon.up();
-      const found = await daemon.instance('subject');
-      assert.ok(NAMED.has(found?.status.state), `state ${found?.status.state}`);
+      // What goes on after the start of a daemon (a stop, a deletion) is over in a while.
+      let found = await daemon.instance('subject');
+      await until(async () => NAMED.has((found = await daemon.instance('subject'))?.status.state), { deadlineMs: 60_000, what: 'a named state' });
       if (verb === 'instance.create' && found === undefined) await daemon.ok('POST', `${I}?waitMs=60000`, MAKE);
       if (verb === 'instance.create') assert.equal((await daemon.instance('subject')).status.state, 'running');
       if (verb === 'instance.stop') assert.equal(found?.status.state, 'stopped');
