@@ -99,6 +99,15 @@ test('no header can smuggle another one in', async () => {
   await assert.rejects(exchange(scripted([]), { method: 'GET', target: '/', headers: { 'If-Match': '1\r\nX: y' } }), /line breaks/);
 });
 
+test('a body that cannot be read ends the exchange, though the server waits for the rest', { timeout: 10_000 }, async () => {
+  const connection: Connection = { ...scripted([]), read: () => new Promise(() => undefined) };
+  async function* parts() {
+    yield Buffer.from('x');
+    throw new BerthError('invalid', 'there is no such file');
+  }
+  await assert.rejects(exchange(connection, { method: 'POST', target: '/', body: parts() }), /no such file/);
+});
+
 test('an early refusal is heard while the body still goes out', async () => {
   let refuseWrite = false;
   const connection: Connection = { ...scripted(['HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n']), async write() { if (refuseWrite) throw new BerthError('unavailable', 'broken pipe'); refuseWrite = true; } };

@@ -32,7 +32,24 @@ const encoder = new TextEncoder();
 const HEAD_END = encoder.encode('\r\n\r\n');
 const LINE_END = encoder.encode('\r\n');
 
+/** @throws what the stream of the body throws: the server would wait for the rest of it for ever. */
 export async function exchange(connection: Connection, request: HttpRequest): Promise<HttpResponse> {
+  const source = Promise.withResolvers<never>();
+  source.promise.catch(() => undefined);
+  const body = request.body === undefined || request.body instanceof Uint8Array ? request.body : watched(request.body, source.reject);
+  return Promise.race([answerOf(connection, { ...request, body }), source.promise]);
+}
+
+async function* watched(body: AsyncIterable<Uint8Array>, broken: (error: unknown) => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    broken(error);
+    throw error;
+  }
+}
+
+async function answerOf(connection: Connection, request: HttpRequest): Promise<HttpResponse> {
   const sent = sendRequest(connection, request);
   // A server may answer before it took the whole body, and then close: its answer says more than the broken pipe.
   sent.catch(() => undefined);

@@ -236,6 +236,9 @@ for (const runtime of Object.keys(RUNTIMES) as Runtime[]) {
       server.routes.set('POST /v1/projects/default/images/-/import', ({ body }) => ({ images: [{ reference: 'localhost/x:1', id: String(body.length) }] }));
       assert.deepEqual(await berth(['image', 'import', '-', '--as', 'x:1'], { input: archive }), { code: 0, stdout: 'x:1\n', stderr: '' });
       assert.ok(server.requests.at(-1)!.body.equals(archive));
+      for (const [file, reason] of [['/nowhere/x.tar', 'there is no such file'], ['/', 'it is a directory']] as const) {
+        assert.deepEqual(await berth(['image', 'import', file]), { code: 2, stdout: '', stderr: `berth: '${file}' cannot be read: ${reason}.\n` });
+      }
       server.routes.set('GET /v1/projects/default/images/-/export', (_, response) => void response.end(archive));
       const { stdout } = await berth(['image', 'export', 'x:1', '-']);
       assert.equal(stdout.length, archive.length);

@@ -63,7 +63,12 @@ export class WireServer implements AsyncDisposable {
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://localhost');
     const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
+    try {
+      for await (const part of request) parts.push(part as Buffer);
+    } catch {
+      // Who asked went away within the body: there is nobody to answer.
+      return;
+    }
     const seen = { method: request.method ?? '', path: url.pathname, query: url.searchParams, headers: request.headers, body: Buffer.concat(parts) };
     this.requests.push(seen);
     const route = this.routes.get(`${seen.method} ${seen.path}`);

@@ -54,7 +54,9 @@ export async function readArchive(source: AsyncIterable<Uint8Array>, blobs: Blob
       found.set(name, info);
     }
   } catch (error) {
-    if (error instanceof TarError) throw refuse(error.message.replace(/\.$/, ''));
+    // The end of a broken archive may be met while a blob is stored: then it is the cause of what the store says.
+    const broken = error instanceof BerthError ? error.cause : error;
+    if (broken instanceof TarError) throw refuse(broken.message.replace(/\.$/, ''));
     throw error;
   }
   return {

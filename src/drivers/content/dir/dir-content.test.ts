@@ -99,3 +99,16 @@ describe('the directory of layers', () => {
     assert.equal((await fs.stat(path.join(dir, 'images', 'blobs', 'sha256'))).mode & 0o777, 0o700);
   });
 });
+
+describe('an archive that was cut short', () => {
+  it('is refused as what it is, wherever it ends, and leaves nothing', async () => {
+    const { dir, store } = await fresh();
+    const archive = archiveOf(layoutOf({ layers: [LAYER] }));
+    // In the middle of a header, and of what follows each.
+    for (let end = 300; end < archive.length - 1024; end += 512) {
+      const refused = await store.importArchive(once(archive.subarray(0, end)), {}).then(() => undefined, (error: unknown) => error as { code?: string });
+      assert.equal(refused?.code, 'invalid', `cut at ${end} of ${archive.length}`);
+    }
+    assert.deepEqual(await fs.readdir(path.join(dir, 'images/ingest')), []);
+  });
+});
