@@ -5,7 +5,6 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { it } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
 import { openConsoleSocket } from './console-socket.ts';
 import { closeDescriptor, libc, systemError } from './libc.ts';
 
@@ -31,7 +30,7 @@ it('a terminal that comes long after the connection is taken', async () => {
   try {
     await once(runtime, 'connect');
     // Within these turns of the loop the listener accepts, looks, and finds nothing.
-    for (let turns = 0; turns < 50; turns++) await turn();
+    for (let turns = 0; turns < 50; turns++) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(sendDescriptor((runtime as unknown as { _handle: { fd: number } })._handle.fd, sent), 1, 'the listener still listens');
     const master = await console_.master;
     assert.equal(fs.readFileSync(master, 'utf8'), 'the terminal');
