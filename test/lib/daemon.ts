@@ -3,7 +3,7 @@
  * with everything that it made. `restart` and `kill` are what the crash tests are about.
  */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import os from 'node:os';
@@ -11,6 +11,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
+import { identify, signalProcess } from '../../src/host/process.ts';
 import { until } from './until.ts';
 
 const HERE = import.meta.dirname;
@@ -229,6 +230,22 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   /** Deletes every instance, volume and network of its own, checks that nothing leaked, ends the daemon. */
+  /** Name servers and port holders outlive a daemon, as they should; a test's do not outlive the test. */
+  async #endProcesses(): Promise<void> {
+    const mine = (): number[] => readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid).filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/cmdline`, 'latin1').includes(`${this.base}/`);
+      } catch {
+        return false; // it ended meanwhile
+      }
+    }).map(Number);
+    await until(() => {
+      const left = mine().flatMap((pid) => identify(pid) ?? []);
+      for (const one of left) signalProcess(one, 'SIGKILL');
+      return left.length === 0;
+    }, { what: 'the end of what the daemon started' });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       if (this.#child?.exitCode === null && this.#child.signalCode === null) {
@@ -243,6 +260,7 @@ export class TestDaemon implements AsyncDisposable {
       }
     } finally {
       await this.kill();
+      await this.#endProcesses();
       if (this.#ownsHolder) {
         this.#holder.stdin!.end();
         await new Promise((resolve) => this.#holder.once('exit', resolve));
