@@ -13,9 +13,12 @@ import { seededOrder } from '../lib/seeded-order.ts';
 
 const KINDS = ['instances', 'volumes', 'networks', 'images'] as const;
 /** Each costs a start of the daemon and of an instance; BERTH_TEST_LONG=1 takes all. */
-const RUN_SAMPLES = process.env['BERTH_TEST_LONG'] === '1' ? Infinity : 10;
+const SAMPLES = process.env['BERTH_TEST_LONG'] === '1' ? { hurt: Infinity, machine: Infinity } : { hurt: 10, machine: 2 };
 const SLEEP = { command: ['sleep', '1000'], stopSignal: 'SIGKILL' };
-const HURT = { ...SLEEP, networks: [{ name: 'lan' }], ports: [{ hostPort: 18_080, targetPort: 80 }], volumes: [{ volume: 'data', target: '/data', readOnly: false }] };
+const SPECS: Readonly<Record<string, Record<string, unknown>>> = {
+  hurt: { ...SLEEP, networks: [{ name: 'lan' }], ports: [{ hostPort: 18_080, targetPort: 80 }], volumes: [{ volume: 'data', target: '/data', readOnly: false }] },
+  machine: { ...SLEEP, isolation: 'vm', networks: [{ name: 'lan' }], ports: [{ hostPort: 18_082, targetPort: 80 }] },
+};
 
 describe('J06: damaged files', () => {
   let daemon: TestDaemon;
@@ -26,7 +29,7 @@ describe('J06: damaged files', () => {
     await daemon.bootstrapBusybox();
     await daemon.ok('POST', '/v1/projects/default/networks?waitMs=60000', { meta: { name: 'lan' } });
     await daemon.create('bystander', { command: ['sh', '-c', 'echo here > /tmp/index.html; exec httpd -f -p 80 -h /tmp'], ports: [{ hostPort: 18_081, targetPort: 80 }], stopSignal: 'SIGKILL' });
-    await daemon.create('hurt', HURT);
+    await daemon.create('hurt', SPECS['hurt']!);
     await daemon.create('idle', { running: false });
     bystander = await daemon.untilState('bystander', 'running');
   });
@@ -78,20 +81,20 @@ describe('J06: damaged files', () => {
     });
   }
 
-  /** Damages one file of what runs, and checks all but the instance that it belongs to. */
-  async function damageOfARun(file: string, how: Damage): Promise<void> {
+  /** Damages one file of what runs, and checks all but the instance that it belongs to, which is made anew. */
+  async function damageOfARun(name: string, file: string, how: Damage): Promise<void> {
     const where = `${path.relative(daemon.base, file)}: ${how}`;
     await daemon.kill();
     damage(file, how);
     await daemon.up().catch((error: Error) => assert.fail(`${where}: ${error.message}`));
     await bystanderIsWell().catch((error: Error) => assert.fail(`${where}: ${error.message}`));
-    const { status } = await daemon.instance('hurt');
+    const { status } = await daemon.instance(name);
     assert.ok(['running', 'unsupervised', 'stopped', 'failed', 'backoff'].includes(status.state), `${where}: ${status.state}`);
-    await daemon.ok('DELETE', '/v1/projects/default/instances/hurt?force=1&waitMs=60000').catch((error: Error) => assert.fail(`${where}: ${error.message}`));
+    await daemon.ok('DELETE', `/v1/projects/default/instances/${name}?force=1&waitMs=60000`).catch((error: Error) => assert.fail(`${where}: ${error.message}`));
     await daemon.untilNoLeaks().catch((error: Error) => assert.fail(`${where}: ${error.message}`));
-    assert.deepEqual(await processesOfTheRoot(daemon), { conmon: 1, dnsmasq: 2 }, where);
-    await daemon.create('hurt', HURT).catch((error: Error) => assert.fail(`${where}: ${error.message}`));
-    assert.match(await resolve('hurt'), /\d+\.\d+\.\d+\.\d+$/m, where);
+    assert.deepEqual(await processesOfTheRoot(daemon), { conmon: name === 'hurt' ? 1 : 2, dnsmasq: 2 }, where);
+    await daemon.create(name, SPECS[name]!).catch((error: Error) => assert.fail(`${where}: ${error.message}`));
+    assert.match(await resolve(name), /\d+\.\d+\.\d+\.\d+$/m, where);
   }
 
   async function resolve(name: string): Promise<string> {
@@ -99,18 +102,21 @@ describe('J06: damaged files', () => {
     return daemon.fromTheHost(['busybox', 'nslookup', '-type=a', `${name}.default.berth`, (addresses.lan[0] as string).replace(/\d+$/, '1')]);
   }
 
-  test('files of what runs, a sample by a seed', { timeout: 300_000 }, async (t) => {
+  for (const [name, samples] of Object.entries(SAMPLES)) test(`files of what runs ('${name}'), a sample by a seed`, { timeout: 600_000 }, async (t) => {
     const seed = Number(process.env['BERTH_TEST_SEED'] ?? randomInt(2 ** 31));
     t.diagnostic(`BERTH_TEST_SEED=${seed}`);
-    const { id } = (await daemon.instance('hurt')).meta;
+    if ((await daemon.instance(name)) === undefined) await daemon.create(name, SPECS[name]!);
+    const { id } = (await daemon.instance(name)).meta;
     const foreign = (await daemon.instance('bystander')).meta.id as string;
-    const all = [daemon.runDir, daemon.leaseDir].flatMap(filesBelow).filter((file) => !file.includes(foreign));
-    const cases = seededOrder(all.flatMap((file) => (Object.keys(DAMAGES) as Damage[]).map((how) => ({ file, how }))), seed).slice(0, RUN_SAMPLES);
+    // What belongs to none of the instances is damaged with the first of them.
+    const all = [daemon.runDir, daemon.leaseDir].flatMap(filesBelow).filter((file) => (name === 'hurt' ? !file.includes(foreign) : file.includes(id)));
+    const cases = seededOrder(all.flatMap((file) => (Object.keys(DAMAGES) as Damage[]).map((how) => ({ file, how }))), seed).slice(0, samples);
     for (const { file, how } of cases) {
-      const now = (await daemon.instance('hurt')).meta.id as string;
-      await damageOfARun(file.replaceAll(id, now), how);
+      const now = (await daemon.instance(name)).meta.id as string;
+      await damageOfARun(name, file.replaceAll(id, now), how);
     }
     t.diagnostic(`${cases.length} of ${all.length * 4}`);
+    if (name !== 'hurt') await daemon.ok('DELETE', `/v1/projects/default/instances/${name}?force=1&waitMs=60000`);
   });
 
   test('an object that cannot be read is left alone and told of, and the others are well', { timeout: 60_000 }, async () => {

@@ -100,7 +100,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     const unit = this.#paths.unit(id);
     this.#links.hangUp(id);
     const record = this.#record(id);
-    await endProcesses(unit, record, this.#deadlines.endMs);
+    await endProcesses(unit, record, this.#exits.read(id) === undefined, this.#deadlines.endMs);
     const ended = record === undefined ? this.#keptExit(id) : { state: 'exited' as const, exit: this.#exit(id, unit) }; // while the control group still tells why
     const exit = options.keepExit === true && ended.state === 'exited' ? ended.exit : undefined;
     this.#options.groups.kill(id);

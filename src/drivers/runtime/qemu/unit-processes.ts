@@ -1,7 +1,7 @@
 /** The processes of a unit: QEMU, its watcher (native/vm.c), their monitor. Each is known by more than its number. */
 import fs from 'node:fs';
 import { BerthError } from '../../../model/errors.ts';
-import { monitoredPid, monitorIdentity } from '../../../host/monitor.ts';
+import { lostMonitor, monitoredPid, monitorIdentity } from '../../../host/monitor.ts';
 import { identify, isAlive, signalProcess, type ProcessIdentity } from '../../../host/process.ts';
 import type { UnitPaths, UnitRecord } from './unit-record.ts';
 
@@ -19,10 +19,13 @@ export function qemuIdentity(unit: UnitPaths, record: UnitRecord): ProcessIdenti
   }
 }
 
-/** QEMU first; the watcher then ends by itself and conmon after it. Whoever does not is ended too. Errors: `timeout`. */
-export async function endProcesses(unit: UnitPaths, record: UnitRecord | undefined, timeoutMs: number): Promise<void> {
+/**
+ * QEMU first; the watcher then ends by itself and conmon after it. Whoever does not is ended too. `unrecorded`: nobody
+ * wrote how it ended, so a monitor may live whose pid file is damaged. Errors: `timeout`.
+ */
+export async function endProcesses(unit: UnitPaths, record: UnitRecord | undefined, unrecorded: boolean, timeoutMs: number): Promise<void> {
   const qemu = record === undefined ? undefined : qemuIdentity(unit, record);
-  const monitor = monitorIdentity(unit.dir), watcher = watcherIdentity(unit);
+  const monitor = monitorIdentity(unit.dir) ?? (unrecorded && fs.existsSync(unit.dir) ? await lostMonitor(unit.dir) : undefined), watcher = watcherIdentity(unit);
   if (qemu !== undefined) signalProcess(qemu, 'SIGKILL');
   if (monitor !== undefined && await gone(monitor, timeoutMs)) return;
   for (const leftover of [watcher, monitor]) {
