@@ -134,7 +134,7 @@ export function contentContract(factory: ContentFactory): void {
       await assert.rejects(store.ingest(inPieces(bytes), { digest: digestOf(bytes).toUpperCase() }), fails('invalid'));
       await assert.rejects(store.ingest(broken()), fails('unavailable'));
       assert.ok(sent < 10_000_000);
-      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0 });
+      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0 });
     });
 
     check('a layer is there when its diffID is the one that was said', async ({ store }) => {
@@ -246,7 +246,7 @@ export function contentContract(factory: ContentFactory): void {
         });
       }
       await store.sweep(nothing);
-      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0 }, 'what was refused goes with the next sweep');
+      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0 }, 'what was refused goes with the next sweep');
     });
 
     check('stops an import that is cancelled', async ({ store }) => {

@@ -6,9 +6,14 @@
  *   rename. A layer is visible only whole: unpacked into a temporary directory by the jailed unpacker, then renamed.
  * - Whatever a crash left half-made is swept when the store is opened.
  * - Two callers who want the same thing share one piece of work.
+ * - Whoever brings content in, or reads it, holds it by a lease from before he looks whether it is there until an image
+ *   names it: a sweep never takes what is held.
  */
 import type { Compression, LayerReport } from '../unpack/driver.ts';
 import type { ImageConfig } from '../../model/image.ts';
+import type { LayerProgress as FetchedLayer } from '../../model/layer-progress.ts';
+import type { Platform } from '../../model/platform.ts';
+import type { OutgoingImage, RemoteImage } from '../registry/driver.ts';
 
 /** sha256: and 64 lower-case hex digits. */
 export type Digest = string;
@@ -18,7 +23,32 @@ export interface BlobInfo {
   readonly size: number;
 }
 
+/** Keeps what it holds from every sweep, until it is let go. Who looks whether something is there holds it first. */
+export interface ContentLease extends Disposable {
+  hold(...digests: readonly Digest[]): void;
+}
+
+/** Asked right before each thing goes: the answer is that of the moment. */
+export interface ContentInUse {
+  readonly blobs: Pick<ReadonlySet<Digest>, 'has'>;
+  readonly diffIds: Pick<ReadonlySet<Digest>, 'has'>;
+  /** Keys of image files: digests of configs. */
+  readonly imageFiles: Pick<ReadonlySet<Digest>, 'has'>;
+}
+
+export interface ContentUsage {
+  readonly blobs: number;
+  readonly blobBytes: number;
+  readonly layers: number;
+  readonly layerBytes: number;
+  /** Made for VMs. */
+  readonly imageFiles: number;
+  readonly imageFileBytes: number;
+}
+
 export interface IngestOptions {
+  /** Holds the blob from before it is visible. */
+  readonly lease?: ContentLease | undefined;
   /** `invalid` when the bytes are others. */
   readonly digest?: Digest | undefined;
   readonly size?: number | undefined;
@@ -58,23 +88,51 @@ export interface BootstrapRequest {
 
 export type ProgressSink = (progress: { readonly done: number; readonly total?: number | undefined; readonly unit: string; readonly what: string }) => void;
 
+export interface FetchOptions {
+  /** Default: linux on this host's architecture. Another one can be kept, exported and pushed, not run. */
+  readonly platform?: Platform | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Every layer is told of once as `waiting` before any byte comes, in the order of the manifest; then at most ten times a second each. */
+  readonly onLayer?: ((progress: FetchedLayer) => void) | undefined;
+}
+
+export interface FetchedImage extends ImageRecord {
+  /** Of the document that the reference named: the manifest's own, or that of an index that leads to it. */
+  readonly namedDigest: Digest;
+}
+
 export interface ContentStore extends AsyncDisposable {
   ingest(bytes: AsyncIterable<Uint8Array>, options?: IngestOptions): Promise<BlobInfo>;
   hasBlob(digest: Digest): Promise<boolean>;
   openBlob(digest: Digest): AsyncIterable<Uint8Array>;
   /** Unpacks the blob unless its layer is there. `invalid` when the uncompressed bytes have another diffID. */
-  ensureLayer(blob: Digest, compression: Compression, expectedDiffId: Digest, options?: { readonly signal?: AbortSignal | undefined; readonly onProgress?: ((progress: LayerProgress) => void) | undefined }): Promise<LayerReport>;
+  ensureLayer(blob: Digest, compression: Compression, expectedDiffId: Digest, options?: { readonly lease?: ContentLease | undefined; readonly signal?: AbortSignal | undefined; readonly onProgress?: ((progress: LayerProgress) => void) | undefined }): Promise<LayerReport>;
   /** Where the tree of a layer that is there lies; short (overlay options are bounded). */
   layerPath(diffId: Digest): string;
+  /** Bytes of the files of a layer; undefined when it is not here. */
+  layerBytes(diffId: Digest): number | undefined;
   /** The layers (lowest first) as one read-only image file for VMs, made at the first use. */
   imageFile(key: Digest, diffIds: readonly Digest[], signal?: AbortSignal): Promise<string>;
   /** Takes in an archive of any known format (found by looking): OCI layout tar, docker-archive, rootfs tar; each maybe compressed. */
-  importArchive(bytes: AsyncIterable<Uint8Array>, options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: ProgressSink | undefined }): Promise<readonly ImageRecord[]>;
+  importArchive(bytes: AsyncIterable<Uint8Array>, options: { readonly lease?: ContentLease | undefined; readonly signal?: AbortSignal | undefined; readonly onProgress?: ProgressSink | undefined }): Promise<readonly ImageRecord[]>;
+  /**
+   * Takes in an image from a registry and closes it (also on an error). What is here is not fetched; layers are unpacked
+   * while they arrive; callers who want the same share one download, and each may leave. Cancelled (`wrongState`): nothing
+   * is visible, and the next fetch goes on where this one ended. Errors: those of the registry, `invalid` for whatever is
+   * not as its digest, size or the specification says.
+   */
+  fetchImage(remote: RemoteImage, options?: FetchOptions): Promise<FetchedImage>;
+  /** What a push sends. `notFound` when a blob of it is missing. */
+  outgoingImage(image: ImageRecord): Promise<OutgoingImage>;
   exportArchive(image: ImageRecord, format: ArchiveFormat, signal?: AbortSignal): AsyncIterable<Uint8Array>;
-  bootstrap(request: BootstrapRequest, options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: ProgressSink | undefined }): Promise<ImageRecord>;
-  /** The image's object is stored: from now on only use keeps its content. What is brought in and never settled is kept from sweeps for ten minutes. */
+  bootstrap(request: BootstrapRequest, options: { readonly lease?: ContentLease | undefined; readonly signal?: AbortSignal | undefined; readonly onProgress?: ProgressSink | undefined }): Promise<ImageRecord>;
+  lease(): ContentLease;
+  /** The image's object is stored: from now on only use keeps its content. What is brought in and never settled is kept from sweeps for ten minutes, so that a second attempt finds it. */
   settled(image: ImageRecord): void;
-  usage(): Promise<{ readonly blobs: number; readonly blobBytes: number; readonly layers: number; readonly layerBytes: number }>;
-  /** Removes what is in none of the sets; never what is being brought in. Returns the bytes that became free. */
-  sweep(inUse: { readonly blobs: ReadonlySet<Digest>; readonly diffIds: ReadonlySet<Digest>; readonly imageFiles: ReadonlySet<Digest> }): Promise<number>;
+  usage(): Promise<ContentUsage>;
+  /**
+   * Removes what is in none of the sets, and neither held nor, unless `arrivals` says so, brought in a short while ago.
+   * Returns the bytes that became free.
+   */
+  sweep(inUse: ContentInUse, options?: { readonly arrivals?: boolean | undefined }): Promise<number>;
 }

@@ -5,7 +5,7 @@
 import { readTar, TarError } from '../../../lib/tar-reader.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
-import type { BlobInfo, Digest } from '../driver.ts';
+import type { BlobInfo, ContentLease, Digest } from '../driver.ts';
 import type { BlobStore } from './blob-store.ts';
 import { MAX_DOCUMENT_BYTES } from './image-documents.ts';
 
@@ -23,13 +23,14 @@ export interface ArchiveContents {
 }
 
 export interface ReadOptions {
+  readonly lease?: ContentLease | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((bytes: number) => void) | undefined;
   /** Told of every blob as it comes in, also when the rest fails. */
   readonly onBlob: (digest: Digest) => void;
 }
 
-export async function readArchive(source: AsyncIterable<Uint8Array>, blobs: BlobStore, { signal, onBytes, onBlob }: ReadOptions): Promise<ArchiveContents> {
+export async function readArchive(source: AsyncIterable<Uint8Array>, blobs: BlobStore, { lease, signal, onBytes, onBlob }: ReadOptions): Promise<ArchiveContents> {
   const documents = new Map<string, Uint8Array>();
   const found = new Map<string, BlobInfo>();
   const links = new Map<string, string>();
@@ -48,7 +49,7 @@ export async function readArchive(source: AsyncIterable<Uint8Array>, blobs: Blob
       }
       const hex = BLOB.exec(name)?.[1];
       if (hex === undefined && name.startsWith('blobs/')) throw refuse(`'${printable(name)}' is no place of a blob`);
-      const info = await blobs.ingest(entry.content, { size: entry.sizeBytes, signal, ...(hex === undefined ? {} : { digest: `sha256:${hex}` }) });
+      const info = await blobs.ingest(entry.content, { size: entry.sizeBytes, lease, signal, ...(hex === undefined ? {} : { digest: `sha256:${hex}` }) });
       onBlob(info.digest);
       ingested.add(info.digest);
       found.set(name, info);

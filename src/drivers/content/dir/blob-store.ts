@@ -6,7 +6,7 @@ import { exists, readBounded, syncDirectory } from '../../../host/files.ts';
 import { removeTree } from '../../../host/remove-tree.ts';
 import { asBerthError, BerthError } from '../../../model/errors.ts';
 import { DIGEST_PATTERN } from '../../../model/reference.ts';
-import type { BlobInfo, Digest, IngestOptions } from '../driver.ts';
+import type { BlobInfo, ContentInUse, Digest, IngestOptions } from '../driver.ts';
 import { Arrivals } from './arrivals.ts';
 
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
@@ -40,7 +40,8 @@ export class BlobStore {
     return path.join(this.#dir, hexOf(digest));
   }
 
-  has(digest: Digest): Promise<boolean> {
+  async has(digest: Digest): Promise<boolean> {
+    await this.arrivals.removed(digest);
     return exists(this.pathOf(digest));
   }
 
@@ -83,6 +84,8 @@ export class BlobStore {
       if (wanted !== undefined && digest !== wanted) throw new BerthError('invalid', `The bytes have digest ${digest}, not ${wanted}.`);
       await handle.datasync();
       this.arrivals.add(digest);
+      options.lease?.hold(digest);
+      await this.arrivals.removed(digest);
       await fs.promises.rename(temporary, this.pathOf(digest));
       await syncDirectory(this.#dir);
       return { digest, size };
@@ -102,14 +105,17 @@ export class BlobStore {
     return { blobs: names.length, blobBytes };
   }
 
-  async sweep(inUse: ReadonlySet<Digest>): Promise<number> {
+  async sweep(inUse: ContentInUse['blobs'], keeps: (digest: Digest) => boolean): Promise<number> {
     let freed = 0;
     for (const name of await fs.promises.readdir(this.#dir)) {
       const digest = `sha256:${name}`;
-      if (inUse.has(digest) || this.arrivals.isUnderWay(digest)) continue;
       const file = path.join(this.#dir, name);
-      freed += (await fs.promises.stat(file).catch(() => undefined))?.size ?? 0;
-      await fs.promises.rm(file, { force: true });
+      const bytes = (await fs.promises.stat(file).catch(() => undefined))?.size ?? 0;
+      // From here to the removal nothing waits: who holds it later is told that it is not there.
+      if (inUse.has(digest) || keeps(digest)) continue;
+      await this.arrivals.removing(digest, () => fs.promises.rm(file, { force: true }));
+      this.arrivals.settle([digest]);
+      freed += bytes;
     }
     return freed;
   }

@@ -88,7 +88,7 @@ describe('what comes in and is never settled', () => {
     assert.equal(await store.sweep(nothing), 0);
     now = 600_001;
     assert.ok(await store.sweep(nothing) > 0);
-    assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0 });
+    assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0 });
   });
 });
 

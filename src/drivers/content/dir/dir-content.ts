@@ -32,7 +32,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
   const arrivals = new Arrivals(options.nowMs);
   const blobs = new BlobStore(rootDir, arrivals);
   const layers = new LayerStore(options.layersDir, unpacker, arrivals, options.layerLimits);
-  const imageFiles = new ImageFileStore(path.join(rootDir, 'erofs'), layers, unpacker);
+  const imageFiles = new ImageFileStore(path.join(rootDir, 'erofs'), layers, unpacker, arrivals);
   const temporaryDir = path.join(rootDir, 'bootstrap');
   await fs.mkdir(rootDir, { recursive: true, mode: 0o711 });
   await removeTree(temporaryDir);
@@ -40,46 +40,60 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
   await blobs.open();
   await layers.open();
   await imageFiles.open();
+  /** One sweep after the other. */
+  let sweeping: Promise<unknown> = Promise.resolve();
 
   return {
     ingest: (bytes, ingest) => blobs.ingest(bytes, ingest),
     hasBlob: (digest) => blobs.has(digest),
     openBlob: (digest) => blobs.read(digest),
-    async ensureLayer(blob, compression, diffId, { signal, onProgress } = {}) {
+    async ensureLayer(blob, compression, diffId, { lease, signal, onProgress } = {}) {
+      lease?.hold(blob);
       const bytes = await blobs.size(blob);
       onProgress?.({ digest: blob, phase: 'unpacking', bytes: 0 });
-      const report = await layers.ensure(blobs.pathOf(blob), compression, diffId, signal);
+      const report = await layers.ensure(blobs.pathOf(blob), compression, diffId, signal, lease);
       onProgress?.({ digest: blob, phase: 'done', bytes });
       return report;
     },
     layerPath: (diffId) => layers.pathOf(diffId),
+    layerBytes: (diffId) => layers.bytes(diffId),
     imageFile: (key, diffIds, signal) => imageFiles.ensure(key, diffIds, signal),
     importArchive: (bytes, importOptions) => importArchive({ blobs, layers, unpacker }, bytes, importOptions),
-    exportArchive: (image, format, signal) => exportArchive({ blobs, layers, unpacker }, image, format, signal),
-    async bootstrap(request, { signal, onProgress }): Promise<ImageRecord> {
+    async *exportArchive(image, format, signal) {
+      using lease = arrivals.lease();
+      lease.hold(...digestsOf(image));
+      yield* exportArchive({ blobs, layers, unpacker }, image, format, signal);
+    },
+    async bootstrap(request, { lease, signal, onProgress }): Promise<ImageRecord> {
       const recipe = recipeOf(request, temporaryDir, signal, onProgress);
       const arrived = new Set<Digest>();
       try {
-        const blob = await blobs.ingest(recipe.layer, { signal });
+        const blob = await blobs.ingest(recipe.layer, { lease, signal });
         arrived.add(blob.digest);
         onProgress?.({ done: blob.size, total: blob.size, unit: 'bytes', what: 'unpacking' });
-        return await assembleFromLayer({ blobs, layers, signal, onBlob: (digest) => arrived.add(digest) }, blob, 'none', { ...emptyConfig(), ...recipe.config, ...request.config }, []);
+        return await assembleFromLayer({ blobs, layers, lease, signal, onBlob: (digest) => arrived.add(digest) }, blob, 'none', { ...emptyConfig(), ...recipe.config, ...request.config }, []);
       } catch (error) {
         arrivals.settle(arrived);
         throw error;
       }
     },
-    settled(image) {
-      arrivals.settle([image.manifestDigest, image.configDigest, ...image.layers.flatMap((layer) => [layer.digest, layer.diffId])]);
-    },
+    lease: () => arrivals.lease(),
+    settled: (image) => arrivals.settle(digestsOf(image)),
     async usage() {
-      return { ...(await blobs.usage()), ...layers.usage() };
+      return { ...(await blobs.usage()), ...layers.usage(), ...(await imageFiles.usage()) };
     },
-    async sweep(inUse) {
-      return await blobs.sweep(inUse.blobs) + await layers.sweep(inUse.diffIds) + await imageFiles.sweep(inUse.imageFiles);
+    sweep(inUse, { arrivals: all = false } = {}) {
+      const keeps = (digest: Digest): boolean => (all ? arrivals.isHeld(digest) : arrivals.isUnderWay(digest));
+      const swept = sweeping.then(async () => await blobs.sweep(inUse.blobs, keeps) + await layers.sweep(inUse.diffIds, keeps) + await imageFiles.sweep(inUse.imageFiles));
+      sweeping = swept.catch(() => undefined);
+      return swept;
     },
     async [Symbol.asyncDispose]() { /* nothing is held open */ },
   };
+}
+
+function digestsOf(image: ImageRecord): readonly Digest[] {
+  return [image.manifestDigest, image.configDigest, ...image.layers.flatMap((layer) => [layer.digest, layer.diffId])];
 }
 
 interface Recipe {

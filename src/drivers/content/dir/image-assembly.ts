@@ -2,7 +2,7 @@
 import { BerthError } from '../../../model/errors.ts';
 import type { ImageConfig } from '../../../model/image.ts';
 import type { Compression } from '../../unpack/driver.ts';
-import type { BlobInfo, Digest, ImageRecord } from '../driver.ts';
+import type { BlobInfo, ContentLease, Digest, ImageRecord } from '../driver.ts';
 import type { BlobStore } from './blob-store.ts';
 import { hostArchitecture, MAX_DOCUMENT_BYTES, parseConfig, parseManifest } from './image-documents.ts';
 import type { LayerStore } from './layer-store.ts';
@@ -19,6 +19,7 @@ const MAX_SETUID = 1000;
 export interface AssemblyParts {
   readonly blobs: BlobStore;
   readonly layers: LayerStore;
+  readonly lease?: ContentLease | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onLayer?: ((done: number, total: number) => void) | undefined;
   /** Told of every blob that is made here. */
@@ -42,7 +43,7 @@ export async function assembleImage(parts: AssemblyParts, manifestDigest: Digest
   let bytes = 0;
   for (const [index, layer] of manifest.layers.entries()) {
     parts.onLayer?.(index, manifest.layers.length);
-    const report = await layers.ensure(blobs.pathOf(layer.digest), layer.compression, diffIds[index]!, signal);
+    const report = await layers.ensure(blobs.pathOf(layer.digest), layer.compression, diffIds[index]!, signal, parts.lease);
     bytes += report.fileBytes;
     setuid.push(...report.setuid);
   }
@@ -56,7 +57,7 @@ export async function assembleImage(parts: AssemblyParts, manifestDigest: Digest
 
 /** A layer without an image: what was bootstrapped, or the archive of a root file system. */
 export async function assembleFromLayer(parts: AssemblyParts, blob: BlobInfo, compression: Compression, config: ImageConfig, names: readonly string[]): Promise<ImageRecord> {
-  const { diffId } = await parts.layers.ensure(parts.blobs.pathOf(blob.digest), compression, undefined, parts.signal);
+  const { diffId } = await parts.layers.ensure(parts.blobs.pathOf(blob.digest), compression, undefined, parts.signal, parts.lease);
   const configBlob = await keepDocument(parts, configDocument(config, [diffId]));
   const manifest = await manifestOver(parts, configBlob, MEDIA_TYPE.config, [{ mediaType: MEDIA_TYPE.layer[compression], digest: blob.digest, size: blob.size }]);
   return assembleImage(parts, manifest.digest, MEDIA_TYPE.manifest, names);
@@ -84,7 +85,7 @@ function configDocument(config: ImageConfig, diffIds: readonly Digest[]): unknow
 async function keepDocument(parts: AssemblyParts, value: unknown): Promise<BlobInfo> {
   const info = await parts.blobs.ingest((async function* () {
     yield Buffer.from(JSON.stringify(value));
-  })(), { signal: parts.signal });
+  })(), { lease: parts.lease, signal: parts.signal });
   parts.onBlob(info.digest);
   return info;
 }

@@ -4,7 +4,7 @@ import { JsonError, parseJsonStrict } from '../../../lib/json-strict.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
 import type { Compression, Unpacker } from '../../unpack/driver.ts';
-import type { Digest, ImageRecord, ProgressSink } from '../driver.ts';
+import type { ContentLease, Digest, ImageRecord, ProgressSink } from '../driver.ts';
 import { readArchive, refuse, type ArchiveContents } from './archive-contents.ts';
 import { compressionOf, holdsImages } from './archive-format.ts';
 import type { BlobStore } from './blob-store.ts';
@@ -24,27 +24,28 @@ export interface ImportParts {
 }
 
 export interface ImportOptions {
+  readonly lease?: ContentLease | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ProgressSink | undefined;
 }
 
-export async function importArchive(parts: ImportParts, bytes: AsyncIterable<Uint8Array>, { signal, onProgress }: ImportOptions): Promise<readonly ImageRecord[]> {
+export async function importArchive(parts: ImportParts, bytes: AsyncIterable<Uint8Array>, { lease, signal, onProgress }: ImportOptions): Promise<readonly ImageRecord[]> {
   const { blobs, layers, unpacker } = parts;
   const arrived = new Set<Digest>();
   const onBlob = (digest: Digest): void => void arrived.add(digest);
-  const assembly: AssemblyParts = { blobs, layers, signal, onBlob, onLayer: (done, total) => onProgress?.({ done, total, unit: 'layers', what: 'unpacking' }) };
-  const read = { signal, onBlob, onBytes: (done: number) => onProgress?.({ done, unit: 'bytes', what: 'reading' }) };
+  const assembly: AssemblyParts = { blobs, layers, lease, signal, onBlob, onLayer: (done, total) => onProgress?.({ done, total, unit: 'layers', what: 'unpacking' }) };
+  const read = { lease, signal, onBlob, onBytes: (done: number) => onProgress?.({ done, unit: 'bytes', what: 'reading' }) };
   const { head, all } = await withHead(bytes);
   try {
     const compression = compressionOf(head);
     if (compression === 'none') {
       if (holdsImages(head)) return await imagesOf(await readArchive(all, blobs, read), assembly);
-      const blob = await blobs.ingest(all, { signal });
+      const blob = await blobs.ingest(all, { lease, signal });
       onBlob(blob.digest);
       return [await assembleFromLayer(assembly, blob, 'none', emptyConfig(), [])];
     }
     // A compressed root file system is a layer as it stands; a compressed archive of images is opened in the jail.
-    const blob = await blobs.ingest(all, { signal });
+    const blob = await blobs.ingest(all, { lease, signal });
     onBlob(blob.digest);
     if (!holdsImages(await firstBytes(unpacker, blobs.pathOf(blob.digest), compression))) return [await assembleFromLayer(assembly, blob, compression, emptyConfig(), [])];
     const contents = await readArchive(inflated(unpacker, blobs.pathOf(blob.digest), compression, signal), blobs, read);

@@ -10,7 +10,7 @@ import { removeTree } from '../../../host/remove-tree.ts';
 import { SharedWork } from '../../../lib/shared-work.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { DEFAULT_LAYER_LIMITS, type Compression, type LayerLimits, type LayerReport, type Unpacker } from '../../unpack/driver.ts';
-import type { Digest } from '../driver.ts';
+import type { ContentInUse, ContentLease, Digest } from '../driver.ts';
 import type { Arrivals } from './arrivals.ts';
 import { hexOf } from './blob-store.ts';
 
@@ -31,6 +31,8 @@ export class LayerStore {
   readonly #limits: LayerLimits;
   readonly #arrivals: Arrivals;
   readonly #layers = new Map<Digest, Layer>();
+  /** Whose layer it will be, when nobody knows its diffID yet. */
+  readonly #holders = new Map<string, Set<ContentLease>>();
   readonly #making = new SharedWork<string, LayerReport>();
 
   constructor(dir: string, unpacker: Unpacker, arrivals: Arrivals, limits = DEFAULT_LAYER_LIMITS) {
@@ -75,20 +77,25 @@ export class LayerStore {
   }
 
   /** `expected` undefined: whatever comes out is right, the caller learns its diffID (a root file system without an image). */
-  async ensure(blobFile: string, compression: Compression, expected: Digest | undefined, signal?: AbortSignal): Promise<LayerReport> {
+  async ensure(blobFile: string, compression: Compression, expected: Digest | undefined, signal?: AbortSignal, lease?: ContentLease): Promise<LayerReport> {
     if (expected !== undefined) {
       hexOf(expected);
       this.#arrivals.add(expected);
+      lease?.hold(expected);
       const there = this.#layers.get(expected);
       if (there !== undefined && (await isDirectory(path.join(there.dir, 'fs')))) return there.report;
       this.#layers.delete(expected);
     }
-    return this.#making.do(expected ?? `file:${blobFile}`, (stop) => this.#make(blobFile, compression, expected, stop), signal).catch((error: unknown) => {
+    const key = expected ?? `file:${blobFile}`;
+    const holders = this.#holders.get(key) ?? new Set();
+    this.#holders.set(key, holders);
+    if (lease !== undefined) holders.add(lease);
+    return this.#making.do(key, (stop) => this.#make(blobFile, compression, expected, holders, stop).finally(() => this.#holders.delete(key)), signal).catch((error: unknown) => {
       throw signal?.aborted === true ? new BerthError('wrongState', 'Unpacking the layer was cancelled.', { cause: error }) : error;
     });
   }
 
-  async #make(blobFile: string, compression: Compression, expected: Digest | undefined, signal: AbortSignal): Promise<LayerReport> {
+  async #make(blobFile: string, compression: Compression, expected: Digest | undefined, holders: ReadonlySet<ContentLease>, signal: AbortSignal): Promise<LayerReport> {
     const temporary = path.join(this.#dir, `.making-${randomUUID()}`);
     const tree = path.join(temporary, 'fs');
     try {
@@ -98,6 +105,7 @@ export class LayerStore {
       const report = await this.#unpacker.unpack({ file: blobFile, compression }, tree, this.#limits, signal);
       if (expected !== undefined && report.diffId !== expected) throw new BerthError('invalid', `The layer's bytes have diffID ${report.diffId}, not ${expected} as the image says.`);
       this.#arrivals.add(report.diffId);
+      for (const lease of holders) lease.hold(report.diffId);
       const there = this.#layers.get(report.diffId);
       if (there !== undefined) {
         await removeTree(temporary);
@@ -135,11 +143,16 @@ export class LayerStore {
     return { layers: this.#layers.size, layerBytes };
   }
 
-  async sweep(inUse: ReadonlySet<Digest>): Promise<number> {
+  bytes(diffId: Digest): number | undefined {
+    return this.#layers.get(diffId)?.report.fileBytes;
+  }
+
+  async sweep(inUse: ContentInUse['diffIds'], keeps: (diffId: Digest) => boolean): Promise<number> {
     let freed = 0;
     for (const [diffId, { dir, report }] of [...this.#layers]) {
-      if (inUse.has(diffId) || this.#arrivals.isUnderWay(diffId)) continue;
+      if (this.#layers.get(diffId)?.dir !== dir || inUse.has(diffId) || keeps(diffId)) continue;
       this.#layers.delete(diffId);
+      this.#arrivals.settle([diffId]);
       freed += report.fileBytes;
       // Renamed first: what a crash leaves of it is then no layer.
       const going = path.join(this.#dir, `.going-${randomUUID()}`);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { BerthError } from '../../../model/errors.ts';
 import type { ImageConfig } from '../../../model/image.ts';
-import type { ContentStore, Digest, ImageRecord } from '../driver.ts';
+import type { ContentLease, ContentStore, Digest, ImageRecord } from '../driver.ts';
 
 export interface FakeArchive {
   readonly images: readonly {
@@ -18,6 +18,7 @@ export class FakeContentHost {
   /** Files of each layer, by its diffID. */
   readonly layers = new Map<Digest, Readonly<Record<string, string>>>();
   readonly imageFiles = new Set<Digest>();
+  readonly leases = new Set<ReadonlySet<Digest>>();
 
   /** For an unpacker that reads what lies here. */
   readFile(layerPath: string, file: string): string | undefined {
@@ -35,13 +36,23 @@ function digestOf(bytes: string | Uint8Array): Digest {
 }
 
 export function fakeContent(host: FakeContentHost): ContentStore {
+  // A lease does not outlive the daemon that took it.
+  host.leases.clear();
+  const isHeld = (digest: Digest): boolean => [...host.leases].some((held) => held.has(digest));
+
+  function lease(): ContentLease {
+    const held = new Set<Digest>();
+    host.leases.add(held);
+    return { hold: (...digests) => { for (const digest of digests) held.add(digest); }, [Symbol.dispose]: () => void host.leases.delete(held) };
+  }
+
   function keep(bytes: Uint8Array): Digest {
     const digest = digestOf(bytes);
     host.blobs.set(digest, bytes);
     return digest;
   }
 
-  function make(image: FakeArchive['images'][number]): ImageRecord {
+  function make(image: FakeArchive['images'][number], held: ContentLease | undefined): ImageRecord {
     const config = { ...CONFIG, ...image.config };
     const files = { ...ACCOUNTS, ...image.files };
     const layer = new TextEncoder().encode(JSON.stringify(files));
@@ -50,6 +61,7 @@ export function fakeContent(host: FakeContentHost): ContentStore {
     const digest = keep(layer);
     const configDigest = keep(new TextEncoder().encode(JSON.stringify(config)));
     const manifestDigest = keep(new TextEncoder().encode(JSON.stringify({ configDigest, digest })));
+    held?.hold(manifestDigest, configDigest, digest, diffId);
     return { manifestDigest, configDigest, mediaType: 'application/vnd.oci.image.manifest.v1+json', config, layers: [{ digest, diffId, bytes: layer.length, mediaType: 'application/vnd.oci.image.layer.v1.tar' }], names: image.names ?? [], bytes: layer.length, setuid: [] };
   }
 
@@ -58,6 +70,7 @@ export function fakeContent(host: FakeContentHost): ContentStore {
       const whole = await collect(bytes);
       const digest = digestOf(whole);
       if (options.digest !== undefined && options.digest !== digest) throw new BerthError('invalid', 'The bytes are others.');
+      options.lease?.hold(digest);
       host.blobs.set(digest, whole);
       return { digest, size: whole.length };
     },
@@ -67,20 +80,23 @@ export function fakeContent(host: FakeContentHost): ContentStore {
       if (bytes === undefined) throw new BerthError('notFound', 'There is no such blob.');
       yield bytes;
     },
-    async ensureLayer(_blob, _compression, diffId) {
+    async ensureLayer(blob, _compression, diffId, options = {}) {
+      options.lease?.hold(blob, diffId);
       if (!host.layers.has(diffId)) host.layers.set(diffId, ACCOUNTS);
       return { diffId, tarBytes: 0, fileBytes: 0, entries: 0, setuid: [], notes: [] };
     },
     layerPath: (diffId) => `${LAYERS}${diffId.slice('sha256:'.length)}`,
+    layerBytes: (diffId) => (host.layers.has(diffId) ? JSON.stringify(host.layers.get(diffId)).length : undefined),
+    lease,
     async imageFile(key) {
       host.imageFiles.add(key);
       return `/fake/images/${key.slice('sha256:'.length, 'sha256:'.length + 12)}.erofs`;
     },
-    async importArchive(bytes, { signal }) {
+    async importArchive(bytes, { lease: held, signal }) {
       const whole = await collect(bytes);
       signal?.throwIfAborted();
       try {
-        return (JSON.parse(new TextDecoder().decode(whole)) as FakeArchive).images.map(make);
+        return (JSON.parse(new TextDecoder().decode(whole)) as FakeArchive).images.map((image) => make(image, held));
       } catch (cause) {
         throw new BerthError('invalid', 'This is no archive of a known format.', { cause });
       }
@@ -88,22 +104,22 @@ export function fakeContent(host: FakeContentHost): ContentStore {
     async *exportArchive(image, format) {
       yield new TextEncoder().encode(JSON.stringify({ format, images: [{ names: image.names, config: image.config }] }));
     },
-    async bootstrap(request, { signal, onProgress }) {
+    async bootstrap(request, { lease: held, signal, onProgress }) {
       if (!BASES.has(request.name)) throw new BerthError('unsupported', `'${request.name}' is not a base that can be made here.`);
       onProgress?.({ done: 1, total: 2, unit: 'steps', what: request.name });
       signal?.throwIfAborted();
-      return make({ config: request.config, files: { '/etc/hostname': `${request.name} ${request.include.join(' ')}` } });
+      return make({ config: request.config, files: { '/etc/hostname': `${request.name} ${request.include.join(' ')}` } }, held);
     },
     settled: () => undefined,
-    usage: () => Promise.resolve({ blobs: host.blobs.size, blobBytes: 0, layers: host.layers.size, layerBytes: 0 }),
+    usage: () => Promise.resolve({ blobs: host.blobs.size, blobBytes: [...host.blobs.values()].reduce((sum, bytes) => sum + bytes.length, 0), layers: host.layers.size, layerBytes: 0, imageFiles: host.imageFiles.size, imageFileBytes: 0 }),
     async sweep({ blobs, diffIds, imageFiles }) {
       let freed = 0;
       for (const [digest, bytes] of host.blobs) {
-        if (blobs.has(digest)) continue;
+        if (blobs.has(digest) || isHeld(digest)) continue;
         freed += bytes.length;
         host.blobs.delete(digest);
       }
-      for (const diffId of host.layers.keys()) if (!diffIds.has(diffId)) host.layers.delete(diffId);
+      for (const diffId of host.layers.keys()) if (!diffIds.has(diffId) && !isHeld(diffId)) host.layers.delete(diffId);
       for (const key of host.imageFiles) if (!imageFiles.has(key)) host.imageFiles.delete(key);
       return freed;
     },
