@@ -21,6 +21,10 @@ const plainJson: EdgeGuards['strictBody'] = (body) => JSON.parse(Buffer.from(bod
 const trusting: EdgeGuards['input'] = (_schema, input) => input as never;
 
 const CASES: readonly Case[] = [
+  { guard: 'withoutSecrets', what: 'B03: a value of the environment in a list', without: <T>(object: T) => object, attack: async (api) => {
+    await api.create('web', { env: { TOKEN: 'hush-4711' } });
+    return (await api.request('GET', INSTANCES)).text.includes('hush-4711');
+  } },
   { guard: 'strictBody', what: 'E05: a key twice, the last one counts', without: plainJson, attack: async (api) => (await create(api, '{"meta":{"name":"checked"},"meta":{"name":"used"},"spec":{"image":"busybox"}}')).status === 202 && api.world.find('used') !== undefined },
   { guard: 'strictBody', what: 'E13: __proto__ as a member', without: plainJson, attack: async (api) => (await create(api, '{"meta":{"name":"web"},"spec":{"image":"busybox","env":{"__proto__":"x"}}}')).status === 202 },
   { guard: 'strictBody', what: 'E07: nesting without end', without: plainJson, attack: async (api) => !/nested deeper/.test((await create(api, `{"spec":${'['.repeat(5000)}${']'.repeat(5000)}}`)).text) },

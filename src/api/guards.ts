@@ -3,6 +3,7 @@ import { JsonError, parseJsonStrict } from '../lib/json-strict.ts';
 import { parseInput } from '../model/define.ts';
 import { BerthError } from '../model/errors.ts';
 import { assertNotCrossSite, assertPermission, callerOf } from './caller.ts';
+import { withoutSecrets } from './hidden-fields.ts';
 
 export interface EdgeGuards {
   /** Bytes of a body to the one document that rights and handler see. */
@@ -12,6 +13,8 @@ export interface EdgeGuards {
   readonly notCrossSite: typeof assertNotCrossSite;
   readonly caller: typeof callerOf;
   readonly permission: typeof assertPermission;
+  /** What lists and watches may show of an object. */
+  readonly withoutSecrets: typeof withoutSecrets;
 }
 
 /** One document, the same for rights and handlers: no repeated keys, no prototype keys, bounded depth. */
@@ -24,4 +27,4 @@ function strictBody(body: Uint8Array): unknown {
   }
 }
 
-export const EDGE_GUARDS: EdgeGuards = { strictBody, input: parseInput, notCrossSite: assertNotCrossSite, caller: callerOf, permission: assertPermission };
+export const EDGE_GUARDS: EdgeGuards = { strictBody, input: parseInput, notCrossSite: assertNotCrossSite, caller: callerOf, permission: assertPermission, withoutSecrets };

@@ -1,12 +1,15 @@
 /** Lists and watches, the same for every kind. */
 import { BerthError } from '../model/errors.ts';
-import { isFinished, type Operation } from '../model/operation.ts';
-import type { Instance } from '../model/instance-status.ts';
-import type { KindName } from '../model/kinds.ts';
+import { FORMS, ISOLATIONS } from '../model/forms.ts';
+import { isFinished, OPERATION_STATES, type Operation } from '../model/operation.ts';
+import { INSTANCE_STATES, type Instance } from '../model/instance-status.ts';
+import { KINDS, type KindName } from '../model/kinds.ts';
 import type { BerthObject } from '../model/meta.ts';
-import { decodeObject, objectKey, type Registry } from '../control/registry.ts';
+import type { Project } from '../model/project.ts';
+import { decodeObject, objectKey, type Entry, type Registry } from '../control/registry.ts';
 import { printable } from '../model/ids.ts';
 import type { Call } from './context.ts';
+import { EDGE_GUARDS } from './guards.ts';
 import { problemOf } from './problem.ts';
 
 /** Answers {kind, revision, items} from texts that were made when the objects were written. */
@@ -14,14 +17,27 @@ export async function listObjects(call: Call, kind: KindName): Promise<unknown> 
   const { registry } = call.edge.control.services;
   if (call.query['watch'] === true) return watchObjects(call, kind);
   if (call.project !== '' && call.project !== '-') registry.get('Project', '', call.project);
-  const matches = matcher(call.query['filter']);
+  const matches = matcher(kind, call.query['filter']);
   const limit = (call.query['limit'] as number | undefined) ?? Infinity;
   const texts: string[] = [];
   for (const entry of registry.entries(kind, call.project === '-' || call.project === '' ? undefined : call.project)) {
     if (texts.length >= limit) break;
-    if (matches(entry.object)) texts.push(kind === 'Operation' ? JSON.stringify(shown(current(call, entry.object as Operation))) : entry.json());
+    if (matches(entry.object)) texts.push(kind === 'Operation' ? JSON.stringify(shown(call, current(call, entry.object as Operation))) : listedText(call, entry));
   }
   return call.reply.header('content-type', 'application/json').send(`{"kind":"${kind}List","revision":${registry.revision},"items":[${texts.join(',')}]}`);
+}
+
+const textOf = new WeakMap<BerthObject, string>();
+
+/** Made once for each version of an object, unless it says something about others. */
+function listedText(call: Call, { object, json }: Entry): string {
+  if (object.kind === 'Project') return JSON.stringify(shown(call, object));
+  const known = textOf.get(object);
+  if (known !== undefined) return known;
+  const safe = shown(call, object);
+  const text = safe === object ? json() : JSON.stringify(safe);
+  textOf.set(object, text);
+  return text;
 }
 
 /** With the progress of this moment. */
@@ -34,7 +50,7 @@ export async function listRecords(call: Call, kind: 'Event' | 'AuditRecord'): Pr
   const { registry } = call.edge.control.services;
   if (call.query['watch'] === true) return watchObjects(call, kind);
   const limit = Math.min((call.query['limit'] as number | undefined) ?? 1000, 5000);
-  const matches = matcher(call.query['filter']);
+  const matches = matcher(kind, call.query['filter']);
   const first = Math.max(0, registry.sequence - limit * 4);
   const items: BerthObject[] = [];
   let after: string | undefined = String(first).padStart(14, '0');
@@ -74,15 +90,29 @@ const FILTERS: Readonly<Record<string, (object: BerthObject, value: string) => b
   },
 };
 
+/** Keys whose values are known: a misspelt one would silently match nothing. */
+const FILTER_VALUES: Readonly<Record<string, readonly string[]>> = { form: FORMS, isolation: ISOLATIONS.filter((one) => one !== 'auto') };
+
+/** States differ by kind; a kind without a closed list takes any. */
+const STATES: Readonly<Partial<Record<KindName, readonly string[]>>> = { Instance: INSTANCE_STATES, Operation: OPERATION_STATES };
+
+function assertFilterValue(kind: KindName, key: string, value: string): void {
+  const known = key === 'state' || key === 'status' ? STATES[kind] : FILTER_VALUES[key];
+  if (known === undefined || known.includes(value)) return;
+  throw new BerthError('invalid', `'${printable(value)}' is not a ${key === 'status' ? 'state' : key} that ${KINDS[kind].plural} can have.`, { hint: `One of ${known.join(', ')}.`, fields: [{ path: 'filter', message: `unknown ${key}` }] });
+}
+
 /** Filters of different keys must all hold; of the same key, one. As docker. */
-function matcher(filter: unknown): Match {
+function matcher(kind: KindName, filter: unknown): Match {
   const all = filter === undefined ? [] : Array.isArray(filter) ? (filter as string[]) : [String(filter)];
   if (all.length > 32) throw new BerthError('invalid', 'There are more than 32 filters.');
   const byKey = Map.groupBy(all.map((text) => {
     const equals = text.indexOf('=');
     const key = equals < 0 ? text : text.slice(0, equals);
     if (equals < 0 || !Object.hasOwn(FILTERS, key)) throw new BerthError('invalid', `'${printable(text)}' is not a filter.`, { hint: `Write KEY=VALUE with one of ${Object.keys(FILTERS).join(', ')}.` });
-    return { key, value: text.slice(equals + 1) };
+    const value = text.slice(equals + 1);
+    assertFilterValue(kind, key, value);
+    return { key, value };
   }), (one) => one.key);
   return (object) => [...byKey].every(([key, values]) => values.some(({ value }) => FILTERS[key]!(object, value)));
 }
@@ -93,7 +123,7 @@ const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 /** NDJSON: the list, then every change after it. A reader that falls behind is let go, not waited for. */
 async function watchObjects(call: Call, kind: KindName): Promise<unknown> {
   const { registry, clock } = call.edge.control.services;
-  const matches = matcher(call.query['filter']);
+  const matches = matcher(kind, call.query['filter']);
   const asked = call.query['revision'] as number | undefined;
   const prefix = objectKey(kind, call.project === '-' || call.project === '' || GROWING.has(kind) ? '' : call.project, '').replace(/\/\/$/, '/');
   const abort = new AbortController();
@@ -107,7 +137,7 @@ async function watchObjects(call: Call, kind: KindName): Promise<unknown> {
   const { raw } = call.reply;
   raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'x-request-id': call.caller.requestId });
   const send = (value: unknown) => raw.write(`${JSON.stringify(value)}\n`);
-  if (asked === undefined) send({ type: 'list', revision: since, items: listed(registry, kind, call, matches).map(shown) });
+  if (asked === undefined) send({ type: 'list', revision: since, items: listed(registry, kind, call, matches).map((one) => shown(call, one)) });
   else raw.flushHeaders();
   let beat: (() => void) | undefined;
   const schedule = () => { beat = clock.after(HEARTBEAT_MS, () => { raw.write('\n'); schedule(); }); };
@@ -121,7 +151,7 @@ async function watchObjects(call: Call, kind: KindName): Promise<unknown> {
         if (event.type === 'delete') send({ type: 'delete', revision: batch.revision, key: event.key.split('/').slice(2).join('/') });
         else {
           const object = decodeObject(event.value.value, batch.revision);
-          if (matches(object) && (!GROWING.has(kind) || inProject(object, call.project))) send({ type: 'put', revision: batch.revision, object: shown(object) });
+          if (matches(object) && (!GROWING.has(kind) || inProject(object, call.project))) send({ type: 'put', revision: batch.revision, object: shown(call, object) });
         }
       }
       // What waits for it is dropped with the connection: a reader that reads gets the end of it and asks again.
@@ -141,9 +171,15 @@ async function watchObjects(call: Call, kind: KindName): Promise<unknown> {
 /** Kinds that only grow lie outside of projects; what they speak of lies inside. */
 const GROWING: ReadonlySet<string> = new Set(['Event', 'AuditRecord']);
 
-/** As clients see it. */
-function shown(object: BerthObject): BerthObject {
-  return object.kind === 'Operation' ? publicOperation(object as Operation) : object;
+/** As clients see it among others. */
+function shown(call: Call, object: BerthObject): BerthObject {
+  if (object.kind === 'Operation') return publicOperation(object as Operation);
+  return object.kind === 'Project' ? countedProject(call, object as Project) : (call.edge.guards ?? EDGE_GUARDS).withoutSecrets(object);
+}
+
+/** With what lies in it at this moment. */
+export function countedProject(call: Call, project: Project): Project {
+  return { ...project, status: { ...project.status, instances: call.edge.control.services.registry.entries('Instance', project.meta.name).length } };
 }
 
 function listed(registry: Registry, kind: KindName, call: Call, matches: Match): readonly BerthObject[] {

@@ -132,6 +132,33 @@ describe('answers', () => {
     assert.deepEqual([one.body.kind, one.body.meta.name, one.body.status.state, one.headers['cache-control']], ['Instance', 'aa1', 'stopped', 'no-store']);
   });
 
+  it('a filter with a value that nothing can have says which there are', async () => {
+    for (const [url, filter, hint] of [[INSTANCES, 'form=x', 'One of appContainer, osContainer, microVM, vm.'], [INSTANCES, 'isolation=kvm', 'One of container, vm.'], [INSTANCES, 'status=exited', /^One of creating, stopped, /], ['/v1/projects/default/operations', 'state=done', /^One of running, undoing, /]] as const) {
+      const { status, body } = await api.request('GET', `${url}?filter=${filter}`);
+      assert.deepEqual([status, body.code], [400, 'invalid'], filter);
+      if (typeof hint === 'string') assert.equal(body.hint, hint);
+      else assert.match(body.hint, hint);
+    }
+    assert.equal((await api.request('GET', '/v1/projects/default/volumes?filter=state=anything')).status, 200);
+  });
+
+  it('an update is held to the same rules as a create', async () => {
+    await api.create('held');
+    for (const [spec, path] of [[{ tmpfs: [{ target: '/proc', sizeBytes: 4096 }] }, 'spec.tmpfs.0.target'], [{ workdir: '/dev/fd' }, 'spec.workdir'], [{ pids: 1 }, 'spec.pids']] as const) {
+      const { status, body } = await api.request('PATCH', `${INSTANCES}/held`, { spec });
+      assert.deepEqual([status, body.fields[0].path], [400, path]);
+    }
+  });
+
+  it('a project says how many instances are in it', async () => {
+    const count = (await api.request('GET', INSTANCES)).body.items.length as number;
+    assert.ok(count > 0);
+    assert.equal((await api.request('GET', '/v1/projects/default')).body.status.instances, count);
+    assert.deepEqual((await api.request('GET', '/v1/projects')).body.items.map((one: { status: { instances: number } }) => one.status.instances), [count]);
+    await api.create('counted');
+    assert.equal((await api.request('GET', '/v1/projects')).body.items[0].status.instances, count + 1);
+  });
+
   it('wait, stats, kill, rename and logs', async () => {
     await api.create('busy', { running: true, command: ['graceful', '4'] });
     const { body: stats } = await api.request('GET', '/v1/projects/-/instances/-/stats');

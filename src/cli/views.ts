@@ -93,7 +93,7 @@ export const VIEWS: Readonly<Record<string, View>> = {
     { title: 'TARGET', cell: (one) => text(one.spec.target?.name) },
     { title: 'RESULT', cell: (one) => `${one.status.result}${one.status.errorCode === undefined ? '' : ` (${one.status.errorCode})`}` },
   ]),
-  Project: view<Project>('project', [NAME, { title: 'INSTANCES', align: 'right', cell: (one) => text(one.spec.instancesLimit) }, { title: 'MEMORY', align: 'right', cell: (one) => (one.spec.memoryLimitBytes === undefined ? NOTHING : formatBytes(one.spec.memoryLimitBytes)) }, STATE as never, AGE, OWNER]),
+  Project: view<Project>('project', [NAME, { title: 'INSTANCES', align: 'right', cell: instancesOf }, { title: 'MEMORY LIMIT', align: 'right', cell: (one) => (one.spec.memoryLimitBytes === undefined ? NOTHING : formatBytes(one.spec.memoryLimitBytes)) }, STATE as never, AGE, OWNER]),
   Pool: view<Pool>('pool', [
     NAME,
     { title: 'KIND', cell: (one) => one.spec.kind },
@@ -134,4 +134,9 @@ function portsText({ status }: Instance): string {
 
 function subnet(address: { readonly gateway: string; readonly prefixLength: number } | undefined): string {
   return address === undefined ? NOTHING : `${address.gateway}/${address.prefixLength}`;
+}
+
+/** `3 of 10` where there is a limit. */
+function instancesOf({ spec, status }: Project): string {
+  return `${status.instances ?? NOTHING}${spec.instancesLimit === undefined ? '' : ` of ${spec.instancesLimit}`}`;
 }

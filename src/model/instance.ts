@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { appForms, byBoundary, everyForm, field, LATER_OS, LATER_VM } from './define.ts';
 import { ISOLATIONS, MODES } from './forms.ts';
-import { bytesNumber, dataText, environmentName, insidePath, nameText, plainText } from './text.ts';
+import { bytesNumber, dataText, environmentName, insidePath, mountTarget, nameText, plainText, workDirectory } from './text.ts';
 
 export const RESTART_POLICIES = ['no', 'on-failure', 'always', 'unless-stopped'] as const;
 
@@ -22,7 +22,7 @@ const portSchema = z.strictObject({
 const volumeSchema = z.strictObject({
   volume: nameText.optional().describe('A volume of the project; made when missing.'),
   hostPath: insidePath.optional().describe('A directory of the host; only for uid 0 on the socket or allowed paths.'),
-  target: insidePath,
+  target: mountTarget,
   readOnly: z.boolean().default(false),
 }).refine((mount) => (mount.volume === undefined) !== (mount.hostPath === undefined), { message: 'give either volume or hostPath' });
 
@@ -46,7 +46,7 @@ export const instanceSpec = z.strictObject({
     change: 'restart', secret: true, flag: 'env', short: 'e', value: 'NAME[=VALUE]', repeat: true,
     means: appForms('Environment of PID 1 and of every exec.', 'Environment of the workload and of every exec.'),
   }),
-  workdir: field(insidePath.optional(), 'Working directory; made when missing.', {
+  workdir: field(workDirectory.optional(), 'Working directory; made when missing.', {
     change: 'restart', flag: 'workdir', short: 'w', value: 'DIR', means: appForms('Where the process starts.', 'Where the process starts in the guest.'),
   }),
   user: field(plainText(256, 'a user').optional(), 'USER[:GROUP], names or numbers.', {
@@ -76,7 +76,7 @@ export const instanceSpec = z.strictObject({
   cpuWeight: field(z.number().int().min(1).max(10_000).optional(), 'Share of CPU time when others want it too; 100 is normal.', {
     change: 'restart', flag: 'cpu-weight', value: 'N', means: byBoundary('cgroup weight.', 'cgroup weight of the VM’s process.'),
   }),
-  pids: field(z.number().int().min(1).max(4_194_304).optional(), 'Most processes and threads.', {
+  pids: field(z.number().int().min(3, 'a start alone takes 3 processes: the runtime makes the first process of the instance inside its limit').max(4_194_304).optional(), 'Most processes and threads.', {
     change: 'restart', flag: 'pids-limit', value: 'N', means: byBoundary('cgroup limit.', 'cgroup limit that the agent sets in the guest.'),
   }),
   ulimits: field(z.partialRecord(z.enum(ULIMITS), z.strictObject({ soft: z.number().int().min(-1), hard: z.number().int().min(-1) })).optional(), 'Resource limits of the process; −1 is unlimited.', {
@@ -88,7 +88,7 @@ export const instanceSpec = z.strictObject({
   rootDiskBytes: field(bytesNumber.min(16 * 1024 * 1024).optional(), 'Size of the writable part of the root.', {
     change: 'never', flag: 'disk', value: 'BYTES', means: byBoundary('Refused where the pool has no quotas.', 'Size of the upper disk.'),
   }),
-  tmpfs: field(z.array(z.strictObject({ target: insidePath, sizeBytes: bytesNumber.min(4096) })).max(32).optional(), 'Memory-backed directories.', {
+  tmpfs: field(z.array(z.strictObject({ target: mountTarget, sizeBytes: bytesNumber.min(4096) })).max(32).optional(), 'Memory-backed directories.', {
     change: 'restart', flag: 'tmpfs', value: 'DIR[:size=BYTES]', repeat: true, means: appForms('tmpfs, counted as the instance’s memory.', 'tmpfs in the guest.'),
   }),
   volumes: field(z.array(volumeSchema).max(64).optional(), 'Directories that outlive the instance.', {

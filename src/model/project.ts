@@ -12,6 +12,8 @@ export type ProjectSpec = z.infer<typeof projectSpec>;
 
 export interface ProjectStatus {
   readonly state: 'ready' | 'deleting';
+  /** How many there are, whatever their state; counted when the project is shown. */
+  readonly instances?: number | undefined;
 }
 
 export type Project = BerthObject<ProjectSpec, ProjectStatus, 'Project'>;

@@ -20,7 +20,7 @@ import { instanceSpec } from './instance.ts';
 import { API_VERSION, metaInput } from './meta.ts';
 import { networkSpec } from './network.ts';
 import { projectSpec } from './project.ts';
-import { dataText, environmentName, insidePath, nameText, plainText } from './text.ts';
+import { dataText, environmentName, nameText, plainText, workDirectory } from './text.ts';
 import type { VerbName } from './verbs.ts';
 import { volumeSpec } from './volume.ts';
 
@@ -57,7 +57,7 @@ export const runRequest = z.strictObject({
 export const execRequest = z.strictObject({
   command: z.array(dataText(131_072)).min(1).max(4096),
   env: z.record(environmentName, dataText(131_072)).optional(),
-  workdir: insidePath.optional(),
+  workdir: workDirectory.optional(),
   user: plainText(256).optional(),
   terminal: z.boolean().optional(),
   stdin: z.boolean().optional(),
@@ -111,7 +111,7 @@ export const ROUTES: readonly Route[] = [
   { verb: 'image.tag', method: 'POST', path: `${P}/images/-/tag`, body: z.strictObject({ reference: plainText(512), newReference: plainText(512) }) },
   { verb: 'image.delete', method: 'DELETE', path: `${P}/images/-/delete`, query: referenceQuery.extend({ force: flag.optional(), waitMs: z.coerce.number().optional() }) },
   /** {name: busybox | debian:bookworm | debian:trixie}. The result of the operation is {reference, imageId}. */
-  { verb: 'image.bootstrap', method: 'POST', path: `${P}/images/-/bootstrap`, body: z.strictObject({ name: plainText(64), include: z.array(plainText(64)).max(256).optional(), as: plainText(512).optional(), command: z.array(dataText(4096)).max(64).optional(), entrypoint: z.array(dataText(4096)).max(64).optional(), env: z.record(environmentName, dataText(4096)).optional(), user: plainText(256).optional(), workdir: insidePath.optional() }), query: waitQuery },
+  { verb: 'image.bootstrap', method: 'POST', path: `${P}/images/-/bootstrap`, body: z.strictObject({ name: plainText(64), include: z.array(plainText(64)).max(256).optional(), as: plainText(512).optional(), command: z.array(dataText(4096)).max(64).optional(), entrypoint: z.array(dataText(4096)).max(64).optional(), env: z.record(environmentName, dataText(4096)).optional(), user: plainText(256).optional(), workdir: workDirectory.optional() }), query: waitQuery },
   /** Body: the archive. Answers {images: [{reference, id}]}. */
   { verb: 'image.import', method: 'POST', path: `${P}/images/-/import`, query: z.strictObject({ as: z.string().max(512).optional() }), stream: 'upload' },
   { verb: 'image.export', method: 'GET', path: `${P}/images/-/export`, query: referenceQuery.extend({ format: z.enum(['oci-archive', 'docker-archive', 'rootfs']).optional() }), stream: 'body' },

@@ -23,6 +23,25 @@ export const insidePath = plainText(4096, 'a path')
   .refine((path) => path.startsWith('/'), { message: 'must be absolute' })
   .refine((path) => !path.split('/').some((part) => part === '..' || part === '.'), { message: "may not hold '.' or '..'" });
 
+/** Made by Berth in every form, anew at each start: nothing of a user's may be mounted there, and nothing may start there. */
+export const RESERVED_DIRECTORIES = ['/proc', '/sys', '/dev'] as const;
+
+/** The reserved directory that a path is or lies in; `//proc/./x` is written many ways. */
+export function reservedDirectory(path: string): string | undefined {
+  const clean = `/${path.split('/').filter((part) => part !== '' && part !== '.').join('/')}`;
+  return RESERVED_DIRECTORIES.find((dir) => clean === dir || clean.startsWith(`${dir}/`));
+}
+
+const OURS = `may not be in ${RESERVED_DIRECTORIES.join(', ')}: these are made by Berth`;
+
+/** Where something of a user's is mounted. */
+export const mountTarget = insidePath
+  .refine((path) => path.split('/').some((part) => part !== ''), { message: 'may not be /, which is the image’s' })
+  .refine((path) => reservedDirectory(path) === undefined, { message: OURS });
+
+/** Where a process starts: below /proc a path means something else for everyone who walks it (CVE-2024-21626). */
+export const workDirectory = insidePath.refine((path) => reservedDirectory(path) === undefined, { message: OURS });
+
 export const labelName = z.string().max(128).regex(/^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$/, 'not a label name');
 
 export const bytesNumber = z.number().int().min(0).max(2 ** 53 - 1);

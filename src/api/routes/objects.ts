@@ -14,7 +14,7 @@ import { createVolume, deleteVolume } from '../../control/volume/volume.ts';
 import { BerthError } from '../../model/errors.ts';
 import { generationOf } from '../conditional.ts';
 import type { Call, Handler } from '../context.ts';
-import { answerOperation, listObjects, listRecords, publicOperation } from '../list.ts';
+import { answerOperation, countedProject, listObjects, listRecords, publicOperation } from '../list.ts';
 
 const getter = (kind: KindName): Handler => async (call) => call.edge.control.services.registry.get(kind, call.project, call.name);
 const services = (call: Call) => call.edge.control.services;
@@ -48,7 +48,7 @@ export const objectRoutes: Readonly<Record<string, Handler>> = {
   'network.delete': async (call) => answerOperation(call, await deleteNetwork(services(call), call.caller, services(call).registry.get<Network>('Network', call.project, call.name))),
 
   'project.list': (call) => listObjects(call, 'Project'),
-  'project.get': getter('Project'),
+  'project.get': async (call) => countedProject(call, services(call).registry.get<Project>('Project', '', call.name)),
   async 'project.create'(call) {
     const { meta, spec } = call.body as z.infer<typeof createProjectBody>;
     return call.reply.code(201).send(await createProject(services(call), call.caller, meta ?? {}, spec));

@@ -6,6 +6,7 @@ import { printable } from '../../model/ids.ts';
 import type { Image, ImageConfig } from '../../model/image.ts';
 import { ADDABLE_CAPABILITIES, APP_CAPABILITIES, FORM_DEFAULTS } from '../../model/instance-defaults.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
+import { reservedDirectory } from '../../model/text.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const MAX_ID = 65_535;
@@ -17,10 +18,17 @@ export function processPlan(spec: InstanceSpec, image: Image, hostname: string, 
   return {
     args: commandLine(spec, config),
     env: environment(config.env, spec.env ?? {}, { HOSTNAME: hostname, HOME: user.home, ...(spec.terminal === true ? { TERM: 'xterm' } : {}) }),
-    cwd: spec.workdir ?? (config.workdir === '' ? '/' : config.workdir),
+    cwd: workingDirectory(spec.workdir ?? (config.workdir === '' ? '/' : config.workdir)),
     user: user.plan,
     terminal: spec.terminal ?? false,
   };
+}
+
+/** The image's own is checked here, because it comes with no request. */
+function workingDirectory(path: string): string {
+  const reserved = reservedDirectory(path);
+  if (reserved === undefined) return path;
+  throw new BerthError('invalid', `The working directory '${printable(path)}' is in ${reserved}, which is made by Berth.`, { hint: 'Choose another one: --workdir DIR.', fields: [{ path: 'spec.workdir', message: `in ${reserved}` }] });
 }
 
 function commandLine(spec: InstanceSpec, config: ImageConfig): string[] {

@@ -72,7 +72,7 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
       makeRootMounts(plan, { scratch: paths.scratch, hide: groups.hide, crun: host.crun, guards, userNamespaceFd: sandbox.userNamespaceFd, idBase: sandbox.idBase, files });
       return fork();
     })),
-  })).catch((error: unknown) => { throw startFailure(error, plan.process); });
+  })).catch((error: unknown) => { throw startFailure(error, plan.process, plan.resources.pids); });
   await learnFilter(host, plan.id, rules, compiled);
   const process_ = readStatus(unit.state);
   if (process_ === undefined) throw new BerthError('internal', `crun left no status of ${plan.name}.`);

@@ -5,6 +5,7 @@
  */
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
+import { RESERVED_DIRECTORIES, reservedDirectory } from '../../../model/text.ts';
 import type { ExecPlan, ProcessPlan, Rlimit, UnitPlan } from '../driver.ts';
 import type { OciMount, OciProcess, OciSeccomp, OciSpec } from './oci-types.ts';
 
@@ -40,8 +41,6 @@ export interface Ceilings {
 /** Inside: where our init is shown. In /dev, which is always a fresh tmpfs: nothing of it stays in the upper layer. */
 export const INIT_PATH = '/dev/.init';
 
-/** Where nothing of a user's may be mounted: these are ours. */
-const RESERVED = ['/proc', '/sys', '/dev'];
 const SYSCTLS = /^(net\.[a-z0-9_.*/-]+|kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\.[a-z_]+)$/;
 /** Group 0 of the container may send ICMP echo without a raw socket. */
 const DEFAULT_SYSCTLS: Readonly<Record<string, string>> = { 'net.ipv4.ping_group_range': '0 0' };
@@ -124,9 +123,8 @@ export function assertInside(file: string, what: string): void {
   if (!file.startsWith('/') || parts.includes('..') || parts.includes('.')) {
     throw new BerthError('invalid', `The ${what} '${printable(file)}' is not an absolute path without . and ...`);
   }
-  const clean = `/${parts.filter((part) => part !== '').join('/')}`;
-  const reserved = RESERVED.find((dir) => clean === dir || clean.startsWith(`${dir}/`));
-  if (reserved !== undefined) throw new BerthError('invalid', `The ${what} '${printable(file)}' is below ${reserved}.`, { hint: `${RESERVED.join(', ')} are made by Berth.` });
+  const reserved = reservedDirectory(file);
+  if (reserved !== undefined) throw new BerthError('invalid', `The ${what} '${printable(file)}' is below ${reserved}.`, { hint: `${RESERVED_DIRECTORIES.join(', ')} are made by Berth.` });
 }
 
 function mounts(plan: UnitPlan, around: SpecSurroundings): readonly OciMount[] {

@@ -14,9 +14,16 @@ export function commandFailure(said: string): typeof NOT_FOUND | typeof NOT_RUNN
   return undefined;
 }
 
-export function startFailure(error: unknown, { args, cwd }: Pick<ProcessPlan, 'args' | 'cwd'>): unknown {
+/** clone(2) and fork(2) with EAGAIN: a limit on processes, the unit's own or the host's. */
+const NO_MORE_PROCESSES = /\b(clone|fork)\b.*Resource temporarily unavailable/i;
+
+export function startFailure(error: unknown, { args, cwd }: Pick<ProcessPlan, 'args' | 'cwd'>, pidsLimit?: number): unknown {
   const said = error instanceof BerthError ? error.details?.['said'] : undefined;
   if (typeof said !== 'string') return error;
+  if (NO_MORE_PROCESSES.test(said)) {
+    const limit = pidsLimit === undefined ? '' : ` (its own limit is ${pidsLimit})`;
+    return new BerthError('exhausted', `It could not be started: the kernel allows no further process${limit}.`, { hint: 'Raise --pids-limit; a start alone takes 3. If it is high enough, the host is out of process ids: `berth doctor`.', cause: error, details: { said } });
+  }
   if (said.startsWith('chdir ')) {
     return new BerthError('invalid', `The working directory '${printable(cwd)}' cannot be entered.`, { cause: error, details: { exitCode: NOT_RUNNABLE, said } });
   }
