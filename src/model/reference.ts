@@ -36,7 +36,7 @@ export function parseReference(text: string): ImageReference {
   const parts = path.split('/');
   const first = parts[0]!;
   const isRegistry = parts.length > 1 && (first.includes('.') || first.includes(':') || first === LOCAL_REGISTRY);
-  if (isRegistry && !REGISTRY.test(first)) return refuse('the registry is not a host name with an optional port');
+  if (isRegistry && !isRegistryName(first)) return refuse('the registry is not a host name with an optional port');
   const components = isRegistry ? parts.slice(1) : parts;
   if (components.some((component) => !COMPONENT.test(component))) return refuse('the name has characters that a name cannot have');
   return { registry: isRegistry ? first : undefined, repository: components.join('/'), tag, digest };
@@ -52,4 +52,25 @@ export function canonicalReference(reference: ImageReference): string {
 /** For people: localhost/busybox:latest is busybox:latest. */
 export function shortReference(canonical: string): string {
   return canonical.startsWith(`${LOCAL_REGISTRY}/`) ? canonical.slice(LOCAL_REGISTRY.length + 1) : canonical;
+}
+
+/** Single names of docker.io are below `library/`, in every tool. */
+export const DEFAULT_REGISTRY = 'docker.io';
+
+/** The reference at a registry: `busybox` at docker.io is docker.io/library/busybox. One that names a registry stays as it is. */
+export function atRegistry(reference: ImageReference, registry: string): ImageReference {
+  if (reference.registry !== undefined) return reference;
+  const repository = registry === DEFAULT_REGISTRY && !reference.repository.includes('/') ? `library/${reference.repository}` : reference.repository;
+  return { ...reference, registry, repository };
+}
+
+/** Where a reference may be found, in the order of looking. Images that are here are looked up before (localhost/NAME, and these). */
+export function remoteCandidates(reference: ImageReference, search: readonly string[]): readonly ImageReference[] {
+  if (reference.registry === DEFAULT_REGISTRY) return [atRegistry({ ...reference, registry: undefined }, DEFAULT_REGISTRY)];
+  return reference.registry === undefined ? search.map((registry) => atRegistry(reference, registry)) : [reference];
+}
+
+/** HOST[:PORT] as a reference may have it. */
+export function isRegistryName(text: string): boolean {
+  return text.length <= 255 && REGISTRY.test(text) && (!/:[0-9]+$/.test(text) || Number(/[0-9]+$/.exec(text)![0]) <= 65_535);
 }

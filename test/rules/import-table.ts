@@ -40,6 +40,7 @@ export const IMPORT_EXCEPTIONS: readonly ImportException[] = [
   { file: 'src/api/conversation.ts', target: 'src/drivers/runtime/driver.ts', why: 'the type of the streams that control hands through' },
   { file: 'src/api/routes/image.ts', target: 'src/drivers/content/driver.ts', why: 'the type of the archive formats that control hands through' },
   { file: 'src/drivers/content/', target: 'src/drivers/unpack/driver.ts', why: 'a content store is given an unpacker, by its contract' },
+  { file: 'src/drivers/content/', target: 'src/drivers/registry/driver.ts', why: 'a content store takes images in from a registry, by its contract' },
   { file: 'src/cli/terminal.ts', target: 'node:child_process', why: 'stty(1) alone reaches the output side of a terminal’s raw mode' },
   { file: 'src/drivers/content/dir/', target: 'src/drivers/content/bootstrap/', why: 'base images are made by programs of the distribution, a part of the store that is kept apart' },
 ];

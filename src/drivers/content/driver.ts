@@ -89,6 +89,7 @@ export interface BootstrapRequest {
 export type ProgressSink = (progress: { readonly done: number; readonly total?: number | undefined; readonly unit: string; readonly what: string }) => void;
 
 export interface FetchOptions {
+  readonly lease?: ContentLease | undefined;
   /** Default: linux on this host's architecture. Another one can be kept, exported and pushed, not run. */
   readonly platform?: Platform | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -132,7 +133,8 @@ export interface ContentStore extends AsyncDisposable {
   usage(): Promise<ContentUsage>;
   /**
    * Removes what is in none of the sets, and neither held nor, unless `arrivals` says so, brought in a short while ago.
-   * Returns the bytes that became free.
+   * Returns the bytes that became free. What cancelled fetches left of blobs is kept for a day and within bounds; with
+   * `arrivals` it goes, too.
    */
   sweep(inUse: ContentInUse, options?: { readonly arrivals?: boolean | undefined }): Promise<number>;
 }

@@ -58,6 +58,8 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     layerPath: (diffId) => layers.pathOf(diffId),
     layerBytes: (diffId) => layers.bytes(diffId),
     imageFile: (key, diffIds, signal) => imageFiles.ensure(key, diffIds, signal),
+    fetchImage: () => Promise.reject(new BerthError('unsupported', 'Images are not fetched from registries yet.')),
+    outgoingImage: () => Promise.reject(new BerthError('unsupported', 'Images are not sent to registries yet.')),
     importArchive: (bytes, importOptions) => importArchive({ blobs, layers, unpacker }, bytes, importOptions),
     async *exportArchive(image, format, signal) {
       using lease = arrivals.lease();

@@ -35,6 +35,12 @@ function digestOf(bytes: string | Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
+/** What stands for a manifest here. */
+interface FakeManifest {
+  readonly config: { readonly digest: Digest; readonly size: number };
+  readonly layer: { readonly digest: Digest; readonly size: number };
+}
+
 export function fakeContent(host: FakeContentHost): ContentStore {
   // A lease does not outlive the daemon that took it.
   host.leases.clear();
@@ -60,7 +66,8 @@ export function fakeContent(host: FakeContentHost): ContentStore {
     host.layers.set(diffId, files);
     const digest = keep(layer);
     const configDigest = keep(new TextEncoder().encode(JSON.stringify(config)));
-    const manifestDigest = keep(new TextEncoder().encode(JSON.stringify({ configDigest, digest })));
+    const manifest: FakeManifest = { config: { digest: configDigest, size: host.blobs.get(configDigest)!.length }, layer: { digest, size: layer.length } };
+    const manifestDigest = keep(new TextEncoder().encode(JSON.stringify(manifest)));
     held?.hold(manifestDigest, configDigest, digest, diffId);
     return { manifestDigest, configDigest, mediaType: 'application/vnd.oci.image.manifest.v1+json', config, layers: [{ digest, diffId, bytes: layer.length, mediaType: 'application/vnd.oci.image.layer.v1.tar' }], names: image.names ?? [], bytes: layer.length, setuid: [] };
   }
@@ -91,6 +98,25 @@ export function fakeContent(host: FakeContentHost): ContentStore {
     async imageFile(key) {
       host.imageFiles.add(key);
       return `/fake/images/${key.slice('sha256:'.length, 'sha256:'.length + 12)}.erofs`;
+    },
+    async fetchImage(remote, { lease: held, onLayer } = {}) {
+      await using image = remote;
+      const read = async (blob: { digest: Digest; size: number }) => {
+        if (!host.blobs.has(blob.digest)) host.blobs.set(blob.digest, await collect(image.blob(blob)));
+        return host.blobs.get(blob.digest)!;
+      };
+      const { bytes } = await image.manifest(image.digest);
+      const { config, layer } = JSON.parse(new TextDecoder().decode(bytes)) as FakeManifest;
+      onLayer?.({ digest: layer.digest, state: 'waiting', bytes: 0, totalBytes: layer.size });
+      const record = make({ config: JSON.parse(new TextDecoder().decode(await read(config))) as ImageConfig, files: JSON.parse(new TextDecoder().decode(await read(layer))) as Record<string, string> }, held);
+      onLayer?.({ digest: layer.digest, state: 'done', bytes: layer.size, totalBytes: layer.size });
+      return { ...record, namedDigest: digestOf(bytes) };
+    },
+    async outgoingImage(image) {
+      const bytes = host.blobs.get(image.manifestDigest);
+      if (bytes === undefined) throw new BerthError('notFound', 'There is no such blob.');
+      const { config, layer } = JSON.parse(new TextDecoder().decode(bytes)) as FakeManifest;
+      return { manifest: { bytes, mediaType: image.mediaType, digest: image.manifestDigest }, blobs: [config, layer], read: (digest) => this.openBlob(digest) };
     },
     async importArchive(bytes, { lease: held, signal }) {
       const whole = await collect(bytes);
