@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
+import { execProcess, ociSpec } from '../../src/drivers/runtime/crun/oci-spec.ts';
 import { libc, mount, MS_BIND } from '../../src/host/libc.ts';
 import { BerthError } from '../../src/model/errors.ts';
-import { withCrunBench, type CrunBenchOptions } from '../lib/crun-bench.ts';
+import { withCrunBench, type CrunBench, type CrunBenchOptions } from '../lib/crun-bench.ts';
 import { goesRed } from '../lib/red.ts';
 
 const CRUN = fs.realpathSync('/usr/bin/crun');
@@ -48,21 +50,45 @@ async function overwriting(options: CrunBenchOptions): Promise<void> {
 test('A01: the runtime cannot be written through /proc/self/exe', () => overwriting({}));
 test('A01 goes red when crun lies writable', () => goesRed(() => overwriting({ guards: { bindRuntime: () => undefined } })));
 
-test('A12: exec runs as the user that was asked for, and no other number passes', () => withCrunBench(async (bench) => {
-  const keeper = bench.plan(['sleep', '1000']);
-  await bench.driver.create(keeper);
-  await bench.driver.start(keeper.id);
-  for (const uid of [0, 1, 1000, 65_535]) {
-    assert.equal((await bench.exec(keeper.id, ['id', '-u'], { user: { uid, gid: uid, additionalGids: [] } })).stdout, `${uid}\n`);
-    assert.equal((await bench.run(['id', '-g'], { process: { user: { uid, gid: uid, additionalGids: [] } } })).stdout, `${uid}\n`);
-  }
-  for (const id of [4294967296, 4294967295, 2147483648, 65_536, -1, 0.5, Number.NaN, '0' as unknown as number]) {
-    for (const user of [{ uid: id, gid: 0, additionalGids: [] }, { uid: 0, gid: id, additionalGids: [] }, { uid: 0, gid: 0, additionalGids: [id] }]) {
-      await assert.rejects(bench.exec(keeper.id, ['id'], { user }), (error: unknown) => error instanceof BerthError && error.code === 'invalid');
-      await assert.rejects(bench.driver.create(bench.plan(['id'], { process: { user } })), (error: unknown) => error instanceof BerthError && error.code === 'invalid');
+const isInvalid = (error: unknown): boolean => error instanceof BerthError && error.code === 'invalid';
+/** Numbers that some reader of a number takes for another one: 2³² wraps to 0, 2³²−1 means “leave it”. */
+const ODD_IDS = [4294967296, 4294967295, 2147483648, 65_536, -1, 0.5, Number.NaN, '0' as unknown as number];
+
+async function execAsAsked(options: CrunBenchOptions): Promise<void> {
+  await withCrunBench(async (bench) => {
+    const keeper = bench.plan(['sleep', '1000']);
+    await bench.driver.create(keeper);
+    await bench.driver.start(keeper.id);
+    for (const uid of [0, 1, 1000, 65_535]) {
+      assert.equal((await bench.exec(keeper.id, ['id', '-u'], { user: { uid, gid: uid, additionalGids: [] } })).stdout, `${uid}\n`);
+      assert.equal((await bench.run(['id', '-g'], { process: { user: { uid, gid: uid, additionalGids: [] } } })).stdout, `${uid}\n`);
     }
-  }
-}));
+  }, options);
+}
+
+async function oddIdsRefused(options: CrunBenchOptions): Promise<void> {
+  await withCrunBench(async (bench) => {
+    const keeper = bench.plan(['sleep', '1000']);
+    await bench.driver.create(keeper);
+    await bench.driver.start(keeper.id);
+    for (const id of ODD_IDS) {
+      for (const user of [{ uid: id, gid: 0, additionalGids: [] }, { uid: 0, gid: id, additionalGids: [] }, { uid: 0, gid: 0, additionalGids: [id] }]) {
+        await assert.rejects(bench.exec(keeper.id, ['id'], { user }), isInvalid);
+        await assert.rejects(bench.driver.create(bench.plan(['id'], { process: { user } })), isInvalid);
+      }
+    }
+  }, options);
+}
+
+const NOBODY_ASKED = { uid: 0, gid: 0, additionalGids: [] };
+test('A12: exec and run run as the user that was asked for', () => execAsAsked({}));
+// What crun 1.19–1.26 make of `exec --user 1` (CVE-2026-30892): 0:0.
+test('A12 goes red when an exec’s user is lost on the way', () => goesRed(() => execAsAsked({ guards: { execProcess: (plan, idCount) => execProcess({ ...plan, user: NOBODY_ASKED }, idCount) } })));
+test('A12 goes red when the first process’s user is lost on the way', () => goesRed(() => execAsAsked({ guards: { spec: (plan, around) => ociSpec({ ...plan, process: { ...plan.process, user: NOBODY_ASKED } }, around) } })));
+test('A12: no other number passes', () => oddIdsRefused({}));
+test('A12 goes red when an exec’s numbers are handed on unchecked', () => goesRed(() => oddIdsRefused({ guards: {
+  execProcess: (plan, idCount) => ({ ...execProcess({ ...plan, user: NOBODY_ASKED }, idCount), user: { ...plan.user, umask: 0o022 } }),
+} })));
 
 test('A12: user, rights and command of an exec are on nobody’s command line', () => withCrunBench(async (bench) => {
   const keeper = bench.plan(['sleep', '1000']);
@@ -82,27 +108,66 @@ test('A12: user, rights and command of an exec are on nobody’s command line', 
   await session.close();
 }));
 
-test('A21: inside there is nothing but the container: no monitor, no runtime', () => withCrunBench(async (bench) => {
+async function outOfSight(options: CrunBenchOptions): Promise<void> {
+  await withCrunBench(async (bench) => {
+    const keeper = bench.plan(['sleep', '1000']);
+    const { monitor } = await bench.driver.create(keeper);
+    await bench.driver.start(keeper.id);
+    const { stdout } = await bench.exec(keeper.id, ['sh', '-c', 'for p in /proc/[0-9]*; do cat $p/cmdline | tr "\\0" " "; echo; done']);
+    assert.ok(stdout.includes('sleep 1000'), stdout);
+    assert.ok(stdout.split('\n').every((line) => !/conmon|crun|berth/.test(line)), stdout);
+    assert.equal((await bench.exec(keeper.id, ['sh', '-c', `kill -0 ${monitor.pid} 2>&1; ls -d /proc/${monitor.pid} 2>&1`])).stdout.match(/No such/g)?.length, 2);
+  }, options);
+}
+
+test('A21: inside there is nothing but the container: no monitor, no runtime', () => outOfSight({}));
+test('A21 goes red without a process namespace of its own', () => goesRed(() => outOfSight({ guards: {
+  spec(plan, around) {
+    const spec = ociSpec(plan, around);
+    const shown = spec.mounts.map((one) => (one.destination === '/proc' ? { ...one, type: 'bind', source: '/proc', options: ['rbind', 'nosuid', 'noexec', 'nodev'] } : one));
+    return { ...spec, mounts: shown, linux: { ...spec.linux, maskedPaths: [], readonlyPaths: [], namespaces: spec.linux.namespaces.filter(({ type }) => type !== 'pid') } };
+  },
+} })));
+
+test('A21: a signal to everybody ends nobody but the container’s own, and not its PID 1', () => withCrunBench(async (bench) => {
   const keeper = bench.plan(['sleep', '1000']);
   const { monitor } = await bench.driver.create(keeper);
   await bench.driver.start(keeper.id);
-  const { stdout } = await bench.exec(keeper.id, ['sh', '-c', 'for p in /proc/[0-9]*; do cat $p/cmdline | tr "\\0" " "; echo; done; kill -9 -1; kill -STOP 1']);
-  assert.ok(stdout.split('\n').every((line) => !/conmon|crun|berth/.test(line)), stdout);
+  await bench.exec(keeper.id, ['sh', '-c', 'kill -9 -1; kill -STOP 1']);
   assert.ok(fs.existsSync(`/proc/${monitor.pid}`));
   assert.equal((await bench.driver.observe(keeper.id)).state, 'running', 'PID 1 does not take signals of its children');
 }));
 
-test('A22: sockets are paths in directories that nobody else may enter', () => withCrunBench(async (bench) => {
+/** Abstract sockets belong to a network namespace, not to a directory: whoever is in it connects (CVE-2020-15257). */
+function assertSocketsOutOfReach(bench: CrunBench, id: string): void {
+  const sockets = fs.readFileSync('/proc/net/unix', 'utf8').split('\n').map((line) => line.split(/\s+/)[7] ?? '');
+  const ours = sockets.filter((name) => name.includes(bench.rootTag) || name.includes(bench.runDir) || name.includes(id) || /^@.*conmon/.test(name));
+  assert.ok(ours.length > 0, 'none of ours is found');
+  assert.ok(ours.every((name) => name.startsWith('/')), ours.join());
+  assert.ok(!sockets.some((name) => name.startsWith('/tmp/conmon-term')), 'conmon’s console socket lies in the unit’s directory');
+  for (const dir of ['i', 'crun', 'exits', `i/${id}`]) assert.equal(fs.statSync(path.join(bench.runDir, dir)).mode & 0o077, 0, dir);
+  assert.equal(fs.statSync(path.join(bench.runDir, 'i', id, 'attach')).mode & 0o077, 0);
+}
+
+test('A22: sockets are paths in directories that nobody else may enter; an abstract or an open one is found out', () => withCrunBench(async (bench) => {
   const keeper = bench.plan(['sleep', '1000'], { process: { terminal: true } });
   await bench.driver.create(keeper);
   await bench.driver.start(keeper.id);
   const session = await bench.driver.exec(keeper.id, { ...keeper.process, args: ['sleep', '1000'], terminal: true, stdin: true, noNewPrivileges: true, capabilities: [] });
-  const sockets = fs.readFileSync('/proc/net/unix', 'utf8').split('\n').map((line) => line.split(/\s+/)[7] ?? '');
-  const ours = sockets.filter((name) => name.includes(bench.rootTag) || name.includes(bench.runDir) || name.includes(keeper.id) || /^@.*conmon/.test(name));
-  assert.ok(ours.every((name) => name.startsWith('/')), ours.join());
-  assert.ok(!sockets.some((name) => name.startsWith('/tmp/conmon-term')), 'conmon’s console socket lies in the unit’s directory');
-  for (const dir of ['i', 'crun', 'exits', `i/${keeper.id}`]) assert.equal(fs.statSync(path.join(bench.runDir, dir)).mode & 0o077, 0, dir);
-  assert.equal(fs.statSync(path.join(bench.runDir, 'i', keeper.id, 'attach')).mode & 0o077, 0);
+  assertSocketsOutOfReach(bench, keeper.id);
+
+  const abstract = net.createServer();
+  await new Promise<void>((resolve) => { abstract.listen(`\0berth-${bench.rootTag}/attach`, resolve); });
+  assert.throws(() => { assertSocketsOutOfReach(bench, keeper.id); }, assert.AssertionError);
+  await new Promise((resolve) => { abstract.close(resolve); });
+  assertSocketsOutOfReach(bench, keeper.id);
+
+  for (const open of ['i', `i/${keeper.id}`, `i/${keeper.id}/attach`]) {
+    const { mode } = fs.statSync(path.join(bench.runDir, open));
+    fs.chmodSync(path.join(bench.runDir, open), 0o755);
+    assert.throws(() => { assertSocketsOutOfReach(bench, keeper.id); }, assert.AssertionError, open);
+    fs.chmodSync(path.join(bench.runDir, open), mode & 0o7777);
+  }
   await session.close();
 }));
 
