@@ -7,7 +7,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
 import type { BlobInfo, ContentLease, Digest } from '../driver.ts';
 import type { BlobStore } from './blob-store.ts';
-import { MAX_DOCUMENT_BYTES } from './image-documents.ts';
+import { MAX_DOCUMENT_BYTES } from '../../../model/image-manifest.ts';
 
 const MAX_ENTRIES = 20_000;
 const MAX_ARCHIVE_BYTES = 256 * 1024 ** 3;

@@ -98,9 +98,9 @@ export class BlobStore {
     }
   }
 
-  async usage(): Promise<{ readonly blobs: number; readonly blobBytes: number }> {
+  async usage(inUse?: ContentInUse['blobs']): Promise<{ readonly blobs: number; readonly blobBytes: number }> {
     let blobBytes = 0;
-    const names = await fs.promises.readdir(this.#dir);
+    const names = (await fs.promises.readdir(this.#dir)).filter((name) => inUse === undefined || inUse.has(`sha256:${name}`));
     for (const name of names) blobBytes += (await fs.promises.stat(path.join(this.#dir, name)).catch(() => undefined))?.size ?? 0;
     return { blobs: names.length, blobBytes };
   }

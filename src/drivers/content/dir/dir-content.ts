@@ -81,8 +81,8 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     },
     lease: () => arrivals.lease(),
     settled: (image) => arrivals.settle(digestsOf(image)),
-    async usage() {
-      return { ...(await blobs.usage()), ...layers.usage(), ...(await imageFiles.usage()) };
+    async usage(inUse) {
+      return { ...(await blobs.usage(inUse?.blobs)), ...layers.usage(inUse?.diffIds), ...(await imageFiles.usage(inUse?.imageFiles)) };
     },
     sweep(inUse, { arrivals: all = false } = {}) {
       const keeps = (digest: Digest): boolean => (all ? arrivals.isHeld(digest) : arrivals.isUnderWay(digest));

@@ -4,7 +4,8 @@ import type { ImageConfig } from '../../../model/image.ts';
 import type { Compression } from '../../unpack/driver.ts';
 import type { BlobInfo, ContentLease, Digest, ImageRecord } from '../driver.ts';
 import type { BlobStore } from './blob-store.ts';
-import { hostArchitecture, MAX_DOCUMENT_BYTES, parseConfig, parseManifest } from './image-documents.ts';
+import { MAX_DOCUMENT_BYTES, parseManifest } from '../../../model/image-manifest.ts';
+import { hostArchitecture, parseConfig } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 
 export const MEDIA_TYPE = {

@@ -44,9 +44,9 @@ export class ImageFileStore {
     });
   }
 
-  async usage(): Promise<{ readonly imageFiles: number; readonly imageFileBytes: number }> {
+  async usage(inUse?: ContentInUse['imageFiles']): Promise<{ readonly imageFiles: number; readonly imageFileBytes: number }> {
     let imageFileBytes = 0;
-    const names = (await fs.readdir(this.#dir)).filter((name) => NAME.test(name));
+    const names = (await fs.readdir(this.#dir)).filter((name) => NAME.test(name) && (inUse === undefined || inUse.has(`sha256:${name.slice(0, 64)}`)));
     // They are sparse where the image is empty: what counts is what lies on the disk.
     for (const name of names) imageFileBytes += ((await fs.stat(path.join(this.#dir, name)).catch(() => undefined))?.blocks ?? 0) * 512;
     return { imageFiles: names.length, imageFileBytes };

@@ -9,13 +9,13 @@ import { readArchive, refuse, type ArchiveContents } from './archive-contents.ts
 import { compressionOf, holdsImages } from './archive-format.ts';
 import type { BlobStore } from './blob-store.ts';
 import { assembleFromLayer, assembleImage, emptyConfig, manifestOver, type AssemblyParts } from './image-assembly.ts';
-import { hostArchitecture, isIndexType, isManifestType, MAX_DOCUMENT_BYTES, MAX_LAYERS, parseIndex, type Descriptor } from './image-documents.ts';
+import { isIndexType, isManifestType, MAX_DOCUMENT_BYTES, MAX_LAYERS, MAX_NESTED_INDEXES, parseIndex, type Descriptor } from '../../../model/image-manifest.ts';
+import { hostArchitecture } from './image-config.ts';
 import { firstChunk, jobOutput } from './job-output.ts';
 import type { LayerStore } from './layer-store.ts';
 
 const HEAD_BYTES = 64 * 1024;
 const MAX_IMAGES = 100;
-const MAX_NESTED = 2;
 
 export interface ImportParts {
   readonly blobs: BlobStore;
@@ -134,7 +134,7 @@ async function forThisHost(descriptor: Descriptor, blobs: BlobStore, depth: numb
     return (os ?? 'linux') === 'linux' && (architecture ?? hostArchitecture()) === hostArchitecture() ? descriptor : undefined;
   }
   if (!isIndexType(descriptor.mediaType)) return undefined;
-  if (depth === MAX_NESTED) throw refuse('its indexes are nested too deep');
+  if (depth === MAX_NESTED_INDEXES) throw refuse('its indexes are nested too deep');
   for (const one of parseIndex(await blobs.readWhole(descriptor.digest, MAX_DOCUMENT_BYTES), descriptor.mediaType)) {
     const found = await forThisHost(one, blobs, depth + 1);
     if (found !== undefined) return found;

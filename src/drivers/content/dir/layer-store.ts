@@ -137,10 +137,9 @@ export class LayerStore {
     throw new BerthError('internal', `Layer ${diffId} is there and not known.`);
   }
 
-  usage(): { readonly layers: number; readonly layerBytes: number } {
-    let layerBytes = 0;
-    for (const { report } of this.#layers.values()) layerBytes += report.fileBytes;
-    return { layers: this.#layers.size, layerBytes };
+  usage(inUse?: ContentInUse['diffIds']): { readonly layers: number; readonly layerBytes: number } {
+    const counted = [...this.#layers].filter(([diffId]) => inUse === undefined || inUse.has(diffId));
+    return { layers: counted.length, layerBytes: counted.reduce((sum, [, { report }]) => sum + report.fileBytes, 0) };
   }
 
   bytes(diffId: Digest): number | undefined {

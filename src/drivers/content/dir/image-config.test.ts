@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BerthError } from '../../../model/errors.ts';
-import { hostArchitecture, parseConfig, parseIndex, parseManifest } from './image-documents.ts';
+import { parseIndex, parseManifest } from '../../../model/image-manifest.ts';
+import { hostArchitecture, parseConfig } from './image-config.ts';
 import { signalName } from './signal-name.ts';
 
 const D = `sha256:${'a'.repeat(64)}`;
