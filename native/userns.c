@@ -138,19 +138,32 @@ static int add_default_route(int fd, int index, int family, const char *gateway,
   return talk(fd, &r);
 }
 
+/* Who had this address before may still be in a neighbour's cache: an interface that comes up says whose it is now. */
+static void announce_addresses(void) {
+  static const char *const switches[] = {"/proc/sys/net/ipv4/conf/all/arp_notify", "/proc/sys/net/ipv6/conf/all/ndisc_notify"};
+  for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
+    int fd = open(switches[i], O_WRONLY | O_CLOEXEC);
+    if (fd < 0) continue; /* caches forget by themselves, later */
+    if (write(fd, "1", 1) != 1) {}
+    close(fd);
+  }
+}
+
 static int configure(const struct port *ports, int count) {
   int fd = route_socket(), error;
   if (fd < 0) return errno;
+  announce_addresses();
   if ((error = link_up(fd, 1))) { failed_step = "lo"; return error; }
   for (int i = 0; i < count; i++) {
     const struct port *p = &ports[i];
     int index = (int)if_nametoindex(p->inner);
     if (index == 0) { failed_step = "interface"; return ENODEV; }
-    failed_step = "up";
-    if ((error = link_up(fd, index))) return error;
+    /* First the addresses: the kernel announces those that are there when the interface comes up. */
     failed_step = "address";
     if ((error = add_address(fd, index, AF_INET, p->ip4, p->len4))) return error;
     if ((error = add_address(fd, index, AF_INET6, p->ip6, p->len6))) return error;
+    failed_step = "up";
+    if ((error = link_up(fd, index))) return error;
     failed_step = "route";
     if ((error = add_default_route(fd, index, AF_INET, p->gw4, 100 + i))) return error;
     if ((error = add_default_route(fd, index, AF_INET6, p->gw6, 100 + i))) return error;

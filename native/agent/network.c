@@ -6,6 +6,7 @@
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,29 @@ static int add_address(int index, const char *text, int prefix) {
   return ask(&r);
 }
 
+/*
+ * Who had this address before may still be in a neighbour's cache: an unsolicited neighbour advertisement (RFC 4861,
+ * 7.2.6). The kernel's own (ndisc_notify) asks for addresses that are there before the interface is up, and those
+ * of such a machine do not answer in their first second. Lost is not bad: caches forget by themselves, later.
+ */
+static void announce_ipv6(int index, const char *address, const char *mac) {
+  struct { struct nd_neighbor_advert head; struct nd_opt_hdr option; unsigned char mac[6]; } __attribute__((packed)) message = {
+    .head = {.nd_na_type = ND_NEIGHBOR_ADVERT, .nd_na_flags_reserved = ND_NA_FLAG_OVERRIDE},
+    .option = {.nd_opt_type = ND_OPT_TARGET_LINKADDR, .nd_opt_len = 1},
+  };
+  struct sockaddr_in6 from = {.sin6_family = AF_INET6}, everyone = {.sin6_family = AF_INET6, .sin6_scope_id = index};
+  int hops = 255, fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+  unsigned char *m = message.mac;
+  if (fd < 0) return;
+  if (inet_pton(AF_INET6, address, &from.sin6_addr) == 1 && inet_pton(AF_INET6, "ff02::1", &everyone.sin6_addr) == 1
+      && sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", m, m + 1, m + 2, m + 3, m + 4, m + 5) == 6
+      && !setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops) && !bind(fd, (struct sockaddr *)&from, sizeof from)) {
+    message.head.nd_na_target = from.sin6_addr;
+    sendto(fd, &message, sizeof message, MSG_DONTWAIT, (struct sockaddr *)&everyone, sizeof everyone);
+  }
+  close(fd);
+}
+
 static int add_default_route(int index, const char *gateway) {
   unsigned char bytes[16];
   int family;
@@ -108,6 +132,18 @@ static int index_by_mac(const char *mac, char name[IFNAMSIZ]) {
   return index;
 }
 
+static int add_addresses(struct fields f, const char *name, int index, int family, const char *mac, struct failure *why) {
+  const char *text;
+  char of[16], address[64];
+  int prefix;
+  for (size_t at = 0; (text = field_next(f, "address", &at));) {
+    if (sscanf(text, "%15s %63s %d", of, address, &prefix) != 3 || strcmp(of, name) || (strchr(address, ':') ? AF_INET6 : AF_INET) != family) continue;
+    if (add_address(index, address, prefix)) return fail(why, "internal", "address %s: %s", address, strerror(errno));
+    if (family == AF_INET6) announce_ipv6(index, address, mac);
+  }
+  return 0;
+}
+
 /* interface=NAME MAC MTU, address=NAME ADDRESS PREFIX, gateway=NAME ADDRESS */
 int network_setup(struct fields f, struct failure *why) {
   set_link(1, NULL, 0, true);
@@ -122,12 +158,11 @@ int network_setup(struct fields f, struct failure *why) {
     if (set_link(index, strcmp(name, present) ? name : NULL, mtu, false)) return fail(why, "internal", "could not name %s: %s", name, strerror(errno));
     snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/accept_ra", name);
     write_file(path, "0");
+    write_file("/proc/sys/net/ipv4/conf/all/arp_notify", "1"); /* as announce_ipv6, by the kernel, when the interface comes up */
+    if (add_addresses(f, name, index, AF_INET, mac, why)) return -1;
     if (set_link(index, NULL, 0, true)) return fail(why, "internal", "could not bring %s up: %s", name, strerror(errno));
+    if (add_addresses(f, name, index, AF_INET6, mac, why)) return -1;
     char of[16], address[64];
-    int prefix;
-    for (size_t a = 0; (text = field_next(f, "address", &a));)
-      if (sscanf(text, "%15s %63s %d", of, address, &prefix) == 3 && !strcmp(of, name) && add_address(index, address, prefix))
-        return fail(why, "internal", "address %s: %s", address, strerror(errno));
     for (size_t g = 0; (text = field_next(f, "gateway", &g));)
       if (sscanf(text, "%15s %63s", of, address) == 2 && !strcmp(of, name) && add_default_route(index, address))
         return fail(why, "internal", "route by %s: %s", address, strerror(errno));

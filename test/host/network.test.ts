@@ -24,6 +24,22 @@ test('two sandboxes resolve through their gateway and are kept apart on an isola
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv6])).code, 1);
 });
 
+test('an address that changed hands is found at its new owner at once', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network({ isolated: false });
+  const [a, old] = await Promise.all([lab.sandbox(plan), lab.sandbox(plan)]);
+  const { ipv4, ipv6 } = old.ports[0]!;
+  for (const address of [ipv4, ipv6]) assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', address])).code, 0);
+  await lab.driver.closeSandbox(old);
+  const heir = { ...lab.port(plan), ipv4, ipv6 };
+  await using _ = { sandbox: await lab.driver.openSandbox({ ports: [heir] }), async [Symbol.asyncDispose]() { await lab.driver.closeSandbox(this.sandbox); } };
+  const { stdout } = await lab.inside(a, ['ip', 'neigh']);
+  for (const address of [ipv4, ipv6]) {
+    assert.match(stdout, new RegExp(`^${address} .*lladdr ${heir.mac} `, 'm'));
+    assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', address])).code, 0);
+  }
+});
+
 test('members of an open network reach each other', async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network();

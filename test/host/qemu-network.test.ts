@@ -17,6 +17,10 @@ test('a microVM reaches its gateway, its neighbour and its name server, under it
   const network = await lab.network();
   const neighbour = await lab.sandbox(network);
   const port = lab.port(network);
+  // Somebody had the machine's addresses before, and the neighbour remembers him.
+  const before = await lab.driver.openSandbox({ ports: [{ ...lab.port(network), ipv4: port.ipv4, ipv6: port.ipv6 }] });
+  for (const address of [port.ipv4, port.ipv6]) assert.equal((await lab.inside(neighbour, ['ping', '-c1', '-W2', address])).code, 0, address);
+  await lab.driver.closeSandbox(before);
   const eth0: InterfacePlan = {
     name: 'eth0', mac: port.mac, mtu: 1400, tap: await lab.driver.prepareTap(port),
     addresses: [{ address: port.ipv4, prefixLength: network.ipv4.prefixLength }, { address: port.ipv6, prefixLength: network.ipv6.prefixLength }],
@@ -36,6 +40,8 @@ test('a microVM reaches its gateway, its neighbour and its name server, under it
   for (const expected of [`link/ether ${port.mac}`, 'mtu 1400', `inet ${port.ipv4}/${network.ipv4.prefixLength}`, `inet6 ${port.ipv6}/64`, `default via ${network.ipv4.gateway}`, `default via ${network.ipv6.gateway}`, `${port.ipv4}\tinside`, 'search default.berth', `nameserver ${lab.driver.nameservers(network.id)[0]}`]) {
     assert.ok(log.includes(expected), `${expected}\n${log}`);
   }
+  const { stdout: remembered } = await lab.inside(neighbour, ['ip', 'neigh']);
+  for (const address of [port.ipv4, port.ipv6]) assert.match(remembered, new RegExp(`^${address} .*lladdr ${port.mac} `, 'm'));
   const ping = async (...args: readonly string[]): Promise<number> => (await bench.exec(plan.id, ['ping', '-c1', '-W2', ...args], { capabilities: ['NET_RAW'] })).exitCode;
   for (const address of [network.ipv4.gateway, network.ipv6.gateway, neighbour.ports[0]!.ipv4, neighbour.ports[0]!.ipv6, 'neighbour']) assert.equal(await ping(address), 0, address);
   for (const address of [port.ipv4, port.ipv6]) assert.equal((await lab.inside(neighbour, ['ping', '-c1', '-W2', address])).code, 0, address);

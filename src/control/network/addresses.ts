@@ -45,7 +45,7 @@ export class Addresses {
     const reserved = this.#reserved.get(id) ?? new Set<string>();
     this.#reserved.set(id, reserved);
     const size = 2 ** (32 - network.status.ipv4.prefixLength);
-    let host = this.#cursor.get(id) ?? 1;
+    let host = this.#cursor.get(id) ?? this.#highest(id, size);
     for (let tries = 0; tries < size; tries++) {
       host = host + 1 >= size - 1 ? 2 : host + 1;
       const pair = pairFor(network, host);
@@ -55,6 +55,12 @@ export class Addresses {
       return pair;
     }
     throw new BerthError('exhausted', `Network '${network.meta.name}' has no free address left.`, { hint: 'Delete instances, or make another network.' });
+  }
+
+  /** Where a daemon that has just started goes on: what was given back lately lies most likely below. 1 is the gateway. */
+  #highest(networkId: string, size: number): number {
+    const prefix = addressKey(networkId, '');
+    return this.#registry.claimKeys(prefix).reduce((highest, key) => Math.max(highest, ipv4ToNumber(key.slice(prefix.length)) % size), 1);
   }
 
   /** The pair of this very address. `alreadyExists` when it is taken. */

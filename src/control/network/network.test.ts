@@ -88,6 +88,16 @@ describe('addresses', () => {
     await assertEmpty(world);
   });
 
+  it('are not reused at once after a restart of the daemon either', async () => {
+    await using world = await FakeWorld.open();
+    const [first, second] = [await world.create('first'), await world.create('second')];
+    await ended(deleteInstance(world.services, ROOT, first, false));
+    await world.reopen();
+    const next = await world.create('next');
+    assert.notEqual(next.status.ports[0]!.ipv4, first.status.ports[0]!.ipv4);
+    assert.notEqual(next.status.ports[0]!.ipv4, second.status.ports[0]!.ipv4);
+  });
+
   it('run out with a sentence, and come back', async () => {
     await using world = await FakeWorld.open();
     await make(world);

@@ -1,0 +1,31 @@
+/**
+ * Root file systems from Debian packages, as `berth image bootstrap` makes them. A test's daemon sits in a network without
+ * a way out, so they are made beside it, once, and kept in .build for the next run.
+ */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { debianLayer } from '../../src/drivers/content/bootstrap/debian.ts';
+
+const CACHE = path.resolve(import.meta.dirname, '../../.build/test-images');
+/** Packages of another month may be gone from the mirror; what was built then still does. */
+const SUITE = 'bookworm';
+
+/** Path of a tar for `berth image import`. Minutes the first time. */
+export async function debianArchive(name: string, include: readonly string[]): Promise<string> {
+  const file = path.join(CACHE, `${SUITE}-${name}-${include.join('+')}.tar`);
+  if (fs.existsSync(file)) return file;
+  await fs.promises.mkdir(CACHE, { recursive: true });
+  const temporaryDir = await fs.promises.mkdtemp(path.join(os.tmpdir(), 'berth-test-debian-'));
+  const temporary = `${file}.${process.pid}`;
+  try {
+    await fs.promises.chmod(temporaryDir, 0o755);
+    await pipeline(debianLayer(SUITE, { include, temporaryDir }), fs.createWriteStream(temporary));
+    await fs.promises.rename(temporary, file);
+    return file;
+  } finally {
+    await fs.promises.rm(temporary, { force: true });
+    await fs.promises.rm(temporaryDir, { recursive: true, force: true });
+  }
+}
