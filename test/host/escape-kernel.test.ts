@@ -1,12 +1,12 @@
 /** What a container may ask of the kernel: security.md A13, A18, A19, A20, B01, B06. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test, { after } from 'node:test';
 import { execProcess, ociSpec } from '../../src/drivers/runtime/crun/oci-spec.ts';
-import { busyboxPlan, DEFAULT_CAPABILITIES, newId, openCrunBench, withCrunBench, type CrunBench, type CrunBenchOptions } from '../lib/crun-bench.ts';
+import { DEFAULT_CAPABILITIES, withCrunBench, type CrunBench, type CrunBenchOptions } from '../lib/crun-bench.ts';
 import { goesRed } from '../lib/red.ts';
 
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-probe-'));
@@ -86,14 +86,25 @@ test('B01: what is hidden of /proc and /sys, and what is read-only', () => hidde
 test('B01 goes red without the masks', () => goesRed(() => hiddenPaths({ guards: { maskedPaths: [] } })));
 test('B01 goes red without the read-only paths', () => goesRed(() => hiddenPaths({ guards: { readOnlyPaths: [] } })));
 
-async function kernelSecrets(options: CrunBenchOptions): Promise<void> {
-  await withCrunBench(async (bench) => {
-    const { stdout } = await bench.run(['sh', '-c', 'dmesg 2>&1; cut -d" " -f1 /proc/kallsyms | sort -u | head -3']);
-    assert.match(stdout, /^dmesg: klogctl: Operation not permitted\n0000000000000000\n$/);
-  }, options);
+type Shell = (script: string) => Promise<string>;
+
+/** What the host's root sees, with the same words: for walls that are the kernel's own and cannot be taken away. */
+const onTheHost: Shell = (script) => Promise.resolve(spawnSync('/bin/busybox', ['sh', '-c', script], { encoding: 'utf8' }).stdout);
+
+async function kernelSecrets(sh: Shell): Promise<void> {
+  assert.match(await sh('dmesg 2>&1 | head -1'), /^dmesg: klogctl: Operation not permitted\n$/);
+  assert.equal(await sh('cut -d" " -f1 /proc/kallsyms | sort -u | head -3'), '0000000000000000\n');
+  assert.equal(await sh('head -c1 /proc/kcore 2>/dev/null | wc -c; head -c1 /dev/kmsg 2>/dev/null | wc -c'), '0\n0\n');
 }
 
-test('B06: no kernel log, no kernel addresses', () => kernelSecrets({}));
+test('B06: no kernel log, no kernel addresses, no kernel memory', () => withCrunBench(async (bench) => {
+  const keeper = bench.plan(['sleep', '1000']);
+  await bench.driver.create(keeper);
+  await bench.driver.start(keeper.id);
+  await kernelSecrets(async (script) => (await bench.run(['sh', '-c', script])).stdout);
+  await kernelSecrets(async (script) => (await bench.exec(keeper.id, ['sh', '-c', script])).stdout);
+}));
+test('B06 goes red where nothing holds: as root of the host', () => goesRed(() => kernelSecrets(onTheHost)));
 
 async function capabilities(options: CrunBenchOptions): Promise<void> {
   await withCrunBench(async (bench) => {
@@ -161,26 +172,78 @@ test('A18: without the namespace nothing starts, because the root file system is
 
 const DEVICES = ['core', 'fd', 'full', 'mqueue', 'null', 'ptmx', 'pts', 'random', 'shm', 'stderr', 'stdin', 'stdout', 'tty', 'urandom', 'zero'];
 
-test('A20: only harmless devices, and none can be made or opened', () => withCrunBench(async (bench) => {
-  // A node in the image itself: the unpacker refuses it, and yet it must not work.
-  execFileSync('mknod', [path.join(bench.layer, 'kmsg'), 'c', '1', '11']);
-  const { stdout, stderr } = await bench.run(['sh', '-c', 'ls -A /dev; mknod /tmp/s b 8 0 && echo made; mknod /tmp/n c 1 3 && echo made; head -c1 /kmsg && echo opened; head -c1 /dev/core && echo opened; echo x > /dev/null && head -c4 /dev/zero | wc -c'], {
-    capabilities: ['CAP_MKNOD', 'CAP_DAC_OVERRIDE', 'CAP_CHOWN'],
-  });
-  assert.deepEqual(stdout.trim().split('\n'), [...DEVICES, '4']);
-  assert.match(stderr, /mknod: \/tmp\/s: Operation not permitted\nmknod: \/tmp\/n: Operation not permitted\nhead: \/kmsg: Permission denied\n/);
-  const withTerminal = await bench.run(['ls', '-A', '/dev'], { process: { terminal: true } });
-  assert.deepEqual(withTerminal.stdout.trim().split(/\s+/).sort(), ['console', ...DEVICES]);
-}));
+async function harmlessDevices(options: CrunBenchOptions): Promise<void> {
+  await withCrunBench(async (bench) => {
+    assert.deepEqual((await bench.run(['ls', '-A', '/dev'])).stdout.trim().split(/\s+/), DEVICES);
+    const withTerminal = await bench.run(['ls', '-A', '/dev'], { process: { terminal: true } });
+    assert.deepEqual(withTerminal.stdout.trim().split(/\s+/).sort(), ['console', ...DEVICES]);
+    assert.equal((await bench.run(['sh', '-c', 'head -c1 /dev/core && echo opened; echo x > /dev/null && head -c4 /dev/zero | wc -c'])).stdout, '4\n');
+  }, options);
+}
 
-test('A16: no annotation but our own reaches the runtime, whatever the plan says', async () => {
-  await using bench = await openCrunBench();
-  const hostile = 'run.oci.hooks.stdout=/etc/cron.d/x';
-  const plan = busyboxPlan(newId(), ['true', hostile], { hostname: 'inside', root: { layers: [bench.layer] }, process: { env: ['PATH=/bin', hostile, 'run.oci.seccomp_bpf_data=AAAA', 'run.oci.handler=krun'] } });
-  const { plan: made } = { plan: bench.plan(plan.process.args, { process: { env: plan.process.env } }) };
-  await bench.driver.create(made);
-  const config = JSON.parse(fs.readFileSync(path.join(bench.runDir, 'i', made.id, 'config.json'), 'utf8')) as { annotations: Record<string, string>; process: { env: string[] } };
-  assert.deepEqual(Object.keys(config.annotations).filter((key) => key !== 'run.oci.seccomp_bpf_data'), []);
-  assert.notEqual(config.annotations['run.oci.seccomp_bpf_data'], 'AAAA');
-  assert.ok(config.process.env.includes(hostile), 'it is an environment variable, and nothing else');
+test('A20: only harmless devices are there', () => harmlessDevices({}));
+test('A20 goes red with one device more', () => goesRed(() => harmlessDevices({ guards: {
+  spec(plan, around) {
+    const spec = ociSpec(plan, around);
+    const kmsg = { path: '/dev/kmsg', type: 'c', major: 1, minor: 11, fileMode: 0o666, uid: 0, gid: 0 };
+    return { ...spec, linux: { ...spec.linux, devices: [kmsg] as unknown as typeof spec.linux.devices } };
+  },
+} })));
+
+/** `dir` has the node `kmsg` already; another is tried beside it. */
+async function uselessNodes(sh: Shell, dir: string): Promise<void> {
+  assert.equal(await sh(`mknod ${dir}/s b 8 0 2>/dev/null && echo made; mknod ${dir}/n c 1 3 2>/dev/null && echo made; head -c1 ${dir}/kmsg >/dev/null 2>&1 && echo opened`), '');
+}
+
+test('A20: no device can be made, and one of the image cannot be opened, whatever the capabilities', () => withCrunBench(async (bench) => {
+  const keeper = bench.plan(['sleep', '1000'], { capabilities: ['CAP_MKNOD', 'CAP_DAC_OVERRIDE', 'CAP_CHOWN'] });
+  fs.mkdirSync(path.join(bench.layer, 'nodes'), { mode: 0o777 });
+  // The unpacker refuses a node in a layer, and yet it must not work.
+  execFileSync('mknod', ['-m', '666', path.join(bench.layer, 'nodes/kmsg'), 'c', '1', '11']);
+  await bench.driver.create(keeper);
+  await bench.driver.start(keeper.id);
+  await uselessNodes(async (script) => (await bench.run(['sh', '-c', script], { capabilities: keeper.capabilities })).stdout, '/nodes');
+  await uselessNodes(async (script) => (await bench.exec(keeper.id, ['sh', '-c', script], { capabilities: keeper.capabilities })).stdout, '/nodes');
+  await uselessNodes(async (script) => (await bench.run(['sh', '-c', script], { capabilities: keeper.capabilities, tmpfs: [{ target: '/made', sizeBytes: 65_536 }] })).stdout, '/made');
+}));
+test('A20 goes red where nothing holds: as root of the host', async () => {
+  const dir = path.join(scratch, 'nodes');
+  fs.mkdirSync(dir);
+  execFileSync('mknod', [path.join(dir, 'kmsg'), 'c', '1', '3']); // harmless, and yet opened
+  await goesRed(() => uselessNodes(onTheHost, dir));
 });
+
+/** Annotations that make crun 1.8.1 write a file of the host, drop the filter, or run something else. */
+const HOSTILE_ANNOTATIONS = ['run.oci.hooks.stdout=/etc/cron.d/x', 'run.oci.seccomp_bpf_data=AAAA', 'run.oci.handler=krun', 'run.oci.keep_original_groups=1', 'org.criu.config=/x', 'module.wasm.image/variant=compat'];
+
+async function ownAnnotationsOnly(options: CrunBenchOptions): Promise<void> {
+  await withCrunBench(async (bench) => {
+    const plan = bench.plan(['grep', 'Seccomp:', '/proc/self/status', ...HOSTILE_ANNOTATIONS], { hostname: 'inside', process: { env: ['PATH=/bin', ...HOSTILE_ANNOTATIONS] } });
+    await bench.driver.create(plan);
+    const config = JSON.parse(fs.readFileSync(path.join(bench.runDir, 'i', plan.id, 'config.json'), 'utf8')) as { annotations: Record<string, string>; process: { env: string[] } };
+    assert.deepEqual(Object.keys(config.annotations).filter((key) => key !== 'run.oci.seccomp_bpf_data'), []);
+    assert.notEqual(config.annotations['run.oci.seccomp_bpf_data'], 'AAAA');
+    for (const one of HOSTILE_ANNOTATIONS) assert.ok(config.process.env.includes(one), 'it is an environment variable, and nothing else');
+  }, options);
+}
+
+test('A16: no annotation but our own reaches the runtime, whatever the plan says', () => ownAnnotationsOnly({}));
+test('A16 goes red when what looks like an annotation is made one', () => goesRed(() => ownAnnotationsOnly({ guards: {
+  spec(plan, around) {
+    const spec = ociSpec(plan, around);
+    const forwarded = Object.fromEntries(plan.process.env.filter((one) => one.startsWith('run.oci.handler') || one.startsWith('org.criu')).map((one) => one.split('=', 2) as [string, string]));
+    return { ...spec, annotations: { ...spec.annotations, ...forwarded } as typeof spec.annotations };
+  },
+} })));
+test('A16: what is at stake: with an annotation from outside the filter is another one', () => goesRed(() => withCrunBench(async (bench) => {
+  fs.copyFileSync(probe, path.join(bench.layer, 'bin/probe'));
+  const { stdout } = await bench.run(['probe']);
+  assert.match(stdout, /^io_uring_setup EPERM$/m);
+}, { guards: {
+  spec(plan, around) {
+    const spec = ociSpec(plan, around);
+    // BPF_RET | BPF_K, SECCOMP_RET_ALLOW
+    const allowAll = Buffer.from([0x06, 0, 0, 0, 0, 0, 0xff, 0x7f]).toString('base64');
+    return { ...spec, annotations: { 'run.oci.seccomp_bpf_data': allowAll }, linux: { ...spec.linux, seccomp: undefined } } as unknown as typeof spec;
+  },
+} })));
