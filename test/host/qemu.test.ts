@@ -9,11 +9,13 @@ import test from 'node:test';
 import type { UnitPlan } from '../../src/drivers/runtime/driver.ts';
 import { qmpCommand } from '../../src/drivers/runtime/qemu/qmp.ts';
 import { probeAccelerator } from '../../src/host/accelerator.ts';
-import { ACCELERATOR_PROBE } from '../../src/host/native.ts';
+import { prepareGuestInitramfs } from '../../src/host/guest-initramfs.ts';
+import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
+import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../src/host/native.ts';
 import { identify } from '../../src/host/process.ts';
 import { BerthError } from '../../src/model/errors.ts';
 import { compileStatic, logText } from '../lib/crun-bench.ts';
-import { withQemuBench } from '../lib/qemu-bench.ts';
+import { KERNEL_DIR, withQemuBench } from '../lib/qemu-bench.ts';
 import { until } from '../lib/until.ts';
 
 test('an exit code comes out', () => withQemuBench(async (bench) => {
@@ -140,6 +142,20 @@ test('a machine whose QEMU or watcher is killed has ended, with its reason', () 
   assert.equal((await bench.driver.waitExit(unwatched.id, AbortSignal.timeout(10_000))).exitCode, undefined);
   await until(() => identify(info.process.pid) === undefined, { what: 'the end of QEMU with its watcher' });
 }));
+
+test('an initramfs that fills its last page, which is the last of memory, is written over nothing that the guest needs', async () => {
+  const kernel = await prepareGuestKernel(KERNEL_DIR);
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bq-page-'));
+  const agent = path.join(dir, 'agent');
+  const bytes = async (agentFile: string): Promise<number> => fs.statSync((await prepareGuestInitramfs(kernel, agentFile)).file).size;
+  fs.copyFileSync(GUEST_AGENT, agent);
+  fs.truncateSync(agent, fs.statSync(agent).size + 4095 - (await bytes(agent) + 3) % 4096);
+  assert.equal(await bytes(agent) % 4096, 4092);
+  await withQemuBench(async (bench) => {
+    assert.equal((await bench.run(['echo', 'up'])).stdout, 'up\n');
+  }, { agent });
+  fs.rmSync(dir, { recursive: true });
+});
 
 test('a guest that never speaks is tried twice and leaves nothing', async () => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bq-mute-'));

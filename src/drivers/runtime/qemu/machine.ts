@@ -78,7 +78,7 @@ function tapOf(one: InterfacePlan, index: number): TapPlan {
 
 /** The program, its libraries and firmware, the kernel; nothing else of the host. */
 function jail(parts: MachineParts): Pick<LaunchPlan, 'binds' | 'links'> {
-  const system = [parts.qemu, '/usr/lib', '/usr/lib64', '/usr/share/qemu', '/usr/share/seabios', '/etc/ld.so.cache'].filter((path) => fs.existsSync(path));
+  const system = [parts.qemu, '/usr/lib', '/usr/lib64', '/usr/share/qemu', '/etc/ld.so.cache'].filter((path) => fs.existsSync(path));
   return {
     binds: [
       ...system.map((path) => ({ source: path, target: path })),
