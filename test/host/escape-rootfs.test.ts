@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
+import { execProcess, ociSpec } from '../../src/drivers/runtime/crun/oci-spec.ts';
 import { assertOwnDirectory } from '../../src/drivers/runtime/crun/working-directory.ts';
 import { closeDescriptor, openDescriptor } from '../../src/host/libc.ts';
 import { inNewMountNamespace } from '../../src/host/mounts.ts';
@@ -102,25 +104,67 @@ test('A07, A08, A09: a fresh /dev alone already keeps the host’s files: nothin
   }
 });
 
-test('A02: a working directory below /proc is refused, for run and exec', () => withCrunBench(async (bench) => {
-  const keeper = bench.plan(['sleep', '1000']);
-  await bench.driver.create(keeper);
-  await bench.driver.start(keeper.id);
-  for (const cwd of ['/proc/self/fd/7', '/proc', '/../proc/self/fd/8', '/home/../proc/1', '//proc/self/cwd', '/sys', 'home', '', '/home/\0']) {
-    const invalid = (error: unknown): boolean => error instanceof BerthError && error.code === 'invalid';
-    await assert.rejects(bench.driver.create(bench.plan(['pwd'], { process: { cwd } })), invalid, cwd);
-    await assert.rejects(bench.exec(keeper.id, ['pwd'], { cwd }), invalid, cwd);
-  }
-}));
+async function ownWorkingDirectory(options: CrunBenchOptions): Promise<void> {
+  await withCrunBench(async (bench) => {
+    const keeper = bench.plan(['sleep', '1000']);
+    await bench.driver.create(keeper);
+    await bench.driver.start(keeper.id);
+    for (const cwd of ['/proc/self/fd/7', '/proc', '/../proc/self/fd/8', '/home/../proc/1', '//proc/self/cwd', '/sys', 'home', '', '/home/\0']) {
+      const invalid = (error: unknown): boolean => error instanceof BerthError && error.code === 'invalid';
+      await assert.rejects(bench.exec(keeper.id, ['pwd'], { cwd }), invalid, cwd);
+      await assert.rejects(bench.driver.create(bench.plan(['pwd'], { process: { cwd } })), invalid, cwd);
+    }
+  }, options);
+}
 
-test('A02: a link in the image to a descriptor leads nowhere, and no descriptor but the three is handed in', () => withCrunBench(async (bench) => {
-  const numbers = Array.from({ length: 38 }, (_, n) => n + 3);
-  for (const n of numbers) fs.symlinkSync(`/proc/self/fd/${n}`, path.join(bench.layer, `w${n}`));
+test('A02: a working directory below /proc is refused, for run and exec', () => ownWorkingDirectory({}));
+test('A02 goes red when an exec’s directory is handed on unchecked', () => goesRed(() => ownWorkingDirectory({ guards: { execProcess: (plan, idCount) => ({ ...execProcess({ ...plan, cwd: '/' }, idCount), cwd: plan.cwd }) } })));
+test('A02 goes red when the first process’s directory is handed on unchecked', () => goesRed(() => ownWorkingDirectory({ guards: {
+  spec(plan, around) {
+    const spec = ociSpec({ ...plan, process: { ...plan.process, cwd: '/' } }, around);
+    return { ...spec, process: { ...spec.process, cwd: plan.process.cwd } };
+  },
+} })));
+
+/** Descriptors that a container could find its way out through: those that crun, the monitor and the daemon have. */
+const LEAKED = Array.from({ length: 38 }, (_, n) => n + 3);
+
+function linksToDescriptors(bench: CrunBench): void {
+  for (const n of LEAKED) fs.symlinkSync(`/proc/self/fd/${n}`, path.join(bench.layer, `w${n}`));
+}
+
+async function noWayThroughDescriptors(options: CrunBenchOptions): Promise<void> {
+  await withCrunBench(async (bench) => {
+    linksToDescriptors(bench);
+    for (const n of LEAKED.filter((number) => number < 16 || number % 8 === 0)) {
+      await assert.rejects(bench.run(['pwd'], { process: { cwd: `/w${n}` } }), (error: unknown) => error instanceof BerthError && error.code === 'invalid', `w${n}`);
+    }
+  }, options);
+}
+
+test('A02: a link in the image to a descriptor leads nowhere', () => noWayThroughDescriptors({}));
+
+/** A runtime like the one of CVE-2024-21626: a descriptor of the host's root stays open in it. */
+async function withLeakyRuntime(work: (crun: string) => Promise<void>): Promise<void> {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'leaky-'));
+  try {
+    const crun = path.join(dir, 'crun');
+    fs.writeFileSync(crun, '#!/bin/sh\nexec 7</\nexec /usr/bin/crun "$@"\n', { mode: 0o755 });
+    await work(crun);
+  } finally {
+    fs.rmSync(dir, { recursive: true });
+  }
+}
+
+test('A02: nor with a runtime that leaks one', () => withLeakyRuntime((crun) => noWayThroughDescriptors({ crun })));
+test('A02 goes red with that runtime when nobody looks where a container waits', () => withLeakyRuntime((crun) => goesRed(() => noWayThroughDescriptors({ crun, guards: { workingDirectory: () => undefined } }))));
+
+test('A02: for an exec, too; and no descriptor but the three is handed in', () => withCrunBench(async (bench) => {
+  linksToDescriptors(bench);
   const keeper = bench.plan(['sleep', '1000']);
   await bench.driver.create(keeper);
   await bench.driver.start(keeper.id);
-  for (const n of numbers.filter((number) => number < 16 || number % 8 === 0)) {
-    await assert.rejects(bench.run(['pwd'], { process: { cwd: `/w${n}` } }), (error: unknown) => error instanceof BerthError && error.code === 'invalid', `w${n}`);
+  for (const n of LEAKED.filter((number) => number < 16 || number % 8 === 0)) {
     const seen = await bench.exec(keeper.id, ['pwd'], { cwd: `/w${n}` });
     assert.equal(seen.stdout, '', `w${n}`);
   }

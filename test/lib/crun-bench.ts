@@ -60,7 +60,7 @@ export function newId(): ObjectId {
   return makeObjectId(crypto.randomBytes(16));
 }
 
-export type CrunBenchOptions = { readonly guards?: Partial<CrunGuards> } & Partial<Pick<CrunOptions, 'timings'>>;
+export type CrunBenchOptions = { readonly guards?: Partial<CrunGuards> } & Partial<Pick<CrunOptions, 'timings' | 'crun'>>;
 
 export async function withCrunBench(work: (bench: CrunBench) => Promise<void>, options: CrunBenchOptions = {}): Promise<void> {
   await using bench = await openCrunBench(options);
