@@ -22,9 +22,8 @@ export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stde
 export const JAIL = { kernel: '/kernel/vmlinux', initramfs: '/kernel/initramfs' } as const;
 
 /**
- * QEMU's name for the firmware. SeaBIOS, which newer QEMUs take for a machine with ACPI, lays the tables at the end of
- * memory, where QEMU then has the initramfs written over them: a guest without devices and without a timer. This one keeps
- * them below 1 MiB, and is quicker.
+ * The name is QEMU's. Without one QEMU takes what the packager called `bios-microvm.bin`: SeaBIOS on Debian 13, which lays
+ * ACPI's tables at the end of memory, where the initramfs is written over them: a guest without devices and without a timer.
  */
 const FIRMWARE = 'qboot.rom';
 
