@@ -15,8 +15,8 @@ import { problemOf } from './problem.ts';
 /** Answers {kind, revision, items} from texts that were made when the objects were written. */
 export async function listObjects(call: Call, kind: KindName): Promise<unknown> {
   const { registry } = call.edge.control.services;
+  assertProject(call);
   if (call.query['watch'] === true) return watchObjects(call, kind);
-  if (call.project !== '' && call.project !== '-') registry.get('Project', '', call.project);
   const matches = matcher(kind, call.query['filter']);
   const limit = (call.query['limit'] as number | undefined) ?? Infinity;
   const texts: string[] = [];
@@ -25,6 +25,11 @@ export async function listObjects(call: Call, kind: KindName): Promise<unknown> 
     if (matches(entry.object)) texts.push(kind === 'Operation' ? JSON.stringify(shown(call, current(call, entry.object as Operation))) : listedText(call, entry));
   }
   return call.reply.header('content-type', 'application/json').send(`{"kind":"${kind}List","revision":${registry.revision},"items":[${texts.join(',')}]}`);
+}
+
+/** A misspelt project has no objects, and nobody would notice. */
+function assertProject({ project, edge }: Call): void {
+  if (project !== '' && project !== '-') edge.control.services.registry.get('Project', '', project);
 }
 
 const textOf = new WeakMap<BerthObject, string>();
@@ -48,6 +53,7 @@ function current(call: Call, operation: Operation): Operation {
 /** Records that only grow are read from the store, newest last. */
 export async function listRecords(call: Call, kind: 'Event' | 'AuditRecord'): Promise<unknown> {
   const { registry } = call.edge.control.services;
+  assertProject(call);
   if (call.query['watch'] === true) return watchObjects(call, kind);
   const limit = Math.min((call.query['limit'] as number | undefined) ?? 1000, 5000);
   const matches = matcher(kind, call.query['filter']);
