@@ -29,7 +29,7 @@ export function platformText({ os, architecture, variant }: Platform): string {
 }
 
 /** Is `offered` (as an index says it; what it leaves out fits) what was `wanted`? */
-export function matchesPlatform(offered: Partial<Platform>, wanted: Platform): boolean {
+export function matchesPlatform(offered: { readonly [K in keyof Platform]?: Platform[K] | undefined }, wanted: Platform): boolean {
   if ((offered.os ?? wanted.os) !== wanted.os || (offered.architecture ?? wanted.architecture) !== wanted.architecture) return false;
   const usual = USUAL_VARIANT[wanted.architecture];
   return wanted.variant === undefined || offered.variant === undefined

@@ -44,7 +44,7 @@ export interface RegistryAccess {
 export interface RegistryHostSettings {
   /** HTTP without TLS. Loopback hosts may without it: TLS is tried first there. */
   readonly plainHttp?: boolean | undefined;
-  /** Certificates (PEM) of authorities that are trusted for this host, beside the system's. */
+  /** Certificates (PEM) of the authorities that are trusted for this host, instead of the public ones. */
   readonly ca?: string | undefined;
   /** Asked before it, in this order, when something is fetched: `HOST[:PORT]`. */
   readonly mirrors?: readonly string[] | undefined;
