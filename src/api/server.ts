@@ -14,6 +14,7 @@ import { assertSameProject } from './same-project.ts';
 import { debugRoutes } from './routes/debug.ts';
 import { imageRoutes } from './routes/image.ts';
 import { instanceRoutes } from './routes/instance.ts';
+import { registryRoutes } from './routes/registry.ts';
 import { objectRoutes } from './routes/objects.ts';
 import { acceptUpgrades } from './upgrade.ts';
 
@@ -23,7 +24,7 @@ const LIMITS = {
   headersTimeoutMs: 10_000, checkEveryMs: 5_000, bodyTimeoutMs: 30_000, uploadPauseMs: 60_000, keepAliveTimeoutMs: 75_000, requestsPerSocket: 100_000,
 } as const;
 
-const handlers: Readonly<Record<string, Handler>> = { ...instanceRoutes, ...imageRoutes, ...objectRoutes, ...debugRoutes };
+const handlers: Readonly<Record<string, Handler>> = { ...instanceRoutes, ...imageRoutes, ...objectRoutes, ...registryRoutes, ...debugRoutes };
 
 export async function makeServer(edge: Edge): Promise<FastifyInstance<HttpServer>> {
   const guards = edge.guards ?? EDGE_GUARDS;

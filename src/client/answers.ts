@@ -1,5 +1,6 @@
 /** What each verb answers, for the compiler alone. */
 import type { AuditRecord } from '../model/audit-record.ts';
+import type { DiskUsage, ImageUsage } from '../model/disk-usage.ts';
 import type { Event } from '../model/event.ts';
 import type { Image } from '../model/image.ts';
 import type { Instance, InstanceState, StopReason } from '../model/instance-status.ts';
@@ -37,6 +38,11 @@ export interface Answers {
   'image.tag': Image;
   'image.delete': unknown;
   'image.bootstrap': Operation;
+  'image.pull': Operation;
+  'image.push': Operation;
+  'image.copy': Operation;
+  'image.prune': { readonly deleted: readonly { readonly id: string; readonly references: readonly string[] }[]; readonly freedBytes: number };
+  'image.usage': { readonly items: readonly ImageUsage[] };
   'image.import': { readonly images: readonly { readonly reference?: string; readonly references?: readonly string[]; readonly id: string }[] };
   'volume.list': ListOf<Volume>;
   'volume.create': Operation;
@@ -60,6 +66,9 @@ export interface Answers {
   'pool.get': Pool;
   'node.list': ListOf<Node>;
   'node.get': Node;
+  'registry.list': { readonly search: readonly string[]; readonly items: readonly { readonly name: string; readonly mirrors: readonly string[] }[] };
+  'registry.login': { readonly registry: string; readonly identityToken?: string };
+  'system.df': DiskUsage;
   'debug.leaks': { readonly leaks: readonly unknown[] };
   'debug.steps': { readonly steps: readonly { readonly verb: string; readonly step: string; readonly undo: boolean; readonly onCrash: string }[] };
 }

@@ -9,6 +9,11 @@ import type { Network } from '../model/network.ts';
 import type { Project } from '../model/project.ts';
 import { VERBS, type VerbName } from '../model/verbs.ts';
 import type { Volume } from '../model/volume.ts';
+import { copyImage } from './image/copy.ts';
+import { checkLogin } from './image/login.ts';
+import { pruneImages } from './image/prune.ts';
+import { pullImage } from './image/pull.ts';
+import { pushImage } from './image/push.ts';
 import { bootstrapImage, deleteImage, importImage, tagImage } from './image/image.ts';
 import { createInstance } from './instance/create.ts';
 import { deleteInstance } from './instance/delete.ts';
@@ -41,6 +46,9 @@ const makeNetwork = ({ services }: FakeWorld, caller: Caller) => ended(createNet
 const makeVolume = ({ services }: FakeWorld, caller: Caller) => ended(createVolume(services, caller, { project: 'default', meta: { name: 'data' }, spec: { type: 'filesystem' } }));
 const makeProject = ({ services }: FakeWorld, caller: Caller) => createProject(services, caller, { name: 'other' }, {});
 
+const PUBLISHED = 'registry.example/team/app:1';
+const publish = ({ services }: FakeWorld) => ended(pushImage(services, ROOT, 'default', { reference: 'busybox', destination: PUBLISHED }));
+
 const ACTS: Readonly<Partial<Record<VerbName, Act>>> = {
   'instance.create': { run: (world, caller) => world.create('web', {}, caller), effect: 'storage.createRoot' },
   'instance.run': { run: (world, caller) => ended(createInstance(world.services, caller, { ...world.request('web', { running: true }), verb: 'instance.run' })), effect: 'container.create' },
@@ -60,6 +68,11 @@ const ACTS: Readonly<Partial<Record<VerbName, Act>>> = {
   'image.bootstrap': { run: (world, caller) => bootstrapImage(world.services, caller, 'default', { name: 'debian:trixie', include: [], config: {} }, undefined).then((one) => one.done), effect: 'content.bootstrap' },
   'image.tag': { run: (world, caller) => tagImage(world.services, caller, 'default', 'busybox', 'mine:1') },
   'image.delete': { run: (world, caller) => deleteImage(world.services, caller, 'default', 'busybox', true), effect: 'content.sweep' },
+  'image.pull': { prepare: publish, run: ({ services }, caller) => ended(pullImage(services, caller, 'default', { reference: PUBLISHED })), effect: 'content.fetchImage' },
+  'image.push': { prepare: publish, run: ({ services }, caller) => ended(pushImage(services, caller, 'default', { reference: 'busybox', destination: PUBLISHED })), effect: 'registries.push' },
+  'image.copy': { prepare: publish, run: ({ services }, caller) => ended(copyImage(services, caller, 'default', { source: PUBLISHED, destination: 'other.example/app:2' })), effect: 'registries.copy' },
+  'image.prune': { run: ({ services }, caller) => pruneImages(services, caller, 'default', true), effect: 'content.sweep' },
+  'registry.login': { run: ({ services }, caller) => checkLogin(services, caller, 'registry.example', { username: 'me', password: 'secret' }, new AbortController().signal), effect: 'registries.checkLogin' },
   'volume.create': { run: makeVolume, effect: 'storage.createVolume' },
   'volume.delete': { prepare: (world) => makeVolume(world, ROOT), run: (world, caller) => ended(deleteVolume(world.services, caller, volume(world))), effect: 'storage.removeVolume' },
   'network.create': { run: makeNetwork, effect: 'network.ensureNetwork' },

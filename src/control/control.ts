@@ -16,13 +16,15 @@ import { SandboxPool } from './network/sandbox-pool.ts';
 import { ensureNode, type NodeDescription } from './node/node.ts';
 import { ensureDefaultProject } from './project/project.ts';
 import { adoptImages } from './image/image.ts';
+import { IMAGE_STEP_LISTS } from './image/step-lists.ts';
+import { ImageUses } from './image/image-uses.ts';
 import { adoptVolumes } from './volume/volume.ts';
 import { Registry, Transaction } from './registry.ts';
 
 /** Events for quarantined objects at one start. */
 const MOST_TOLD = 50;
 
-export interface ControlParts extends Omit<Services, 'registry' | 'journal' | 'locks'> {
+export interface ControlParts extends Omit<Services, 'registry' | 'journal' | 'locks' | 'imageUses'> {
   readonly store: Store;
   readonly network: NetworkDriver;
   readonly describeNode: () => Promise<NodeDescription>;
@@ -46,7 +48,7 @@ export class Control implements AsyncDisposable {
     const addresses = new Addresses(registry);
     const supervisor = new Supervisor();
     const services: InstanceServices = {
-      ...parts, registry, supervisor, addresses,
+      ...parts, registry, supervisor, addresses, imageUses: new ImageUses(),
       journal: new Journal({ registry, clock: parts.clock, randomness: parts.randomness, log: parts.log, hook: parts.stepHook }),
       locks: new Locks(parts.clock),
       pool: new SandboxPool({ driver: parts.network, addresses, randomness: parts.randomness, clock: parts.clock, log: parts.log }),
@@ -60,7 +62,7 @@ export class Control implements AsyncDisposable {
     await ensureDefaultProject(services);
     await adoptNetworks(services);
     await adoptVolumes(services);
-    await adoptImages(services);
+    await adoptImages(services, IMAGE_STEP_LISTS);
     await adoptInstances(services);
     // What was published for an instance whose removal was finished just now has no owner any more.
     const repairs = await services.network.reconcile().catch((error: unknown) => [`not wholly: ${describe(error)}`]);

@@ -9,6 +9,7 @@ import { asBerthError, BerthError, errorBody } from '../model/errors.ts';
 import { makeObjectId } from '../model/ids.ts';
 import { API_VERSION } from '../model/meta.ts';
 import { isFinished, type Operation, type OperationStatus } from '../model/operation.ts';
+import type { LayerProgress } from '../model/layer-progress.ts';
 import type { VerbName } from '../model/verbs.ts';
 import { timestamp, type Clock, type Randomness } from './clock.ts';
 import { Records, type Target } from './records.ts';
@@ -61,6 +62,7 @@ export interface Progress {
   readonly total?: number | undefined;
   readonly unit: string;
   readonly what: string;
+  readonly layers?: readonly LayerProgress[] | undefined;
 }
 
 /** Where a test may stand in the way: kill the process, or throw. */
@@ -234,7 +236,9 @@ export class Journal {
   }
 
   #closed(operation: Operation, status: Partial<OperationStatus>): Operation {
-    return { ...operation, status: { ...operation.status, ...status, finishedAt: timestamp(this.#clock) } };
+    // How far each layer was is of interest while it is under way.
+    const { layers: _layers, ...progress } = operation.status.progress ?? {};
+    return { ...operation, status: { ...operation.status, ...(operation.status.progress === undefined ? {} : { progress: progress as Progress }), ...status, finishedAt: timestamp(this.#clock) } };
   }
 
   #keep(transaction: Transaction, finished: Operation): void {

@@ -85,7 +85,7 @@ describe('projects', () => {
     await makeProject(world);
     await makeVolume(world);
     await assert.rejects(createInstance(world.services, ROOT, world.request('web', {}, 'other')), { code: 'notFound', message: /no image 'busybox' in project 'other'/ });
-    assert.throws(() => findImage(world.services.registry, 'other', images(world)[0]!.status.digest), { code: 'notFound' });
+    assert.throws(() => findImage(world.services, 'other', images(world)[0]!.status.digest), { code: 'notFound' });
     await assert.rejects(createInstance(world.services, ROOT, world.request('web', {}, 'nowhere')), { code: 'notFound' });
     await assert.rejects(exportImage(world.services, 'other', 'busybox', 'oci-archive', new AbortController().signal), { code: 'notFound' });
   });
@@ -115,7 +115,7 @@ describe('images', () => {
     assert.equal(images(world).length, 3);
     assert.deepEqual(images(world).find((image) => image.meta.id === first!.meta.id)!.spec.references, []);
     await tagImage(world.services, ROOT, 'default', first!.status.digest, 'app:old');
-    assert.equal(findImage(world.services.registry, 'default', 'app:old').meta.id, first!.meta.id);
+    assert.equal(findImage(world.services, 'default', 'app:old').meta.id, first!.meta.id);
     assert.deepEqual(await deleteImage(world.services, ROOT, 'default', 'app:old', false), { deleted: true, untagged: ['localhost/app:old'] });
     await bring(world, 'x:1', 'x:2');
     assert.deepEqual(await deleteImage(world.services, ROOT, 'default', 'x:1', false), { deleted: false, untagged: ['localhost/x:1'] });
@@ -127,9 +127,9 @@ describe('images', () => {
   it('is found by name, short name, id and digest; what is not found is said, never guessed', async () => {
     await using world = await FakeWorld.open();
     const [image] = await bring(world, 'docker.io/library/nginx:1');
-    for (const text of ['nginx:1', 'docker.io/library/nginx:1', image!.meta.name, image!.status.digest, `nginx@${image!.status.digest}`]) assert.equal(findImage(world.services.registry, 'default', text).meta.id, image!.meta.id, text);
-    for (const text of ['nginx', 'library/nginx', 'localhost/nginx:1', 'sha256:' + '0'.repeat(64)]) assert.throws(() => findImage(world.services.registry, 'default', text), { code: 'notFound' }, text);
-    for (const text of ['../etc', 'a b', 'NGINX', 'nginx:', 'x'.repeat(600), '-v', 'a@sha256:00']) assert.throws(() => findImage(world.services.registry, 'default', text), { code: 'invalid' }, text);
+    for (const text of ['nginx:1', 'docker.io/library/nginx:1', image!.meta.name, image!.status.digest, `nginx@${image!.status.digest}`]) assert.equal(findImage(world.services, 'default', text).meta.id, image!.meta.id, text);
+    for (const text of ['nginx', 'library/nginx', 'localhost/nginx:1', 'sha256:' + '0'.repeat(64)]) assert.throws(() => findImage(world.services, 'default', text), { code: 'notFound' }, text);
+    for (const text of ['../etc', 'a b', 'NGINX', 'nginx:', 'x'.repeat(600), '-v', 'a@sha256:00']) assert.throws(() => findImage(world.services, 'default', text), { code: 'invalid' }, text);
   });
 
   it('an archive that is none, has too many images for one name, or names that nobody may give', async () => {

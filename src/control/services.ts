@@ -1,11 +1,13 @@
 /** Everything that control works with, handed in by the composition root. Control itself opens no file and no socket. */
 import type { ContentStore } from '../drivers/content/driver.ts';
+import type { RegistryDriver } from '../drivers/registry/driver.ts';
 import type { NetworkDriver } from '../drivers/network/driver.ts';
 import type { RuntimeDriver } from '../drivers/runtime/driver.ts';
 import type { StorageDriver } from '../drivers/storage/driver.ts';
 import type { Unpacker } from '../drivers/unpack/driver.ts';
 import type { SettledIsolation } from '../model/forms.ts';
 import type { Clock, Randomness } from './clock.ts';
+import type { ImageUses } from './image/image-uses.ts';
 import type { Journal } from './journal.ts';
 import type { Locks } from './locks.ts';
 import type { Registry } from './registry.ts';
@@ -36,7 +38,11 @@ export interface Services {
   readonly network: NetworkDriver;
   readonly content: ContentStore;
   readonly unpacker: Unpacker;
+  readonly registries: RegistryDriver;
+  readonly imageUses: ImageUses;
   readonly hostFacts: () => Promise<HostFacts>;
+  /** Bytes on the disk of files, those that are there. */
+  readonly fileBytes: (files: readonly string[]) => Promise<number>;
 }
 
 /** Who asks, from the verified credential. */

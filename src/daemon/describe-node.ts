@@ -1,6 +1,6 @@
 /** What this host is, looked up when the daemon starts. */
 import os from 'node:os';
-import { readFile, statfs } from 'node:fs/promises';
+import { readFile, stat, statfs } from 'node:fs/promises';
 import type { NodeDescription } from '../control/node/node.ts';
 import type { HostFacts } from '../control/services.ts';
 import type { RuntimeDriver } from '../drivers/runtime/driver.ts';
@@ -33,4 +33,10 @@ export async function hostFacts(rootDir: string): Promise<HostFacts> {
   const [meminfo, disk] = await Promise.all([readFile('/proc/meminfo', 'latin1'), statfs(rootDir)]);
   const kibibytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? 0) * 1024;
   return { memoryTotalBytes: kibibytes('MemTotal'), memoryAvailableBytes: kibibytes('MemAvailable'), diskTotalBytes: disk.blocks * disk.bsize, diskFreeBytes: disk.bavail * disk.bsize };
+}
+
+/** Bytes on the disk of those files that are there. */
+export async function fileBytes(files: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(files.map((file) => stat(file).then(({ blocks }) => blocks * 512, () => 0)));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }

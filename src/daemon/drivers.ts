@@ -5,6 +5,7 @@ import type { ControlParts } from '../control/control.ts';
 import type { Logger } from '../control/services.ts';
 import { openDirContent } from '../drivers/content/dir/dir-content.ts';
 import { bridgeNetwork } from '../drivers/network/bridge/bridge-network.ts';
+import { fakeRegistries, FakeRegistryHost } from '../drivers/registry/fake/fake-registry.ts';
 import { openCrunRuntime } from '../drivers/runtime/crun/crun-runtime.ts';
 import { openQemuRuntime } from '../drivers/runtime/qemu/qemu-runtime.ts';
 import { dirStorage } from '../drivers/storage/dir/dir-storage.ts';
@@ -13,10 +14,11 @@ import { createNativeUnpacker } from '../drivers/unpack/native/native-unpacker.t
 import { Leases } from '../host/leases.ts';
 import { NATIVE_PROGRAM } from '../host/native.ts';
 import { NAME_PATTERN } from '../model/ids.ts';
-import { describeNode, hostFacts } from './describe-node.ts';
+import { describeNode, fileBytes, hostFacts } from './describe-node.ts';
 import type { DaemonOptions } from './options.ts';
+import { readRegistrySettings, REGISTRIES_FILE } from './registry-settings.ts';
 
-export type Drivers = Pick<ControlParts, 'store' | 'runtimes' | 'storage' | 'network' | 'content' | 'unpacker' | 'hostFacts' | 'describeNode' | 'nodeName'> & AsyncDisposable;
+export type Drivers = Pick<ControlParts, 'store' | 'runtimes' | 'storage' | 'network' | 'content' | 'unpacker' | 'registries' | 'fileBytes' | 'hostFacts' | 'describeNode' | 'nodeName'> & AsyncDisposable;
 
 export async function openDrivers(options: DaemonOptions & { readonly rootTag: string; readonly log: Logger }): Promise<Drivers> {
   const { rootDir, runDir, leaseDir, rootTag } = options;
@@ -25,13 +27,15 @@ export async function openDrivers(options: DaemonOptions & { readonly rootTag: s
   const leases = new Leases({ leaseDir, rootTag, rootDir });
   const network = opened.use(bridgeNetwork({ rootDir, runDir, rootTag, leaseDir, nativeProgram: NATIVE_PROGRAM, leases }));
   const unpacker = createNativeUnpacker();
+  const settings = await readRegistrySettings(options.registriesFile ?? path.join(rootDir, REGISTRIES_FILE), options.registriesFile !== undefined);
+  const registries = opened.use(fakeRegistries(new FakeRegistryHost(), settings));
   const content = opened.use(await openDirContent({ rootDir: path.join(rootDir, 'images'), layersDir: path.join(rootDir, 'l'), unpacker }));
   const container = opened.use(await openCrunRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, crun: '/usr/bin/crun', conmon: '/usr/bin/conmon', openSandbox: () => { throw new TypeError('control opens every sandbox'); } }));
   const vm = opened.use(await openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: options.kernelDir }));
   const runtimes = { container, vm };
   const rest = opened.move();
   return {
-    store, network, unpacker, content, runtimes,
+    store, network, unpacker, content, runtimes, registries, fileBytes,
     storage: dirStorage({ rootDir: path.join(rootDir, 'pool') }),
     nodeName: nodeName(os.hostname()),
     hostFacts: () => hostFacts(rootDir),

@@ -8,19 +8,22 @@ export interface DaemonOptions {
   readonly leaseDir: string;
   /** Where guest kernels lie; ROOT/kernels when missing. */
   readonly kernelDir?: string | undefined;
+  /** Settings of registries; ROOT/registries.yaml, if it is there, when missing. */
+  readonly registriesFile?: string | undefined;
 }
 
-export const DAEMON_USAGE = 'usage: berth daemon [--root DIR] [--run DIR]';
+export const DAEMON_USAGE = 'usage: berth daemon [--root DIR] [--run DIR] [--registries FILE]';
 
 export function parseDaemonOptions(args: readonly string[], env: Readonly<Record<string, string | undefined>>): DaemonOptions {
   try {
-    const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' }, run: { type: 'string' }, leases: { type: 'string' }, kernels: { type: 'string' }, listen: { type: 'string' } }, strict: true, allowPositionals: false });
+    const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' }, run: { type: 'string' }, leases: { type: 'string' }, kernels: { type: 'string' }, registries: { type: 'string' }, listen: { type: 'string' } }, strict: true, allowPositionals: false });
     if (values.listen !== undefined) throw new BerthError('unsupported', '--listen (TCP with TLS) is not part of this version yet.', { hint: 'Use the unix socket.' });
     return {
       rootDir: values.root ?? env['BERTH_ROOT'] ?? '/var/lib/berth',
       runDir: values.run ?? env['BERTH_RUN'] ?? '/run/berth',
       leaseDir: values.leases ?? '/run/berth-leases',
       ...(values.kernels === undefined ? {} : { kernelDir: values.kernels }),
+      ...(values.registries === undefined ? {} : { registriesFile: values.registries }),
     };
   } catch (error) {
     if (error instanceof BerthError) throw error;

@@ -1,5 +1,6 @@
 /** Operation: a long verb at work. It is the journal too: what is here and unfinished is finished or undone at start. */
 import type { ErrorBody } from './errors.ts';
+import type { LayerProgress } from './layer-progress.ts';
 import type { BerthObject } from './meta.ts';
 
 export const OPERATION_STATES = ['running', 'undoing', 'succeeded', 'failed', 'cancelled'] as const;
@@ -20,7 +21,7 @@ export interface OperationStatus {
   readonly state: OperationState;
   /** Index of the step at work. */
   readonly step: number;
-  readonly progress?: { readonly done: number; readonly total?: number | undefined; readonly unit: string; readonly what: string } | undefined;
+  readonly progress?: { readonly done: number; readonly total?: number | undefined; readonly unit: string; readonly what: string; readonly layers?: readonly LayerProgress[] | undefined } | undefined;
   readonly startedAt: string;
   readonly finishedAt?: string | undefined;
   readonly error?: ErrorBody | undefined;

@@ -19,6 +19,7 @@ import * as z from 'zod';
 import { instanceSpec } from './instance.ts';
 import { API_VERSION, metaInput } from './meta.ts';
 import { networkSpec } from './network.ts';
+import { credentialsByRegistry, registryCredentials, registryName } from './registry-access.ts';
 import { projectSpec } from './project.ts';
 import { dataText, environmentName, nameText, plainText, workDirectory } from './text.ts';
 import type { VerbName } from './verbs.ts';
@@ -112,6 +113,16 @@ export const ROUTES: readonly Route[] = [
   { verb: 'image.delete', method: 'DELETE', path: `${P}/images/-/delete`, query: referenceQuery.extend({ force: flag.optional(), waitMs: z.coerce.number().optional() }) },
   /** {name: busybox | debian:bookworm | debian:trixie}. The result of the operation is {reference, imageId}. */
   { verb: 'image.bootstrap', method: 'POST', path: `${P}/images/-/bootstrap`, body: z.strictObject({ name: plainText(64), include: z.array(plainText(64)).max(256).optional(), as: plainText(512).optional(), command: z.array(dataText(4096)).max(64).optional(), entrypoint: z.array(dataText(4096)).max(64).optional(), env: z.record(environmentName, dataText(4096)).optional(), user: plainText(256).optional(), workdir: workDirectory.optional() }), query: waitQuery },
+  /** Credentials, by registry, are used for this operation and kept nowhere. The result of the operation is {reference, imageId, digest, namedDigest, changed}. */
+  { verb: 'image.pull', method: 'POST', path: `${P}/images/-/pull`, body: z.strictObject({ reference: plainText(512), platform: plainText(64).optional(), credentials: credentialsByRegistry.optional() }), query: waitQuery },
+  /** To `destination`, or to where its name says. The result of the operation is {reference, digest}. */
+  { verb: 'image.push', method: 'POST', path: `${P}/images/-/push`, body: z.strictObject({ reference: plainText(512), destination: plainText(512).optional(), credentials: credentialsByRegistry.optional() }), query: waitQuery },
+  /** Between registries with all platforms unless one is named; a short name that is here, or localhost/NAME, is an image of this host. */
+  { verb: 'image.copy', method: 'POST', path: `${P}/images/-/copy`, body: z.strictObject({ source: plainText(512), destination: plainText(512), platform: plainText(64).optional(), credentials: credentialsByRegistry.optional() }), query: waitQuery },
+  /** Answers {deleted: [{id, references}], freedBytes}. */
+  { verb: 'image.prune', method: 'POST', path: `${P}/images/-/prune`, body: z.strictObject({ all: z.boolean() }) },
+  /** Answers {items: [{name, project, digest, bytes, sharedBytes, ownBytes, instances}]}. */
+  { verb: 'image.usage', method: 'GET', path: `${P}/images/-/usage` },
   /** Body: the archive. Answers {images: [{reference, id}]}. */
   { verb: 'image.import', method: 'POST', path: `${P}/images/-/import`, query: z.strictObject({ as: z.string().max(512).optional() }), stream: 'upload' },
   { verb: 'image.export', method: 'GET', path: `${P}/images/-/export`, query: referenceQuery.extend({ format: z.enum(['oci-archive', 'docker-archive', 'rootfs']).optional() }), stream: 'body' },
@@ -142,6 +153,11 @@ export const ROUTES: readonly Route[] = [
   { verb: 'pool.get', method: 'GET', path: '/v1/pools/{name}' },
   { verb: 'node.list', method: 'GET', path: '/v1/nodes', query: listQuery },
   { verb: 'node.get', method: 'GET', path: '/v1/nodes/{name}' },
+  /** Answers {search: [registry], items: [{name, mirrors}]}: whose credentials a pull may need. */
+  { verb: 'registry.list', method: 'GET', path: '/v1/registries' },
+  /** Answers {registry, identityToken?}: a token is to be kept in the password's place. */
+  { verb: 'registry.login', method: 'POST', path: '/v1/registries/-/login', body: registryCredentials.extend({ registry: registryName }) },
+  { verb: 'system.df', method: 'GET', path: '/v1/system/df' },
   { verb: 'debug.leaks', method: 'GET', path: '/v1/debug/leaks' },
   { verb: 'debug.steps', method: 'GET', path: '/v1/debug/steps' },
 ];

@@ -10,6 +10,7 @@ import type { Randomness } from '../../src/control/clock.ts';
 import type { Caller, HostFacts } from '../../src/control/services.ts';
 import { fakeContent, FakeContentHost } from '../../src/drivers/content/fake/fake-content.ts';
 import { fakeNetwork, FakeNetworkHost } from '../../src/drivers/network/fake/fake-network.ts';
+import { fakeRegistries, FakeRegistryHost } from '../../src/drivers/registry/fake/fake-registry.ts';
 import { fakeRuntime, FakeRuntimeHost } from '../../src/drivers/runtime/fake/fake-runtime.ts';
 import { fakeStorage, FakeStorageHost } from '../../src/drivers/storage/fake/fake-storage.ts';
 import { MemoryStore } from '../../src/drivers/store/memory/store.ts';
@@ -52,6 +53,7 @@ export class FakeWorld implements AsyncDisposable {
   readonly network = new FakeNetworkHost();
   readonly storage = new FakeStorageHost();
   readonly content = new FakeContentHost();
+  readonly registries = new FakeRegistryHost();
   readonly log: LogLine[] = [];
   readonly randomness = seededRandomness();
   facts: HostFacts = { memoryTotalBytes: 16 * GIB, memoryAvailableBytes: 12 * GIB, diskTotalBytes: 100 * GIB, diskFreeBytes: 50 * GIB };
@@ -115,7 +117,9 @@ export class FakeWorld implements AsyncDisposable {
       network: mortal('network', fakeNetwork(this.network), life),
       content: mortal('content', fakeContent(this.content), life),
       unpacker: mortal('unpacker', fakeUnpacker((layer, file) => this.content.readFile(layer, file)), life),
+      registries: mortal('registries', fakeRegistries(this.registries), life),
       hostFacts: () => Promise.resolve(this.facts),
+      fileBytes: (files) => Promise.resolve(files.length),
       describeNode: () => Promise.resolve({ version: '0', hostname: 'host', kernel: '6', cpus: 2, memoryBytes: this.facts.memoryTotalBytes, cgroupMode: 'v2', forms: [], bootId: 'boot-1' }),
       stepHook: stepHook === undefined ? undefined : (verb, step, moment) => life.passed({ on: 'hook', method: `${verb}/${step}/${moment}`, args: [] }, () => stepHook(verb, step, moment)),
     };

@@ -1,5 +1,12 @@
 /** Routes of images. */
 import { Readable } from 'node:stream';
+import { copyImage } from '../../control/image/copy.ts';
+import { pruneImages } from '../../control/image/prune.ts';
+import { pullImage } from '../../control/image/pull.ts';
+import { pushImage } from '../../control/image/push.ts';
+import { imageUsage } from '../../control/image/usage.ts';
+import { parsePlatform, type Platform } from '../../model/platform.ts';
+import type { CredentialsByRegistry } from '../../model/registry-access.ts';
 import { bootstrapImage, deleteImage, exportImage, importImage, tagImage } from '../../control/image/image.ts';
 import { findImage } from '../../control/image/find.ts';
 import type { ArchiveFormat } from '../../drivers/content/driver.ts';
@@ -16,6 +23,15 @@ function aborted(call: Call): AbortSignal {
   return abort.signal;
 }
 
+function keyOf(call: Call): { idempotencyKey?: string } {
+  const key = call.headers['idempotency-key'];
+  return typeof key === 'string' ? { idempotencyKey: key } : {};
+}
+
+function platformOf(text: string | undefined): { platform?: Platform } {
+  return text === undefined ? {} : { platform: parsePlatform(text) };
+}
+
 interface BootstrapBody {
   readonly name: string;
   readonly include?: string[];
@@ -29,7 +45,7 @@ interface BootstrapBody {
 
 export const imageRoutes: Readonly<Record<string, Handler>> = {
   'image.list': (call) => listObjects(call, 'Image'),
-  'image.get': async (call) => findImage(services(call).registry, call.project, call.query['reference'] as string),
+  'image.get': async (call) => findImage(services(call), call.project, call.query['reference'] as string),
   async 'image.tag'(call) {
     const { reference, newReference } = call.body as { reference: string; newReference: string };
     return tagImage(services(call), call.caller, call.project, reference, newReference);
@@ -43,6 +59,20 @@ export const imageRoutes: Readonly<Record<string, Handler>> = {
     };
     return answerOperation(call, await bootstrapImage(services(call), call.caller, call.project, { name, include: include ?? [], config }, as));
   },
+  async 'image.pull'(call) {
+    const { reference, platform, credentials } = call.body as { reference: string; platform?: string; credentials?: CredentialsByRegistry };
+    return answerOperation(call, await pullImage(services(call), call.caller, call.project, { reference, credentials, ...platformOf(platform), ...keyOf(call) }));
+  },
+  async 'image.push'(call) {
+    const { reference, destination, credentials } = call.body as { reference: string; destination?: string; credentials?: CredentialsByRegistry };
+    return answerOperation(call, await pushImage(services(call), call.caller, call.project, { reference, destination, credentials, ...keyOf(call) }));
+  },
+  async 'image.copy'(call) {
+    const { source, destination, platform, credentials } = call.body as { source: string; destination: string; platform?: string; credentials?: CredentialsByRegistry };
+    return answerOperation(call, await copyImage(services(call), call.caller, call.project, { source, destination, credentials, ...platformOf(platform), ...keyOf(call) }));
+  },
+  'image.prune': (call) => pruneImages(services(call), call.caller, call.project, (call.body as { all: boolean }).all),
+  'image.usage': async (call) => ({ kind: 'ImageUsageList', revision: services(call).registry.revision, items: imageUsage(services(call), call.project === '-' ? undefined : call.project) }),
   async 'image.import'(call) {
     if (!(call.body instanceof Readable)) throw new BerthError('invalid', 'The body must be the archive, as application/octet-stream.');
     const images = await importImage(services(call), call.caller, call.project, call.body as AsyncIterable<Uint8Array>, call.query['as'] as string | undefined, aborted(call));

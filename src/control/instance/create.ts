@@ -80,7 +80,9 @@ function inTurn<T>(services: InstanceServices, [first, ...rest]: readonly string
 
 async function beginCreate(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<StartedCreate> {
   const { registry, journal } = services;
-  const { instance, volumes, relied, sandbox } = await planInstance(services, caller, request);
+  const { instance, image, volumes, relied, sandbox } = await planInstance(services, caller, request);
+  // Until the instance is written and seen by all: a prune at this moment must know of it.
+  using _use = services.imageUses.hold(image.meta.id);
   const start = instance.spec.running === true;
   const context: InstanceContext = { services, instance, sandbox, beforeWorkload: request.beforeWorkload };
   const release = await services.locks.acquire(instance.meta.id, 'instance.create');
@@ -141,6 +143,7 @@ function settleAddresses(services: InstanceServices, ports: readonly InstancePor
 
 interface PlannedInstance {
   readonly instance: Instance;
+  readonly image: Image;
   readonly volumes: ReturnType<typeof chooseVolumes>['made'];
   /** What must be as it is now when the intent is written: nobody may delete it meanwhile. */
   readonly relied: readonly BerthObject[];
@@ -159,7 +162,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   if (isolation === 'vm' && (spec.volumes ?? []).length > 0) throw new BerthError('unsupported', 'A volume cannot be shown to a microVM yet: shared directories need virtio-fs.', { hint: 'Leave the volume out, or run it as a container.', fields: [{ path: 'spec.volumes', message: 'refused for microVMs' }] });
   const limit = owner.spec.instancesLimit;
   if (limit !== undefined && registry.entries('Instance', project).length >= limit) throw new BerthError('exhausted', `Project '${project}' may have ${limit} instances and has them.`, { hint: 'Delete some, or raise the limit.' });
-  const image = findImage(registry, project, spec.image);
+  const image = findImage(services, project, spec.image);
   const name = request.meta.name === undefined ? makeName(randomness, (taken) => registry.find('Instance', project, taken) !== undefined) : assertName(request.meta.name);
   if (registry.find('Instance', project, name) !== undefined) throw new BerthError('alreadyExists', `There is already an instance '${name}'.`, { hint: `Choose another name, or delete it first: berth rm ${name}`, details: { name } });
   assertNoConflicts(spec);
@@ -181,7 +184,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
       ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
     },
   };
-  return { instance, volumes: volumes.made, relied: [owner, image, ...networks.map(({ network }) => network)], sandbox };
+  return { instance, image, volumes: volumes.made, relied: [owner, image, ...networks.map(({ network }) => network)], sandbox };
 }
 
 function settleIsolation(spec: InstanceSpec): SettledIsolation {

@@ -47,7 +47,7 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   const changed = (Object.keys({ ...current.spec, ...spec }) as (keyof InstanceSpec)[]).filter((name) => !isDeepStrictEqual(current.spec[name], spec[name]));
   const fixed = changed.filter((name) => PLACED.includes(name));
   if (fixed.length > 0) throw new BerthError('unsupported', `${fixed.join(', ')} cannot be changed after the instance was made.`, { hint: 'Make a new instance; named volumes keep the data.', fields: fixed.map((name) => ({ path: `spec.${name}`, message: 'cannot be changed' })) });
-  if (changed.includes('image')) findImage(services.registry, current.meta.project, spec.image);
+  if (changed.includes('image')) findImage(services, current.meta.project, spec.image);
   if (changed.includes('image')) throw new BerthError('unsupported', 'The image of an instance cannot be changed yet.', { hint: 'Make a new instance on the same volumes.', fields: [{ path: 'spec.image', message: 'cannot be changed' }] });
   const { name, project, labels, owner, purpose } = parseInput(metaInput, mergePatch({ labels: current.meta.labels, owner: current.meta.owner, purpose: current.meta.purpose }, patch.meta ?? {}), 'instance', 'meta');
   if ((name ?? current.meta.name) !== current.meta.name || (project ?? current.meta.project) !== current.meta.project) throw new BerthError('invalid', 'A name is changed by rename, and a project never.', { fields: [{ path: 'meta.name', message: 'use rename' }] });

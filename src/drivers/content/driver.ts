@@ -89,6 +89,7 @@ export interface BootstrapRequest {
 export type ProgressSink = (progress: { readonly done: number; readonly total?: number | undefined; readonly unit: string; readonly what: string }) => void;
 
 export interface FetchOptions {
+  /** Holds everything of the image, whether it came now or was here. */
   readonly lease?: ContentLease | undefined;
   /** Default: linux on this host's architecture. Another one can be kept, exported and pushed, not run. */
   readonly platform?: Platform | undefined;
@@ -130,7 +131,8 @@ export interface ContentStore extends AsyncDisposable {
   lease(): ContentLease;
   /** The image's object is stored: from now on only use keeps its content. What is brought in and never settled is kept from sweeps for ten minutes, so that a second attempt finds it. */
   settled(image: ImageRecord): void;
-  usage(): Promise<ContentUsage>;
+  /** What lies on the disk; only what is in use, when that is said. */
+  usage(inUse?: ContentInUse): Promise<ContentUsage>;
   /**
    * Removes what is in none of the sets, and neither held nor, unless `arrivals` says so, brought in a short while ago.
    * Returns the bytes that became free. What cancelled fetches left of blobs is kept for a day and within bounds; with

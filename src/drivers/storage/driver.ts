@@ -35,11 +35,14 @@ export interface StorageDriver {
   createRoot(request: RootRequest): Promise<RootPaths>;
   rootPaths(id: ObjectId, form: Form): RootPaths;
   removeRoot(id: ObjectId): Promise<void>;
+  /** Bytes on the disk. */
   rootUsage(id: ObjectId): Promise<number>;
   createVolume(request: VolumeRequest): Promise<void>;
   /** Directory (filesystem) or file (block). */
   volumePath(id: ObjectId, type: 'filesystem' | 'block'): string;
   removeVolume(id: ObjectId): Promise<void>;
+  /** Bytes on the disk. */
+  volumeUsage(id: ObjectId): Promise<number>;
   /** Paths below the pool that belong to none of these ids. */
   leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]>;
 }

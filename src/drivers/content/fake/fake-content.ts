@@ -137,7 +137,12 @@ export function fakeContent(host: FakeContentHost): ContentStore {
       return make({ config: request.config, files: { '/etc/hostname': `${request.name} ${request.include.join(' ')}` } }, held);
     },
     settled: () => undefined,
-    usage: () => Promise.resolve({ blobs: host.blobs.size, blobBytes: [...host.blobs.values()].reduce((sum, bytes) => sum + bytes.length, 0), layers: host.layers.size, layerBytes: 0, imageFiles: host.imageFiles.size, imageFileBytes: 0 }),
+    usage: (inUse) => {
+      const blobs = [...host.blobs].filter(([digest]) => inUse === undefined || inUse.blobs.has(digest));
+      const layers = [...host.layers.keys()].filter((diffId) => inUse === undefined || inUse.diffIds.has(diffId));
+      const imageFiles = [...host.imageFiles].filter((key) => inUse === undefined || inUse.imageFiles.has(key));
+      return Promise.resolve({ blobs: blobs.length, blobBytes: blobs.reduce((sum, [, bytes]) => sum + bytes.length, 0), layers: layers.length, layerBytes: 0, imageFiles: imageFiles.length, imageFileBytes: 0 });
+    },
     async sweep({ blobs, diffIds, imageFiles }) {
       let freed = 0;
       for (const [digest, bytes] of host.blobs) {

@@ -57,6 +57,7 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
     },
     volumePath: (id, type) => path.join(volumeOf(id), type === 'block' ? 'disk.img' : 'data'),
     removeVolume: (id) => removeTree(volumeOf(id)),
+    volumeUsage: (id) => usage(volumeOf(id)),
     async leftovers(known) {
       const found: string[] = [];
       for (const kind of ['roots', 'volumes']) {
@@ -91,6 +92,7 @@ async function removeTree(dir: string): Promise<void> {
 }
 
 async function usage(dir: string): Promise<number> {
+  if (!(await exists(dir))) return 0;
   const { stdout } = await run('du', ['-s', '-B1', '--one-file-system', '--', dir], { timeoutMs: 600_000 });
   return Number(stdout.split('\t')[0]);
 }

@@ -46,6 +46,7 @@ export function fakeStorage(host: FakeStorageHost): StorageDriver {
     },
     volumePath: (id, type) => `${POOL}/volumes/${id}/${type === 'block' ? 'disk.img' : 'data'}`,
     async removeVolume(id) { host.volumes.delete(id); },
+    volumeUsage: (id) => Promise.resolve(usage(host.volumes.get(id))),
     leftovers(known) {
       const unknown = (kind: string, disks: ReadonlyMap<string, FakeDisk>) => [...disks.keys()].filter((id) => !isObjectId(id) || !known.has(id)).map((id) => `${POOL}/${kind}/${id}`);
       return Promise.resolve([...unknown('roots', host.roots), ...unknown('volumes', host.volumes)]);

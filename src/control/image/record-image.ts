@@ -1,0 +1,60 @@
+/** The object of an image that came in: its content is all here, and held by the caller until this is done. */
+import { Buffer } from 'node:buffer';
+import type { ImageRecord } from '../../drivers/content/driver.ts';
+import { makeObjectId } from '../../model/ids.ts';
+import type { Image } from '../../model/image.ts';
+import { API_VERSION } from '../../model/meta.ts';
+import { timestamp } from '../clock.ts';
+import { targetOf } from '../records.ts';
+import { Transaction } from '../registry.ts';
+import type { Caller, Services } from '../services.ts';
+
+const MAX_ACCOUNT_BYTES = 1024 * 1024;
+
+export interface RecordOptions {
+  /** Who did it, and with which verb, when that has no record of its own yet. */
+  readonly by?: { readonly caller: Caller; readonly verb: 'image.tag' } | undefined;
+  readonly event?: 'image.imported' | 'image.pulled' | undefined;
+}
+
+/** Writes the image's object, moving the references to it. */
+export async function recordImage(services: Services, project: string, record: ImageRecord, references: readonly string[], { by, event = 'image.imported' }: RecordOptions = {}): Promise<Image> {
+  return services.locks.hold(imagesLock(project), event, async () => {
+    const { registry, journal } = services;
+    const transaction = new Transaction();
+    for (const other of registry.list<Image>('Image', project)) {
+      const kept = other.spec.references.filter((reference) => !references.includes(reference));
+      if (kept.length !== other.spec.references.length && other.status.digest !== record.manifestDigest) transaction.put({ ...other, spec: { references: kept }, meta: { ...other.meta, generation: other.meta.generation + 1 } }, other.meta.revision);
+    }
+    const existing = registry.list<Image>('Image', project).find((image) => image.status.digest === record.manifestDigest);
+    if (existing !== undefined && references.every((reference) => existing.spec.references.includes(reference)) && by === undefined) {
+      services.content.settled(record);
+      return existing;
+    }
+    const image = await imageObject(services, project, record, [...new Set([...(existing?.spec.references ?? []), ...references])], existing);
+    transaction.put(image, existing === undefined ? 'absent' : existing.meta.revision);
+    if (by !== undefined) journal.records.outcome(transaction, journal.records.intent(transaction, by.caller, by.verb, targetOf(image), { references }), 'ok');
+    journal.records.event(transaction, event, targetOf(image), `Image ${references[0] ?? record.manifestDigest.slice(7, 19)} is here.`);
+    await registry.commit(transaction);
+    services.content.settled(record);
+    return registry.get<Image>('Image', project, image.meta.name);
+  });
+}
+
+/** Who gives, moves or takes names of images does so one after the other. */
+export function imagesLock(project: string): string {
+  return `images/${project}`;
+}
+
+async function imageObject(services: Services, project: string, record: ImageRecord, references: readonly string[], existing: Image | undefined): Promise<Image> {
+  const layers = record.layers.map((layer) => services.content.layerPath(layer.diffId));
+  const [passwd, group] = await Promise.all(['/etc/passwd', '/etc/group'].map((path) => services.unpacker.readFile(layers, path, MAX_ACCOUNT_BYTES)));
+  const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8'));
+  const id = existing?.meta.id ?? makeObjectId(services.randomness.bytes(12));
+  return {
+    apiVersion: API_VERSION, kind: 'Image',
+    meta: existing?.meta ?? { id, name: record.manifestDigest.slice('sha256:'.length, 'sha256:'.length + 12), project, createdAt: timestamp(services.clock), generation: 1, revision: 0 },
+    spec: { references: [...references] },
+    status: { digest: record.manifestDigest, configDigest: record.configDigest, mediaType: record.mediaType, config: record.config, layers: record.layers, bytes: record.bytes, passwd: text(passwd), group: text(group), setuid: record.setuid },
+  };
+}
