@@ -18,6 +18,10 @@ test('a limit on processes is named', () => {
 
 test('a command that is not there, one that cannot be run, a directory that cannot be entered', () => {
   assert.deepEqual([failed('executable file `serve` not found in $PATH').code, failed('open executable: Permission denied').details?.['exitCode']], ['notFound', 126]);
+  // crun 1.21
+  for (const said of ['the path `/etc/passwd` exists but it is not executable: Operation not permitted', 'the path `/etc` is not a regular file: Operation not permitted', 'cannot open `/etc/passwd/x`: Not a directory']) {
+    assert.equal(failed(said).details?.['exitCode'], 126, said);
+  }
   assert.match(failed('chdir to `/srv`: No such file or directory').message, /'\/srv' cannot be entered/);
 });
 
