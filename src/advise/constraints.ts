@@ -157,7 +157,7 @@ export const CONSTRAINTS: readonly Constraint[] = [
     judge: (subject) => {
       const demand = hardwareDemand(subject);
       return demand === undefined || subject.host.hardwareVirtualization !== false ? undefined : {
-        forms: VMS, reason: `It needs a boundary of hardware, because ${demand.why}; without hardware virtualization VMs are emulated, and emulation is no boundary.`,
+        forms: VMS, reason: `It needs a boundary of hardware, because ${demand.why}; containers share the host’s kernel, and without hardware virtualization VMs are emulated, which is no boundary.`,
         fields: [...demand.fields, 'host.hardwareVirtualization'], refuse: 2,
       };
     },

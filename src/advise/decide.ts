@@ -84,7 +84,9 @@ function confidenceOf({ ranked, totals, answer }: Judgement, runnerUp: Form | un
 
 /** What took forms away first, then the criteria that put the answer before the others, strongest first. */
 function reasonsOf({ bans, points, answer }: Judgement, runnerUp: Form | undefined): string[] {
-  const hard = bans.filter(({ ban }) => answer !== 'host' || ban.host !== undefined).map(({ ban }) => ban.reason);
+  // Where emulation is the trouble, its sentence says what the one on containers says, and more.
+  const emulated = bans.some(({ constraint }) => constraint.id === 'emulated');
+  const hard = bans.filter(({ constraint, ban }) => (answer !== 'host' || ban.host !== undefined) && !(emulated && constraint.id === 'boundary')).map(({ ban }) => ban.reason);
   if (answer === 'host' || answer === 'none') return hard.slice(0, REASONS);
   const soft = points
     .map(({ criterion, weight, verdict }) => ({ id: criterion.id, sentence: verdict.sentence, gain: gainOf(weight, verdict.scores, answer, runnerUp) }))

@@ -8,6 +8,8 @@ export interface Domain {
   readonly values: readonly unknown[];
   /** May an owner give it up to make a form possible? Then it is searched for ways out. */
   readonly droppable?: unknown;
+  /** “If its owner …”; without it: “gives up {words}”. */
+  readonly gaveUp?: string;
   /** Seldom so: worth a question after all others, and no reason to doubt an answer that never heard of it. */
   readonly rare?: true;
   readonly unit?: 'bytes';
@@ -18,13 +20,13 @@ const GIB = 1024 ** 3;
 
 /** The order is that of equally small changes in the answer. */
 export const DOMAINS: readonly Domain[] = [
-  { field: 'trust.demand', words: 'the trust demanded', values: TRUST_DEMANDS, droppable: 'lowered', rare: true },
+  { field: 'trust.demand', words: 'the trust demanded', values: TRUST_DEMANDS, droppable: 'lowered', gaveUp: 'lowers the trust demand', rare: true },
   { field: 'trust.code', words: 'whose code it is', values: CODE_ORIGINS },
   { field: 'trust.internetFacing', words: 'reachable from the internet', values: YES_NO },
   { field: 'source.signed', words: 'signed by its maker', values: YES_NO },
   { field: 'trust.regulated', words: 'regulated', values: YES_NO },
   { field: 'trust.sensitivity', words: 'the sensitivity of its data', values: SENSITIVITIES },
-  { field: 'trust.noSharedKernelWith', words: 'what it may not share a kernel with', values: [[], ['tenants']], rare: true },
+  { field: 'trust.noSharedKernelWith', words: 'what it may not share a kernel with', values: [[], ['tenants']], droppable: [], gaveUp: 'lets it share a kernel (or gives it a host of its own)', rare: true },
   { field: 'inside.administrators', words: 'who administers it from the inside', values: STAFF },
   { field: 'inside.applications', words: 'the number of applications inside', values: [1, 2, 5] },
   { field: 'inside.needsInit', words: 'the need for an init', values: YES_NO, droppable: false },

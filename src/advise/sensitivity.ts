@@ -55,10 +55,10 @@ export function waysOutOf(subject: Subject, weights: Weights): WayOut[] {
   const found = new Map<Form, WayOut>();
   for (let size = 1; size <= 3; size += 1) {
     for (const set of subsets(asked, size)) {
-      const changes = set.map((domain) => ({ field: domain.field, from: factOf(subject, domain.field), to: domain.droppable, words: domain.words }));
+      const changes = set.map((domain) => ({ field: domain.field, from: factOf(subject, domain.field), to: domain.droppable, says: domain.gaveUp ?? `gives up ${domain.words}` }));
       const { answer } = judge(changes.reduce(changed, subject), weights);
       if (isNoForm(answer) || found.has(answer)) continue;
-      const steps = changes.map((change) => (change.field === 'trust.demand' ? 'lowers the trust demand' : `gives up ${change.words}`));
+      const steps = changes.map((change) => change.says);
       found.set(answer, { drop: changes.map(({ field, to }) => ({ field, to })), form: answer, sentence: `If its owner ${steps.join(' and ')}, it becomes: ${ANSWER_LABEL[answer]}.` });
     }
   }
