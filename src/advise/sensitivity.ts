@@ -3,7 +3,7 @@ import type { Form } from '../model/forms.ts';
 import { ANSWER_LABEL, type Answer, type Flip, type WayOut, type Weights } from './decision.ts';
 import { DOMAINS, shown, withFact, type Domain } from './domains.ts';
 import { judge, type Judgement } from './judge.ts';
-import { factOf, type Subject } from './subject.ts';
+import { factOf, ordered, type Subject } from './subject.ts';
 
 interface Change {
   readonly field: string;
@@ -134,7 +134,7 @@ function lead(outcome: Judgement, answer: Answer, runnerUp: Form): number {
 
 function flipOf(changes: readonly Pick<Change, 'field' | 'from' | 'to' | 'words' | 'unit'>[], answer: Answer): Flip {
   const parts = changes.map((change) => `${change.words}: ${shown(change.to, change.unit)} (now ${shown(change.from, change.unit)})`);
-  return { changes: changes.map(({ field, from, to }) => ({ field, from, to })), form: answer, sentence: `${upper(parts.join(' and '))} → ${ANSWER_LABEL[answer]}.` };
+  return { changes: changes.map(({ field, from, to }) => ({ field, from: ordered(from), to })), form: answer, sentence: `${upper(parts.join(' and '))} → ${ANSWER_LABEL[answer]}.` };
 }
 
 function upper(text: string): string {

@@ -47,7 +47,8 @@ export function factOf(subject: Subject, field: string): unknown {
 
 export function evidenceFor(subject: Subject, fields: readonly string[]): Evidence[] {
   return fields.map((field) => {
-    const value = ordered(factOf(subject, field));
+    const fact = factOf(subject, field);
+    const value = field.startsWith('figures.') ? (fact as { value?: number } | undefined)?.value : ordered(fact);
     const known = subject.provenance[field];
     const how = value === undefined ? 'unknown' : known?.how === 'inferred' ? 'inferred' : 'knew';
     return { field, value, how, ...(how === 'inferred' && known?.rule !== undefined ? { rule: known.rule } : {}) };
@@ -64,7 +65,7 @@ function walk(from: unknown, parts: readonly string[]): unknown {
 }
 
 /** Lists are sets here: sorted, so that the order in which a fact was written shows nowhere. */
-function ordered(value: unknown): unknown {
+export function ordered(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(ordered).sort((a, b) => compareText(JSON.stringify(a), JSON.stringify(b)));
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(Object.entries(value).sort(([a], [b]) => compareText(a, b)).map(([key, one]) => [key, ordered(one)]));

@@ -107,7 +107,7 @@ export const COST: readonly Criterion[] = [
     title: 'Operational tooling at hand',
     asks: 'What do its operators have tools and practice for?',
     weight: 1.5,
-    source: SOURCES.sultan,
+    source: SOURCES.judgement,
     judge: ({ spec: { change, lifecycle } }) => {
       const fields = ['change.teamTools', 'lifecycle.offline'];
       if (lifecycle?.offline === true) return { scores: byMode(-0.2, 0.4), sentence: 'It runs where no registry can be reached, so it should carry its tools with it.', fields };

@@ -57,7 +57,7 @@ export const INSIDE: readonly Criterion[] = [
     title: 'Number of small parts to manage',
     asks: 'Into how many separately managed parts does it fall?',
     weight: 1.5,
-    source: SOURCES.sultan,
+    source: SOURCES.judgement,
     judge: ({ spec: { inside } }) => {
       const count = inside?.applications;
       if (count === undefined || count < 2) return undefined;

@@ -89,7 +89,7 @@ export const LIFE: readonly Criterion[] = [
     title: 'Live migration and uptime',
     asks: 'May it stop when its host does?',
     weight: 2,
-    source: SOURCES.nist125,
+    source: SOURCES.forms,
     judge: (subject) => {
       const uptime = subject.spec.lifecycle?.uptimePercent;
       const fields = ['lifecycle.uptimePercent', 'lifecycle.liveMigration', 'replicas'];
