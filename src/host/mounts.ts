@@ -104,7 +104,9 @@ export function mountIdmapped(source: string, target: string, userNamespaceFd: n
   try {
     tree = idmappedClone(source, userNamespaceFd);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw new BerthError('notFound', `${JSON.stringify(source)} is not there on this host.`, { hint: 'A directory of the host that is to be shown must be made before; a named volume is made by itself.', cause: error });
+    if (code !== 'EINVAL') throw error;
     throw new BerthError('unsupported', `The file system of ${source} cannot show its files under other ids (idmapped mounts).`, {
       hint: 'Put the root directory on ext4, xfs or btrfs.', cause: error,
     });
