@@ -13,6 +13,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { terminalSafeLine } from '../lib/terminal-safe.ts';
 import { BerthError } from '../model/errors.ts';
 import { findProcess, identify, type ProcessIdentity } from './process.ts';
 import { PLAIN_ENV } from './run.ts';
@@ -99,7 +100,7 @@ export async function startMonitor(plan: MonitorPlan, options: MonitorStartOptio
     child.once('exit', () => { resolve(); });
   });
   const [message] = await withDeadline(Promise.all([readSync(child), parentGone]), child, options);
-  const failure = (said: string): BerthError => new BerthError('internal', `The monitor of ${plan.id} could not start it: ${said}`, { details: { said } });
+  const failure = (said: string): BerthError => new BerthError('internal', `The monitor of ${plan.id} could not start it: ${terminalSafeLine(said)}`, { details: { said } });
   if (message === undefined) throw failure(complaint(plan.dir) || 'conmon ended without a word.');
   if (message.data < 0) throw failure(message.message ?? (complaint(plan.dir) || `the runtime answered ${message.data}.`));
   // What ended at once has left its exit record already; start time 0 matches no process.

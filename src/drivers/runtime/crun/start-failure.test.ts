@@ -22,6 +22,7 @@ test('a command that is not there, one that cannot be run, a directory that cann
   for (const said of ['the path `/etc/passwd` exists but it is not executable: Operation not permitted', 'the path `/etc` is not a regular file: Operation not permitted', 'cannot open `/etc/passwd/x`: Not a directory']) {
     assert.equal(failed(said).details?.['exitCode'], 126, said);
   }
+  assert.equal(failed('executable file `x\n-y` not found in $PATH: No such file or directory').code, 'notFound', 'a command of two lines');
   assert.match(failed('chdir to `/srv`: No such file or directory').message, /'\/srv' cannot be entered/);
 });
 

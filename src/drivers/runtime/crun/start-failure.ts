@@ -8,7 +8,8 @@ export const NOT_RUNNABLE = 126;
 
 /** undefined: it is about something else. */
 export function commandFailure(said: string): typeof NOT_FOUND | typeof NOT_RUNNABLE | undefined {
-  const text = said.toLowerCase();
+  // The command's own line feeds are in it.
+  const text = said.toLowerCase().replaceAll(/\s/g, ' ');
   if (/executable file .*not found|exec(ve)? .*no such file|open executable: no such file/.test(text)) return NOT_FOUND;
   if (/exists but it is not executable|^the path .* is not a regular file|^cannot open .*: not a directory|open executable|executable file .*permission|exec(ve)?\b.*(permission denied|format error|is a directory)|exec format error|chdir /.test(text)) return NOT_RUNNABLE;
   return undefined;
