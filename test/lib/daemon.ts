@@ -31,6 +31,8 @@ export interface TestDaemonOptions {
   readonly failAt?: string | undefined;
   /** Microvms will be run: the guest kernel is fetched before, once for all tests. */
   readonly vms?: boolean | undefined;
+  /** Added to the daemon's environment. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
   /** In the same network namespace and with the same leases as this one, which must outlive it. */
   readonly beside?: TestDaemon | undefined;
   /** Before the first start, with the root's directory, which is there; what it returns is called at the very end. */
@@ -135,7 +137,7 @@ export class TestDaemon implements AsyncDisposable {
     const [program, ...rest] = this.enter;
     const child = spawn(program!, [...rest, process.execPath, daemonProgram(), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir, '--kernels', KERNEL_DIR], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, BERTH_NATIVE_DIR: path.resolve(HERE, '../../.build/native'), BERTH_TEST_FAULTS: this.#faultsFile },
+      env: { ...process.env, BERTH_NATIVE_DIR: path.resolve(HERE, '../../.build/native'), BERTH_TEST_FAULTS: this.#faultsFile, ...options.env },
     });
     this.#child = child;
     const from = this.log.length;
