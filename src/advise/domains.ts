@@ -71,10 +71,11 @@ export function withFact(spec: WorkloadSpec, field: string, value: unknown): Wor
 }
 
 function replaced(at: unknown, [first, ...rest]: readonly string[], value: unknown): unknown {
-  const from = (typeof at === 'object' && at !== null ? at : {}) as Record<string, unknown>;
-  if (rest.length > 0) return { ...from, [first!]: replaced(from[first!], rest, value) };
-  const { [first!]: _gone, ...others } = from;
-  return value === undefined ? others : { ...others, [first!]: value };
+  const copy = { ...(at as object | undefined) } as Record<string, unknown>;
+  if (rest.length > 0) copy[first!] = replaced(copy[first!], rest, value);
+  else if (value === undefined) delete copy[first!];
+  else copy[first!] = value;
+  return copy;
 }
 
 export function shown(value: unknown, unit?: 'bytes'): string {

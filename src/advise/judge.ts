@@ -32,7 +32,8 @@ export function judge(subject: Subject, weights: Weights): Judgement {
     const ban = constraint.judge(subject);
     if (ban !== undefined && ban.forms.length > 0) bans.push({ constraint, ban });
   }
-  const left = FORMS.filter((form) => !bans.some(({ ban }) => ban.forms.includes(form)));
+  const banned = new Set(bans.flatMap(({ ban }) => ban.forms));
+  const left = FORMS.filter((form) => !banned.has(form));
   const points: HitCriterion[] = [];
   const totals: Record<Form, number> = { appContainer: 0, osContainer: 0, microVM: 0, vm: 0 };
   for (const criterion of CRITERIA) {

@@ -20,7 +20,7 @@ interface Tried {
 }
 
 /** Pairs are searched among the changes that bring the runner-up nearest. */
-const PAIR_CANDIDATES = 20;
+const PAIR_CANDIDATES = 14;
 const MAX_FLIPS = 4;
 const MAX_UNKNOWNS = 6;
 

@@ -1,4 +1,5 @@
 /** Criteria about what a form costs: in the kernel, in hardware, in work. */
+import type { Figures } from '../../model/figures.ts';
 import { FORM_LABEL, FORMS, type Form } from '../../model/forms.ts';
 import { meaningOfPath } from '../host-paths.ts';
 import { byIsolation, byMode, scores, type Subject } from '../subject.ts';
@@ -6,12 +7,32 @@ import { SOURCES, type Criterion } from './criterion.ts';
 
 const MIB = 1024 * 1024;
 
-function overheads({ figures }: Subject): Record<Form, number> | undefined {
+interface Overheads {
+  readonly bytes: Readonly<Record<Form, number>>;
+  readonly least: number;
+  readonly words: string;
+}
+
+/** The same figures are asked for with every workload, some hundred times each. */
+const overheadsOf = new WeakMap<Figures, Overheads | null>();
+const OVERHEAD_FIELDS = FORMS.map((form) => `figures.${form}.memoryOverheadBytes`);
+
+function overheads({ figures }: Subject): Overheads | null {
+  const kept = overheadsOf.get(figures);
+  if (kept !== undefined) return kept;
+  const made = measuredOverheads(figures);
+  overheadsOf.set(figures, made);
+  return made;
+}
+
+function measuredOverheads(figures: Figures): Overheads | null {
   const of = (form: Form): number | undefined => figures.forms[form]?.memoryOverheadBytes?.value;
   const known = FORMS.map((form) => of(form)).filter((one): one is number => one !== undefined);
-  if (known.length === 0) return undefined;
+  if (known.length === 0) return null;
   // A form that could not be measured here is taken for as heavy as the heaviest.
-  return Object.fromEntries(FORMS.map((form) => [form, of(form) ?? Math.max(...known)])) as Record<Form, number>;
+  const bytes = Object.fromEntries(FORMS.map((form) => [form, of(form) ?? Math.max(...known)])) as Record<Form, number>;
+  const words = FORMS.map((form) => `${FORM_LABEL[form]} ${of(form) === undefined ? 'not measured' : (bytes[form] / MIB).toFixed(bytes[form] < 10 * MIB ? 1 : 0)}`).join(', ');
+  return { bytes, least: Math.max(1, Math.min(...known)), words };
 }
 
 export const COST: readonly Criterion[] = [
@@ -68,16 +89,18 @@ export const COST: readonly Criterion[] = [
     source: SOURCES.figures,
     judge: (subject) => {
       const overhead = overheads(subject);
-      if (overhead === undefined) return undefined;
+      if (overhead === null) return undefined;
+      const { bytes, least, words } = overhead;
       const { resources } = subject.spec;
       const use = resources?.mean?.memoryBytes ?? resources?.requests?.memoryBytes;
-      const fields = [resources?.mean?.memoryBytes === undefined ? 'resources.requests' : 'resources.mean', 'resources.syscallHeavy', ...FORMS.map((form) => `figures.${form}.memoryOverheadBytes`)];
-      const least = Math.max(1, Math.min(...Object.values(overhead)));
       const heavy = resources?.syscallHeavy === true ? 0.2 : 0;
       // Without a known size only the order of the forms counts, on a logarithmic scale.
-      const of = (form: Form): number => -(use === undefined || use === 0 ? Math.log10(Math.max(1, overhead[form]) / least) / 4 : overhead[form] / (overhead[form] + use)) + (form === 'appContainer' || form === 'osContainer' ? heavy : -heavy);
-      const words = FORMS.map((form) => `${FORM_LABEL[form]} ${(overhead[form] / MIB).toFixed(overhead[form] < 10 * MIB ? 1 : 0)}`).join(', ');
-      return { scores: scores(of('appContainer'), of('osContainer'), of('microVM'), of('vm')), sentence: `Memory that the form itself takes, in MiB: ${words}${use === undefined ? '' : `; the work takes ${Math.round(use / MIB)}`}${heavy > 0 ? ', and every system call or packet costs more in a VM' : ''}.`, fields };
+      const of = (form: Form): number => -(use === undefined || use === 0 ? Math.log10(Math.max(1, bytes[form]) / least) / 4 : bytes[form] / (bytes[form] + use)) + (form === 'appContainer' || form === 'osContainer' ? heavy : -heavy);
+      return {
+        scores: scores(of('appContainer'), of('osContainer'), of('microVM'), of('vm')),
+        sentence: `Memory that the form itself takes, in MiB: ${words}${use === undefined ? '' : `; the work takes ${Math.round(use / MIB)}`}${heavy > 0 ? ', and every system call or packet costs more in a VM' : ''}.`,
+        fields: [resources?.mean?.memoryBytes === undefined ? 'resources.requests' : 'resources.mean', 'resources.syscallHeavy', ...OVERHEAD_FIELDS],
+      };
     },
   },
   {
