@@ -13,7 +13,10 @@ import { kindCommand } from './commands/kind.ts';
 import { lifecycleCommand } from './commands/lifecycle.ts';
 import { logs } from './commands/logs.ts';
 import { rename } from './commands/rename.ts';
+import { login, logout } from './commands/login.ts';
+import { pullCommand, pullForCommand, pushCommand } from './commands/registry.ts';
 import { stats } from './commands/stats.ts';
+import { systemDf } from './commands/system.ts';
 import { update } from './commands/update.ts';
 import { wait } from './commands/wait.ts';
 import { why } from './commands/why.ts';
@@ -23,15 +26,16 @@ import { withNearestName } from './nearest-name.ts';
 import { printError } from './print-error.ts';
 import { progressLine } from './progress-line.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, stats, update, wait, why, help };
+const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, stats, update, wait, why, help, login, logout, pull: pullCommand('pull'), push: pushCommand('push') };
 const LIFECYCLE = ['start', 'stop', 'restart', 'pause', 'resume', 'kill'];
 
 function command(name: string, verb: string): Command {
   if (LIFECYCLE.includes(name)) return lifecycleCommand(name);
   if (name === 'debug') return debugCommand(verb);
+  if (name === 'system') return systemDf;
   return COMMANDS[name] ?? kindCommand(name, verb);
 }
 
 const daemonVersion = (context: Context): Promise<unknown> => daemonClient(context).path('/v1/version');
 
-export const COLD = { command, commandHelp, daemonVersion, printError, progressLine, withNearestName } as const;
+export const COLD = { command, commandHelp, daemonVersion, printError, progressLine, pull: pullForCommand, withNearestName } as const;

@@ -21,6 +21,10 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   run: { group: 'instances', summary: 'Run a command in a new instance.', room: 'talk' },
   create: { group: 'instances', summary: 'Make an instance without starting it.' },
   launch: { group: 'instances', summary: 'Make and start an OS container, or a VM with --vm.' },
+  pull: { group: 'kinds', summary: 'Fetch an image from a registry.' },
+  push: { group: 'kinds', summary: 'Send an image to a registry.' },
+  login: { group: 'kinds', summary: 'Log in to a registry.' },
+  logout: { group: 'kinds', summary: 'Forget who one is at a registry.' },
   start: { group: 'instances', summary: 'Start instances.' },
   stop: { group: 'instances', summary: 'Stop instances.' },
   restart: { group: 'instances', summary: 'Stop and start instances.' },
@@ -43,7 +47,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   get: { group: 'kinds', summary: 'Show one object of any kind, or all of a kind.' },
   describe: { group: 'kinds', summary: 'Show one object for people, with its latest events.' },
   explain: { group: 'kinds', summary: 'Say what a kind, a field or a state means.' },
-  image: { group: 'kinds', summary: 'Images: bootstrap, import, export, tag …', verbs: ['list', 'get', 'bootstrap', 'import', 'export', 'tag', 'history', 'delete'] },
+  image: { group: 'kinds', summary: 'Images: pull, push, bootstrap, import, tag, prune …', verbs: ['list', 'get', 'pull', 'push', 'copy', 'bootstrap', 'import', 'export', 'tag', 'history', 'delete', 'prune'] },
   volume: { group: 'kinds', summary: 'Volumes: data that outlives instances.', verbs: ['list', 'get', 'create', 'delete'] },
   network: { group: 'kinds', summary: 'Networks: addresses, names and rules.', verbs: ['list', 'get', 'create', 'delete'] },
   project: { group: 'kinds', summary: 'Projects: names, quotas and rights.', verbs: ['list', 'get', 'create', 'update', 'delete'] },
@@ -53,6 +57,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   apply: { group: 'manifests', summary: 'Make what a manifest describes, and change what differs.' },
   events: { group: 'other', summary: 'Show or follow what happens.' },
   audit: { group: 'other', summary: 'Show who did what.' },
+  system: { group: 'machine', summary: 'What the daemon keeps on the disk.', verbs: ['df'] },
   debug: { group: 'other', summary: 'Look behind the scenes: leaks, steps.', verbs: ['leaks', 'steps'] },
   completion: { group: 'other', summary: 'Print a completion script for bash, zsh or fish.', room: 'show' },
   version: { group: 'other', summary: 'Show the version.' },
@@ -70,13 +75,13 @@ export const LAUNCHED: Readonly<Record<string, string>> = {
 
 /** Words of docker, incus and kubectl, and what they are called here. */
 const HABITS: Readonly<Record<string, string>> = {
-  images: 'image list', rmi: 'image delete', load: 'image import', save: 'image export', tag: 'image tag', history: 'image history', inspect: 'get instance NAME -o json', ls: 'list',
+  images: 'image list', df: 'system df', prune: 'image prune', rmi: 'image delete', load: 'image import', save: 'image export', tag: 'image tag', history: 'image history', inspect: 'get instance NAME -o json', ls: 'list',
   unpause: 'resume', freeze: 'pause', unfreeze: 'resume', info: 'get instance NAME', networks: 'network list', volumes: 'volume list', top: 'stats', log: 'logs', console: 'attach', bash: 'shell', sh: 'shell', edit: 'apply -f FILE', patch: 'update',
 };
 
 /** Of the design, and not in this version. */
 const LATER: Readonly<Record<string, string>> = {
-  pull: 'registries come later', push: 'registries come later', login: 'registries come later', build: 'building images comes later', cp: 'copying files comes later',
+  build: 'building images comes later', cp: 'copying files comes later',
   snapshot: 'snapshots come later', copy: 'copies come later', export: 'backups come later', import: 'backups come later', convert: 'the change of form comes later', plan: 'plans come later',
   advise: 'the decision engine comes later', recover: 'the recovery of a lost store comes later', remote: 'remote daemons come later', compose: 'compose files come later',
 };

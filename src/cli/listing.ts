@@ -8,7 +8,7 @@ import type { VerbName } from '../model/verbs.ts';
 import type { Context, Flag } from './command.ts';
 import type { KindEntry } from './generated/kind-table.ts';
 import { formatOf, OUTPUT, tableText, writeList, yamlText, type Format } from './output.ts';
-import { VIEWS } from './views.ts';
+import { VIEWS, type View } from './views.ts';
 import type { Words } from './words.ts';
 
 export const LIST_FLAGS: readonly Flag[] = [
@@ -24,7 +24,7 @@ interface ListAnswer {
   readonly items: readonly BerthObject[];
 }
 
-export async function listKind(context: Context, client: Client, kind: KindEntry, words: Words, more: { readonly keep?: (item: BerthObject) => boolean; readonly query?: Readonly<Record<string, string | number>> } = {}): Promise<number> {
+export async function listKind(context: Context, client: Client, kind: KindEntry, words: Words, more: { readonly keep?: (item: BerthObject) => boolean; readonly view?: () => Promise<View>; readonly query?: Readonly<Record<string, string | number>> } = {}): Promise<number> {
   const { keep = () => true, query = {} } = more;
   const format = formatOf(words);
   const verb = `${kind.singular}.list` as 'instance.list';
@@ -33,7 +33,7 @@ export async function listKind(context: Context, client: Client, kind: KindEntry
   const { items } = (await client.call(verb, input)) as ListAnswer;
   const kept = items.filter(keep);
   if (words.on('quiet') && !words.given('output')) await context.stdio.out(kept.map((one) => `${terminalSafeLine(one.meta.name)}\n`).join(''));
-  else await writeList(context, kept, VIEWS[kind.kind]!, format);
+  else await writeList(context, kept, (format === 'table' || format === 'wide' ? await more.view?.() : undefined) ?? VIEWS[kind.kind]!, format);
   return 0;
 }
 

@@ -16,6 +16,8 @@ const QUIET_MS = 1500;
 /** A daemon that is being replaced answers again within a few seconds. */
 const RECONNECT_MS = 30_000;
 const RECONNECT_PAUSE_MS = 200;
+/** What a shell reports for a process that SIGINT ended. */
+const INTERRUPTED_EXIT = 130;
 
 /**
  * Starts a long verb. Answers the finished operation, or undefined when --no-wait printed its name.
@@ -27,6 +29,33 @@ export async function longVerb(context: Context, client: Client, verb: LongVerb,
   if (!words.on('no-wait')) return finish(context, client, operation);
   await context.stdio.out(`${operation.meta.name}\n`);
   return undefined;
+}
+
+/**
+ * A long verb that ends with the one who waits for it: Ctrl-C takes it back, and the command ends with 130 when that is
+ * done; a second one leaves at once.
+ */
+export async function interruptibleVerb(context: Context, client: Client, verb: LongVerb, input: CallInput, words: Words): Promise<Operation | undefined> {
+  const name = idempotencyKey();
+  let interrupts = 0;
+  const interrupt = (): void => {
+    if (++interrupts > 1) process.exit(INTERRUPTED_EXIT);
+    client.call('operation.cancel', { project: client.project, name }).catch(() => undefined);
+  };
+  const signals = words.on('no-wait') ? [] : (['SIGINT', 'SIGTERM'] as const);
+  for (const signal of signals) process.on(signal, interrupt);
+  try {
+    const operation = (await client.call(verb, { ...input, idempotencyKey: name })) as Operation;
+    if (!words.on('no-wait')) return await finish(context, client, operation);
+    await context.stdio.out(`${operation.meta.name}\n`);
+    return undefined;
+  } catch (error) {
+    if (interrupts === 0) throw error;
+    await context.tell(`berth: ${verb} was cancelled.`);
+    return process.exit(INTERRUPTED_EXIT);
+  } finally {
+    for (const signal of signals) process.off(signal, interrupt);
+  }
 }
 
 /** Waits for an operation and shows how far it is. */

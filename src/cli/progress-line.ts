@@ -2,8 +2,10 @@
 import { formatBytes } from '../lib/bytes.ts';
 import { truncate } from '../lib/text-table.ts';
 import { terminalSafeLine } from '../lib/terminal-safe.ts';
+import type { LayerProgress } from '../model/layer-progress.ts';
 import type { Operation } from '../model/operation.ts';
 import type { Context } from './command.ts';
+import { layerBlock, layerChanges } from './layer-lines.ts';
 
 export interface ProgressLine {
   show(operation: Operation): Promise<void>;
@@ -15,8 +17,14 @@ const BAR_CELLS = 24;
 export async function progressLine({ stdio }: Pick<Context, 'stdio'>): Promise<ProgressLine> {
   if (!(await stdio.isTerminal(2))) {
     let last = '';
+    const told = new Map<string, LayerProgress['state']>();
     return {
       async show(operation) {
+        const { layers } = operation.status.progress ?? {};
+        if (layers !== undefined) {
+          const lines = layerChanges(told, layers);
+          return lines.length === 0 ? undefined : stdio.err(`${lines.join('\n')}\n`);
+        }
         const text = `${subject(operation)}: ${whatNow(operation)}`;
         if (text === last) return;
         last = text;
@@ -25,15 +33,22 @@ export async function progressLine({ stdio }: Pick<Context, 'stdio'>): Promise<P
       clear: async () => undefined,
     };
   }
-  let shown = false;
-  const columns = (await stdio.size())?.columns ?? 80;
+  /** Rows of the terminal that are ours: the cursor stands in the last of them. */
+  let rows = 0;
+  const size = (await stdio.size()) ?? { rows: 24, columns: 80 };
+  const home = (): string => (rows > 1 ? `\r\x1b[${rows - 1}A\x1b[J` : '\r\x1b[K');
   return {
     async show(operation) {
-      shown = true;
-      await stdio.err(`\r\x1b[K${truncate(`${subject(operation)}  ${whatNow(operation)}${bar(operation)}`, columns - 1)}`);
+      const { layers } = operation.status.progress ?? {};
+      const lines = layers === undefined || operation.status.state !== 'running'
+        ? [truncate(`${subject(operation)}  ${whatNow(operation)}${bar(operation)}`, size.columns - 1)] : layerBlock(subject(operation), layers, size);
+      const before = home();
+      rows = lines.length;
+      await stdio.err(`${before}${lines.join('\n')}`);
     },
     async clear() {
-      if (shown) await stdio.err('\r\x1b[K');
+      if (rows > 0) await stdio.err(home());
+      rows = 0;
     },
   };
 }

@@ -5,7 +5,7 @@ import type { ControlParts } from '../control/control.ts';
 import type { Logger } from '../control/services.ts';
 import { openDirContent } from '../drivers/content/dir/dir-content.ts';
 import { bridgeNetwork } from '../drivers/network/bridge/bridge-network.ts';
-import { fakeRegistries, FakeRegistryHost } from '../drivers/registry/fake/fake-registry.ts';
+import { openOciRegistries } from '../drivers/registry/oci/oci-registries.ts';
 import { openCrunRuntime } from '../drivers/runtime/crun/crun-runtime.ts';
 import { openQemuRuntime } from '../drivers/runtime/qemu/qemu-runtime.ts';
 import { dirStorage } from '../drivers/storage/dir/dir-storage.ts';
@@ -28,7 +28,7 @@ export async function openDrivers(options: DaemonOptions & { readonly rootTag: s
   const network = opened.use(bridgeNetwork({ rootDir, runDir, rootTag, leaseDir, nativeProgram: NATIVE_PROGRAM, leases }));
   const unpacker = createNativeUnpacker();
   const settings = await readRegistrySettings(options.registriesFile ?? path.join(rootDir, REGISTRIES_FILE), options.registriesFile !== undefined);
-  const registries = opened.use(fakeRegistries(new FakeRegistryHost(), settings));
+  const registries = opened.use(openOciRegistries({ settings }));
   const content = opened.use(await openDirContent({ rootDir: path.join(rootDir, 'images'), layersDir: path.join(rootDir, 'l'), unpacker }));
   const container = opened.use(await openCrunRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, crun: '/usr/bin/crun', conmon: '/usr/bin/conmon', openSandbox: () => { throw new TypeError('control opens every sandbox'); } }));
   const vm = opened.use(await openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: options.kernelDir }));

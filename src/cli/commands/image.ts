@@ -13,10 +13,14 @@ import { writeFileWhole } from '../output-file.ts';
 import { formatOf, OUTPUT, terminalWidth, writeList, yamlText } from '../output.ts';
 import { withProgress } from '../upload-progress.ts';
 import { VIEWS } from '../views.ts';
+import { imageList, imagePrune } from './image-disk.ts';
+import { copy, pullCommand, pushCommand } from './registry.ts';
 import type { Words } from '../words.ts';
 
 export function imageCommand(verb: string): Command | undefined {
-  return { bootstrap, import: importCommand, export: exportCommand, tag, history, delete: deleteCommand }[verb];
+  if (verb === 'pull') return pullCommand('image pull');
+  if (verb === 'push') return pushCommand('image push');
+  return { list: imageList, copy, prune: imagePrune, bootstrap, import: importCommand, export: exportCommand, tag, history, delete: deleteCommand }[verb];
 }
 
 /** Words of a shell-like line, without a shell: quotes keep words together. */

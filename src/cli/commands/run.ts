@@ -4,7 +4,8 @@ import type { Command, Context, Flag } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { DEFAULT_DETACH_KEYS, detachKeys } from '../detach-keys.ts';
 import { META_FLAGS, metaOf, SPEC_FLAGS, specOf } from '../instance-flags.ts';
-import { idempotencyKey, longVerb, NO_WAIT } from '../operation.ts';
+import { createWithImage, PULL_FLAGS, withImage } from '../image-first.ts';
+import { NO_WAIT } from '../operation.ts';
 import { converse } from '../session.ts';
 import type { Words } from '../words.ts';
 
@@ -16,7 +17,7 @@ export const run: Command = {
   usage: '[flags] IMAGE [COMMAND…]',
   flags: [
     { name: 'detach', short: 'd', help: 'Run in the background and print the name.' },
-    ...META_FLAGS, ...SPEC_FLAGS, DETACH_KEYS, NO_WAIT,
+    ...META_FLAGS, ...SPEC_FLAGS, ...PULL_FLAGS, DETACH_KEYS, NO_WAIT,
   ],
   words: { min: 1 },
   passAfter: 1,
@@ -41,7 +42,7 @@ export async function objectOf(context: Context, words: Words): Promise<NewInsta
 
 async function inBackground(context: Context, words: Words, object: NewInstance): Promise<number> {
   const body = { ...object, spec: { ...object.spec, running: true } };
-  const operation = await longVerb(context, daemonClient(context), 'instance.create', { body, idempotencyKey: idempotencyKey() }, words);
+  const operation = await createWithImage(context, words, body);
   if (operation !== undefined) await context.stdio.out(`${operation.spec.target.name}\n`);
   return 0;
 }
@@ -52,7 +53,10 @@ async function inForeground(context: Context, words: Words, object: NewInstance)
   const keys = terminal ? detachKeys(words.text('detach-keys') ?? DEFAULT_DETACH_KEYS) : undefined;
   if (terminal && stdin && !(await context.stdio.isTerminal(0))) await context.tell('berth: standard input is not a terminal: -t gives the process one all the same.');
   const size = terminal ? await context.stdio.size() : undefined;
-  const stream = await daemonClient(context).stream('instance.run', {}, { object, ...(size === undefined ? {} : { size }) });
-  const end = await converse(context, stream, { stdin, terminal, detachKeys: keys });
+  // Input that was read for a run that did not begin would be lost for the one that does.
+  const end = await withImage(context, words, object.spec.image!, { look: stdin }, async () => {
+    const stream = await daemonClient(context).stream('instance.run', {}, { object, ...(size === undefined ? {} : { size }) });
+    return converse(context, stream, { stdin, terminal, detachKeys: keys });
+  });
   return end.kind === 'exit' ? end.exit.exitCode : 0;
 }

@@ -1,0 +1,56 @@
+/** run, create and launch: an image that is missing is fetched first, as `--pull` says. */
+import type { Client } from '../client/client.ts';
+import { BerthError } from '../model/errors.ts';
+import type { Image } from '../model/image.ts';
+import type { Operation } from '../model/operation.ts';
+import { parsePlatform } from '../model/platform.ts';
+import type { Context, Flag } from './command.ts';
+import { daemonClient } from './daemon-client.ts';
+import { refuse } from './instance-values.ts';
+import { idempotencyKey, longVerb } from './operation.ts';
+import type { Words } from './words.ts';
+
+const POLICIES = ['always', 'missing', 'never'] as const;
+
+export const PULL_FLAGS: readonly Flag[] = [
+  { name: 'pull', value: POLICIES.join('|'), help: 'When to fetch the image from its registry; missing: when it is not here.' },
+  { name: 'platform', value: 'OS/ARCH', help: 'Platform of the image to fetch; this host’s when missing.' },
+];
+
+export async function createWithImage(context: Context, words: Words, body: { readonly spec: { readonly image?: string | undefined } }): Promise<Operation | undefined> {
+  const make = () => longVerb(context, daemonClient(context), 'instance.create', { body, idempotencyKey: idempotencyKey() }, words);
+  return withImage(context, words, body.spec.image ?? '', {}, make);
+}
+
+/** `look`: find out beforehand whether the image is here, because `make` cannot be repeated. */
+export async function withImage<T>(context: Context, words: Words, image: string, { look = false }: { readonly look?: boolean }, make: () => Promise<T>): Promise<T> {
+  const policy = POLICIES.find((one) => one === (words.text('pull') ?? 'missing')) ?? refuse('pull', words.text('pull')!, 'there is no such policy', `There are ${POLICIES.join(', ')}.`);
+  const platform = words.text('platform');
+  if (platform !== undefined) parsePlatform(platform);
+  const fetch = async (): Promise<void> => (await import('./cold.ts')).COLD.pull(context, image, platform);
+  if (policy === 'always') await fetch();
+  if (policy === 'missing' && (look || platform !== undefined) && !(await isHere(daemonClient(context), image, platform))) await fetch();
+  try {
+    return await make();
+  } catch (error) {
+    if (policy !== 'missing' || !isMissingImage(error)) throw error;
+    await fetch();
+    return make();
+  }
+}
+
+async function isHere(client: Client, reference: string, platform: string | undefined): Promise<boolean> {
+  let image: Image;
+  try {
+    image = await client.call('image.get', { query: { reference } });
+  } catch (error) {
+    if (error instanceof BerthError && error.code === 'notFound') return false;
+    throw error;
+  }
+  return platform === undefined || image.status.config.architecture === parsePlatform(platform).architecture;
+}
+
+/** Only the image itself: a network or a project that is missing is no reason to fetch anything. */
+function isMissingImage(error: unknown): boolean {
+  return error instanceof BerthError && error.code === 'notFound' && error.details?.['kind'] === 'Image';
+}
