@@ -16,10 +16,11 @@ test('a document type, and so every entity of its own, is refused', () => {
   assert.throws(() => parseXml('<a>&passwd;</a>'), /entity &passwd; is not known/);
 });
 
+function at(text: string, line: number, message: RegExp): void {
+  assert.throws(() => parseXml(text), (error) => error instanceof XmlError && error.line === line && message.test(error.message), text);
+}
+
 test('what is broken is said with its line', () => {
-  const at = (text: string, line: number, message: RegExp): void => {
-    assert.throws(() => parseXml(text), (error) => error instanceof XmlError && error.line === line && message.test(error.message), text);
-  };
   at('<a>\n<b>\n</a>', 3, /closes <b> of line 2/);
   at('<a>\n', 1, /not closed/);
   at('<a>\n<b x=1/></a>', 2, /not in quotes/);

@@ -65,10 +65,13 @@ function writeReplicas(draft: WorkloadDraft, service: SourceNode): void {
   else draft.knew('replicas', numberOf(draft, replicas, 'replicas'), 'deploy.replicas');
 }
 
+function first(...nodes: readonly SourceNode[]): SourceNode {
+  return nodes.find((one) => !one.missing) ?? nodes[0]!;
+}
+
 function writeResources(draft: WorkloadDraft, service: SourceNode): void {
   const limits = service.at('deploy', 'resources', 'limits');
   const reservations = service.at('deploy', 'resources', 'reservations');
-  const first = (...nodes: readonly SourceNode[]): SourceNode => nodes.find((one) => !one.missing) ?? nodes[0]!;
   size(draft, 'resources.limits.memoryBytes', first(limits.at('memory'), service.at('mem_limit')));
   size(draft, 'resources.requests.memoryBytes', first(reservations.at('memory'), service.at('mem_reservation')));
   cores(draft, 'resources.limits.cpus', first(limits.at('cpus'), service.at('cpus')));
@@ -135,9 +138,9 @@ function mountOf(one: SourceNode): Mount | undefined {
   const text = one.text();
   if (text === undefined) return undefined;
   // [SOURCE:]TARGET[:MODE]; a variable may hold a colon with its default.
-  const [first = '', second, mode] = text.replaceAll(/\$\{[^}]*\}/g, (variable) => variable.replaceAll(':', '\u0001')).split(':').map((part) => part.replaceAll('\u0001', ':'));
-  if (second === undefined) return { kind: 'volume', source: '', target: first, readOnly: false };
-  return { kind: /^[./~]|^\$\{?(PWD|HOME)/.test(first) ? 'bind' : 'volume', source: first, target: second, readOnly: mode?.split(',').includes('ro') ?? false };
+  const [before = '', second, mode] = text.replaceAll(/\$\{[^}]*\}/g, (variable) => variable.replaceAll(':', '\u0001')).split(':').map((part) => part.replaceAll('\u0001', ':'));
+  if (second === undefined) return { kind: 'volume', source: '', target: before, readOnly: false };
+  return { kind: /^[./~]|^\$\{?(PWD|HOME)/.test(before) ? 'bind' : 'volume', source: before, target: second, readOnly: mode?.split(',').includes('ro') ?? false };
 }
 
 function writePrivileges(draft: WorkloadDraft, service: SourceNode, paths: readonly HostPath[]): void {

@@ -90,9 +90,12 @@ function writePrivileges(draft: WorkloadDraft, host: SourceNode, config: SourceN
   writeModules(draft, capabilities, paths, privileged, 'HostConfig.CapAdd');
 }
 
+function positive(value: number | undefined, factor = 1): number | undefined {
+  return value === undefined || value <= 0 ? undefined : value * factor;
+}
+
 /** 0 is “no limit” here, which says nothing about the need. */
 function writeResources(draft: WorkloadDraft, host: SourceNode): void {
-  const positive = (value: number | undefined, factor = 1): number | undefined => (value === undefined || value <= 0 ? undefined : value * factor);
   const put = (path: string, value: number | undefined, from: string): void => (value === undefined ? draft.unknown(path, from) : draft.knew(path, value, from));
   const quota = positive(host.at('CpuQuota').number());
   const period = positive(host.at('CpuPeriod').number()) ?? 100_000;
@@ -101,12 +104,16 @@ function writeResources(draft: WorkloadDraft, host: SourceNode): void {
   put('resources.limits.cpus', positive(host.at('NanoCpus').number(), 1e-9) ?? (quota === undefined ? undefined : quota / period), 'HostConfig.NanoCpus');
 }
 
+/** `8080/tcp` */
+function portNumber(key: string): number {
+  return Number(key.split('/')[0]);
+}
+
 function writePorts(draft: WorkloadDraft, host: SourceNode, config: SourceNode): void {
-  const number = (key: string): number => Number(key.split('/')[0]);
   const published = host.at('PortBindings').entries().filter(([, bindings]) => bindings.list().length > 0);
   const open = published.filter(([, bindings]) => bindings.list().some((one) => !/^(127\.|::1$)/.test(one.at('HostIp').text() ?? '')));
   if (host.at('NetworkMode').text() === 'none') draft.inferred('trust.internetFacing', false, 'It has no network.', 'HostConfig.NetworkMode');
   else if (open.length === 0 && host.at('NetworkMode').text() !== 'host') draft.inferred('trust.internetFacing', false, 'It publishes no port beyond this host.', 'HostConfig.PortBindings');
   else draft.unknown('trust.internetFacing', 'HostConfig.PortBindings: a published port does not say who reaches it');
-  writeSsh(draft, [...published, ...config.at('ExposedPorts').entries()].map(([key]) => number(key)).filter((port) => Number.isInteger(port) && port > 0), 'HostConfig.PortBindings');
+  writeSsh(draft, [...published, ...config.at('ExposedPorts').entries()].map(([key]) => portNumber(key)).filter((port) => Number.isInteger(port) && port > 0), 'HostConfig.PortBindings');
 }

@@ -3,12 +3,11 @@
  * `resources.limits.memoryBytes`) or by the short words below; lists are written with | between their elements. An empty
  * cell is unknown. docs/guide says it for people.
  */
-import * as z from 'zod';
 import { parseBytes } from '../../lib/bytes.ts';
 import type { CsvRow, CsvTable } from '../../lib/csv.ts';
 import { nearest } from '../../lib/nearest.ts';
-import { fieldRows, unwrap } from '../../model/define.ts';
-import { workloadSpec, type Workload } from '../../model/workload.ts';
+import type { Workload } from '../../model/workload.ts';
+import { WORKLOAD_COLUMNS, type WorkloadColumn } from '../../model/workload-columns.ts';
 import type { ImportProblem } from './import-result.ts';
 import { openDraft, type WorkloadDraft } from './workload-draft.ts';
 
@@ -28,18 +27,11 @@ interface Column {
   readonly title: string;
   readonly meta: MetaColumn | undefined;
   readonly path: string;
-  readonly schema: z.ZodType | undefined;
+  readonly fact: WorkloadColumn | undefined;
 }
 
-const SCHEMAS: ReadonlyMap<string, z.ZodType> = new Map(fieldRows(workloadSpec).flatMap(({ path, schema }) => {
-  const inner = unwrap(schema);
-  // Amounts are written one by one: resources.limits.cpus.
-  if (inner instanceof z.ZodObject) return Object.entries(inner.shape).map(([name, child]) => [`${path}.${name}`, unwrap(child as z.ZodType)] as const);
-  return [[path, inner] as const];
-}));
-
 export function csvFields(): readonly string[] {
-  return [...META, ...SCHEMAS.keys()];
+  return [...META, ...WORKLOAD_COLUMNS.keys()];
 }
 
 export function isEstateCsv(header: CsvRow): boolean {
@@ -73,7 +65,7 @@ function columnsOf(file: string, header: CsvRow, problems: ImportProblem[]): rea
     const word = title.toLowerCase();
     const meta = META.find((one) => one === word);
     const path = meta ?? (Object.hasOwn(CSV_WORDS, word) ? CSV_WORDS[word]! : (csvFields().find((one) => one.toLowerCase() === word) ?? title));
-    if (meta === undefined && !SCHEMAS.has(path)) {
+    if (meta === undefined && !WORKLOAD_COLUMNS.has(path)) {
       const meant = nearest(title, [...csvFields(), ...Object.keys(CSV_WORDS)]);
       problems.push({ file, line: header.line, field: title, message: `There is no field called ${title.slice(0, 80)}; the column is not read.${meant === undefined ? '' : ` Did you mean ${meant}?`}` });
       return [];
@@ -83,7 +75,7 @@ function columnsOf(file: string, header: CsvRow, problems: ImportProblem[]): rea
       return [];
     }
     seen.add(path);
-    return [{ at, title, meta, path, schema: SCHEMAS.get(path) }];
+    return [{ at, title, meta, path, fact: WORKLOAD_COLUMNS.get(path) }];
   });
 }
 
@@ -94,16 +86,16 @@ function writeCell(draft: WorkloadDraft, column: Column, row: CsvRow, problems: 
     return;
   }
   if (text === '' || text === '?') return draft.unknown(column.path, column.title);
-  const value = converted(text, column);
-  const result = value === undefined ? undefined : column.schema!.safeParse(value);
-  if (result?.success === true) return draft.knew(column.path, value, column.title);
-  problems.push({ file: draft.origin.file, line: row.line, field: column.title, message: `${JSON.stringify(text.slice(0, 80))} is not what ${column.path} holds${result === undefined ? '' : `: ${result.error!.issues[0]!.message}`}.` });
+  const value = converted(text, column.fact!);
+  const wrong = value === undefined ? '' : column.fact!.problem(value);
+  if (wrong === undefined) return draft.knew(column.path, value, column.title);
+  problems.push({ file: draft.origin.file, line: row.line, field: column.title, message: `${JSON.stringify(text.slice(0, 80))} is not what ${column.path} holds${wrong === '' ? '' : `: ${wrong}`}.` });
   draft.unknown(column.path, column.title);
 }
 
-function converted(text: string, { schema, path }: Column): unknown {
-  if (schema instanceof z.ZodBoolean) return /^(true|yes|y|1|x)$/i.test(text) ? true : /^(false|no|n|0|-)$/i.test(text) ? false : undefined;
-  if (schema instanceof z.ZodNumber) {
+function converted(text: string, { holds, path }: WorkloadColumn): unknown {
+  if (holds === 'yes or no') return /^(true|yes|y|1|x)$/i.test(text) ? true : /^(false|no|n|0|-)$/i.test(text) ? false : undefined;
+  if (holds === 'number') {
     if (!path.toLowerCase().endsWith('bytes')) return /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
     try {
       return parseBytes(text);
@@ -111,10 +103,8 @@ function converted(text: string, { schema, path }: Column): unknown {
       return undefined;
     }
   }
-  if (schema instanceof z.ZodArray) {
-    const parts = text === '-' ? [] : text.split('|').map((one) => one.trim()).filter((one) => one !== '');
-    if (schema.element instanceof z.ZodNumber) return parts.map(Number);
-    return path === 'privileges.hostPaths' ? parts.map((one) => ({ path: one.replace(/:ro$/, ''), ...(one.endsWith(':ro') ? { readOnly: true } : {}) })) : parts;
-  }
-  return text;
+  if (holds === 'text') return text;
+  const parts = text === '-' ? [] : text.split('|').map((one) => one.trim()).filter((one) => one !== '');
+  if (holds === 'numbers') return parts.map(Number);
+  return path === 'privileges.hostPaths' ? parts.map((one) => ({ path: one.replace(/:ro$/, ''), ...(one.endsWith(':ro') ? { readOnly: true } : {}) })) : parts;
 }

@@ -136,9 +136,15 @@ test('a spreadsheet, and our own form', () => {
   assert.equal(workloadsOf(own)['web']!.spec.replicasMax, 50);
 });
 
+function places(name: string): readonly string[] {
+  return imported(name).problems.map(({ file, line, field }) => `${path.basename(file)}:${line ?? '-'} ${field ?? '-'}`);
+}
+
+function names(name: string): readonly string[] {
+  return imported(name).workloads.map((one) => one.meta.name);
+}
+
 test('what is broken is said with file, line and field, and the rest is read', () => {
-  const places = (name: string): readonly string[] => imported(name).problems.map(({ file, line, field }) => `${path.basename(file)}:${line ?? '-'} ${field ?? '-'}`);
-  const names = (name: string): readonly string[] => imported(name).workloads.map((one) => one.meta.name);
   assert.deepEqual(places('compose/broken.yaml'), ['broken.yaml:7 services.sizes.mem_limit', 'broken.yaml:8 services.sizes.cpus', 'broken.yaml:9 services.nothing', 'broken.yaml:12 services.lists.volumes']);
   assert.deepEqual(names('compose/broken.yaml'), ['good', 'lists', 'sizes']);
   assert.deepEqual(places('compose/not-yaml.yaml'), ['not-yaml.yaml:4 -']);
@@ -167,8 +173,11 @@ test('a broken file among good ones costs itself alone', () => {
   }
 });
 
+function compose(project: string): string {
+  return `name: ${project}\nservices:\n  db: { image: "example/db:1" }\n`;
+}
+
 test('namesakes of two projects are two workloads', () => {
-  const compose = (project: string): string => `name: ${project}\nservices:\n  db: { image: "example/db:1" }\n`;
   const estate = importEstate([{ name: 'a.yaml', text: compose('shop') }, { name: 'b.yaml', text: compose('blog') }]);
   assert.deepEqual(estate.workloads.map((one) => one.meta.name), ['blog/db', 'shop/db']);
   const twice = importEstate([{ name: 'a.yaml', text: 'kind: Workload\nmeta: { name: x }\n' }, { name: 'b.yaml', text: 'kind: Workload\nmeta: { name: x }\n' }]);

@@ -49,14 +49,17 @@ export function bytesOf(at: SourceNode): number | undefined {
   }
 }
 
-/** A sum is known when every container says its part. */
+/** Known when every part is. */
+function sum(values: readonly (number | undefined)[]): number | undefined {
+  return values.length === 0 || values.includes(undefined) ? undefined : values.reduce<number>((total, one) => total + one!, 0);
+}
+
 function writeAmounts(draft: WorkloadDraft, containers: readonly SourceNode[], kind: 'requests' | 'limits'): void {
-  const sum = (values: readonly (number | undefined)[]): number | undefined => (values.length === 0 || values.some((one) => one === undefined) ? undefined : values.reduce<number>((total, one) => total + one!, 0));
   const put = (path: string, key: string, value: number | undefined): void => (value === undefined ? draft.unknown(path, `containers.resources.${kind}.${key}`) : draft.knew(path, value, `containers.resources.${kind}.${key}`));
   put(`resources.${kind}.cpus`, 'cpu', sum(containers.map((one) => cores(one.at('resources', kind, 'cpu')))));
   put(`resources.${kind}.memoryBytes`, 'memory', sum(containers.map((one) => bytesOf(one.at('resources', kind, 'memory')))));
   if (kind === 'requests') return;
-  const gpu = containers.some((one) => one.at('resources', 'limits').entries().some(([key]) => /\/gpu$/.test(key)));
+  const gpu = containers.some((one) => one.at('resources', 'limits').entries().some(([key]) => key.endsWith('/gpu')));
   draft.inferred('os.gpu', gpu ? 'shared' : 'none', gpu ? 'It asks for a GPU; containers share its driver with the host.' : 'It asks for no GPU.', 'containers.resources.limits');
 }
 
