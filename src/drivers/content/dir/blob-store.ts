@@ -6,8 +6,9 @@ import { exists, readBounded, syncDirectory } from '../../../host/files.ts';
 import { removeTree } from '../../../host/remove-tree.ts';
 import { asBerthError, BerthError } from '../../../model/errors.ts';
 import { DIGEST_PATTERN } from '../../../model/reference.ts';
-import type { BlobInfo, ContentInUse, Digest, IngestOptions } from '../driver.ts';
+import type { BlobInfo, ContentInUse, ContentLease, Digest, IngestOptions } from '../driver.ts';
 import { Arrivals } from './arrivals.ts';
+import { CONTENT_GUARDS, type ContentGuards } from './content-guards.ts';
 
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
 const READ_BYTES = 1024 * 1024;
@@ -23,8 +24,10 @@ export class BlobStore {
   readonly #dir: string;
   readonly #ingestDir: string;
   readonly arrivals: Arrivals;
+  readonly guards: ContentGuards;
 
-  constructor(rootDir: string, arrivals = new Arrivals()) {
+  constructor(rootDir: string, arrivals = new Arrivals(), guards = CONTENT_GUARDS) {
+    this.guards = guards;
     this.#dir = path.join(rootDir, 'blobs', 'sha256');
     this.#ingestDir = path.join(rootDir, 'ingest');
     this.arrivals = arrivals;
@@ -62,6 +65,15 @@ export class BlobStore {
     return readBounded(this.pathOf(digest), maxBytes);
   }
 
+  /** A file on the same disk that is whole, checked and synced becomes the blob; it is held from before it is visible. */
+  async place(file: string, digest: Digest, leases: Iterable<ContentLease>): Promise<void> {
+    this.arrivals.add(digest);
+    for (const lease of leases) lease.hold(digest);
+    await this.arrivals.removed(digest);
+    await fs.promises.rename(file, this.pathOf(digest));
+    await syncDirectory(this.#dir);
+  }
+
   async ingest(bytes: AsyncIterable<Uint8Array>, options: IngestOptions = {}): Promise<BlobInfo> {
     const { digest: wanted, size: wantedSize, signal } = options;
     if (wanted !== undefined) hexOf(wanted);
@@ -80,14 +92,10 @@ export class BlobStore {
         for (let at = 0; at < chunk.length; ) at += (await handle.write(chunk, at)).bytesWritten;
       }
       const digest: Digest = `sha256:${hash.digest('hex')}`;
-      if (wantedSize !== undefined && size !== wantedSize) throw new BerthError('invalid', `The bytes are ${size}, not ${wantedSize} as they were said to be.`);
-      if (wanted !== undefined && digest !== wanted) throw new BerthError('invalid', `The bytes have digest ${digest}, not ${wanted}.`);
+      if (wantedSize !== undefined && !this.guards.isSize(size, wantedSize, true)) throw new BerthError('invalid', `The bytes are ${size}, not ${wantedSize} as they were said to be.`);
+      if (wanted !== undefined && !this.guards.isDigest(digest, wanted)) throw new BerthError('invalid', `The bytes have digest ${digest}, not ${wanted}.`);
       await handle.datasync();
-      this.arrivals.add(digest);
-      options.lease?.hold(digest);
-      await this.arrivals.removed(digest);
-      await fs.promises.rename(temporary, this.pathOf(digest));
-      await syncDirectory(this.#dir);
+      await this.place(temporary, digest, options.lease === undefined ? [] : [options.lease]);
       return { digest, size };
     } catch (error) {
       await fs.promises.rm(temporary, { force: true });

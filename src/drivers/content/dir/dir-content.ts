@@ -4,6 +4,7 @@ import path from 'node:path';
 import { removeTree } from '../../../host/remove-tree.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
+import { MAX_DOCUMENT_BYTES } from '../../../model/image-manifest.ts';
 import type { ImageConfig } from '../../../model/image.ts';
 import type { LayerLimits, Unpacker } from '../../unpack/driver.ts';
 import { busyboxLayer } from '../bootstrap/busybox.ts';
@@ -11,11 +12,14 @@ import { checkPackages, DEBIAN_SUITES, debianLayer } from '../bootstrap/debian.t
 import type { BootstrapRequest, ContentStore, Digest, ImageRecord, ProgressSink } from '../driver.ts';
 import { Arrivals } from './arrivals.ts';
 import { BlobStore } from './blob-store.ts';
+import type { ContentGuards } from './content-guards.ts';
 import { exportArchive } from './export-archive.ts';
+import { ImageFetcher } from './fetch-image.ts';
 import { assembleFromLayer, emptyConfig } from './image-assembly.ts';
 import { ImageFileStore } from './image-file-store.ts';
 import { importArchive } from './import-archive.ts';
 import { LayerStore } from './layer-store.ts';
+import { PartialBlobs } from './partial-blobs.ts';
 
 export interface DirContentOptions {
   readonly rootDir: string;
@@ -23,6 +27,8 @@ export interface DirContentOptions {
   readonly layersDir: string;
   readonly unpacker: Unpacker;
   readonly layerLimits?: LayerLimits;
+  /** Tests hand in guards with one of them taken away. */
+  readonly guards?: ContentGuards;
   /** Monotonic. */
   readonly nowMs?: () => number;
 }
@@ -30,14 +36,17 @@ export interface DirContentOptions {
 export async function openDirContent(options: DirContentOptions): Promise<ContentStore> {
   const { rootDir, unpacker } = options;
   const arrivals = new Arrivals(options.nowMs);
-  const blobs = new BlobStore(rootDir, arrivals);
+  const blobs = new BlobStore(rootDir, arrivals, options.guards);
   const layers = new LayerStore(options.layersDir, unpacker, arrivals, options.layerLimits);
   const imageFiles = new ImageFileStore(path.join(rootDir, 'erofs'), layers, unpacker, arrivals);
   const temporaryDir = path.join(rootDir, 'bootstrap');
   await fs.mkdir(rootDir, { recursive: true, mode: 0o711 });
   await removeTree(temporaryDir);
   await fs.mkdir(temporaryDir, { mode: 0o711 });
+  const partials = new PartialBlobs(rootDir);
+  const fetcher = new ImageFetcher({ blobs, layers, partials });
   await blobs.open();
+  await partials.open();
   await layers.open();
   await imageFiles.open();
   /** One sweep after the other. */
@@ -58,8 +67,16 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     layerPath: (diffId) => layers.pathOf(diffId),
     layerBytes: (diffId) => layers.bytes(diffId),
     imageFile: (key, diffIds, signal) => imageFiles.ensure(key, diffIds, signal),
-    fetchImage: () => Promise.reject(new BerthError('unsupported', 'Images are not fetched from registries yet.')),
-    outgoingImage: () => Promise.reject(new BerthError('unsupported', 'Images are not sent to registries yet.')),
+    fetchImage: (remote, fetchOptions = {}) => fetcher.fetch(remote, fetchOptions),
+    async outgoingImage(image) {
+      const bytes = await blobs.readWhole(image.manifestDigest, MAX_DOCUMENT_BYTES);
+      const { config, layers: parts } = blobs.guards.parseManifest(bytes, image.mediaType);
+      return {
+        manifest: { bytes, mediaType: image.mediaType, digest: image.manifestDigest },
+        blobs: [config, ...parts].map(({ digest, size }) => ({ digest, size })),
+        read: (digest) => blobs.read(digest),
+      };
+    },
     importArchive: (bytes, importOptions) => importArchive({ blobs, layers, unpacker }, bytes, importOptions),
     async *exportArchive(image, format, signal) {
       using lease = arrivals.lease();
@@ -86,7 +103,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     },
     sweep(inUse, { arrivals: all = false } = {}) {
       const keeps = (digest: Digest): boolean => (all ? arrivals.isHeld(digest) : arrivals.isUnderWay(digest));
-      const swept = sweeping.then(async () => await blobs.sweep(inUse.blobs, keeps) + await layers.sweep(inUse.diffIds, keeps) + await imageFiles.sweep(inUse.imageFiles));
+      const swept = sweeping.then(async () => await partials.sweep(all) + await blobs.sweep(inUse.blobs, keeps) + await layers.sweep(inUse.diffIds, keeps) + await imageFiles.sweep(inUse.imageFiles));
       sweeping = swept.catch(() => undefined);
       return swept;
     },

@@ -4,8 +4,9 @@ import type { ImageConfig } from '../../../model/image.ts';
 import type { Compression } from '../../unpack/driver.ts';
 import type { BlobInfo, ContentLease, Digest, ImageRecord } from '../driver.ts';
 import type { BlobStore } from './blob-store.ts';
-import { MAX_DOCUMENT_BYTES, parseManifest } from '../../../model/image-manifest.ts';
-import { hostArchitecture, parseConfig } from './image-config.ts';
+import { MAX_DOCUMENT_BYTES } from '../../../model/image-manifest.ts';
+import type { Platform } from '../../../model/platform.ts';
+import { hostArchitecture } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 
 export const MEDIA_TYPE = {
@@ -22,6 +23,8 @@ export interface AssemblyParts {
   readonly layers: LayerStore;
   readonly lease?: ContentLease | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Default: this host's. */
+  readonly platform?: Platform | undefined;
   readonly onLayer?: ((done: number, total: number) => void) | undefined;
   /** Told of every blob that is made here. */
   readonly onBlob: (digest: Digest) => void;
@@ -34,12 +37,13 @@ export function emptyConfig(): ImageConfig {
 /** All of an image whose blobs are here: documents checked against each other, layers unpacked and their diffIDs compared. */
 export async function assembleImage(parts: AssemblyParts, manifestDigest: Digest, mediaType: string | undefined, names: readonly string[]): Promise<ImageRecord> {
   const { blobs, layers, signal } = parts;
+  const { parseManifest, parseConfig } = blobs.guards;
   const manifest = parseManifest(await blobs.readWhole(manifestDigest, MAX_DOCUMENT_BYTES), mediaType);
   for (const part of [manifest.config, ...manifest.layers]) {
     const size = await blobs.size(part.digest);
     if (size !== part.size) throw new BerthError('invalid', `Blob ${part.digest} has ${size} bytes, not ${part.size} as the manifest says.`);
   }
-  const { config, diffIds } = parseConfig(await blobs.readWhole(manifest.config.digest, MAX_DOCUMENT_BYTES), manifest.layers.length);
+  const { config, diffIds } = parseConfig(await blobs.readWhole(manifest.config.digest, MAX_DOCUMENT_BYTES), manifest.layers.length, parts.platform);
   const setuid: string[] = [];
   let bytes = 0;
   for (const [index, layer] of manifest.layers.entries()) {

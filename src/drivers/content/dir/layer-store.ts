@@ -25,6 +25,13 @@ interface Layer {
   readonly report: LayerReport;
 }
 
+/** A blob that is still coming in: bytes as they arrive, and the promise that they are right. */
+export interface ArrivingLayer {
+  readonly key: Digest;
+  read(): AsyncIterable<Uint8Array>;
+  readonly verified: Promise<void>;
+}
+
 export class LayerStore {
   readonly #dir: string;
   readonly #unpacker: Unpacker;
@@ -77,7 +84,7 @@ export class LayerStore {
   }
 
   /** `expected` undefined: whatever comes out is right, the caller learns its diffID (a root file system without an image). */
-  async ensure(blobFile: string, compression: Compression, expected: Digest | undefined, signal?: AbortSignal, lease?: ContentLease): Promise<LayerReport> {
+  async ensure(blob: string | ArrivingLayer, compression: Compression, expected: Digest | undefined, signal?: AbortSignal, lease?: ContentLease): Promise<LayerReport> {
     if (expected !== undefined) {
       hexOf(expected);
       this.#arrivals.add(expected);
@@ -86,23 +93,25 @@ export class LayerStore {
       if (there !== undefined && (await isDirectory(path.join(there.dir, 'fs')))) return there.report;
       this.#layers.delete(expected);
     }
-    const key = expected ?? `file:${blobFile}`;
+    const key = expected ?? (typeof blob === 'string' ? `file:${blob}` : blob.key);
     const holders = this.#holders.get(key) ?? new Set();
     this.#holders.set(key, holders);
     if (lease !== undefined) holders.add(lease);
-    return this.#making.do(key, (stop) => this.#make(blobFile, compression, expected, holders, stop).finally(() => this.#holders.delete(key)), signal).catch((error: unknown) => {
+    return this.#making.do(key, (stop) => this.#make(blob, compression, expected, holders, stop).finally(() => this.#holders.delete(key)), signal).catch((error: unknown) => {
       throw signal?.aborted === true ? new BerthError('wrongState', 'Unpacking the layer was cancelled.', { cause: error }) : error;
     });
   }
 
-  async #make(blobFile: string, compression: Compression, expected: Digest | undefined, holders: ReadonlySet<ContentLease>, signal: AbortSignal): Promise<LayerReport> {
+  async #make(blob: string | ArrivingLayer, compression: Compression, expected: Digest | undefined, holders: ReadonlySet<ContentLease>, signal: AbortSignal): Promise<LayerReport> {
     const temporary = path.join(this.#dir, `.making-${randomUUID()}`);
     const tree = path.join(temporary, 'fs');
     try {
       await fs.mkdir(tree, { recursive: true, mode: 0o755 });
       await fs.chmod(tree, 0o755);
       await fs.chmod(temporary, 0o700);
-      const report = await this.#unpacker.unpack({ file: blobFile, compression }, tree, this.#limits, signal);
+      const report = await this.#unpacker.unpack(typeof blob === 'string' ? { file: blob, compression } : { stream: blob.read(), compression }, tree, this.#limits, signal);
+      // What was unpacked while it came in is a layer only when the blob is the right one.
+      if (typeof blob !== 'string') await blob.verified;
       if (expected !== undefined && report.diffId !== expected) throw new BerthError('invalid', `The layer's bytes have diffID ${report.diffId}, not ${expected} as the image says.`);
       this.#arrivals.add(report.diffId);
       for (const lease of holders) lease.hold(report.diffId);
