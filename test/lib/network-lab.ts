@@ -184,6 +184,18 @@ export class NetworkLab implements AsyncDisposable {
     return child;
   }
 
+  /** Frames that the host itself sends out of one of its interfaces. */
+  async sendFromHost(interfaceName: string, frames: readonly string[]): Promise<void> {
+    await run(await probe(), ['send', interfaceName], { input: `${frames.join('\n')}\n` });
+  }
+
+  /** The bridge that has a network's gateway. */
+  async bridgeOf(plan: NetworkPlan): Promise<{ readonly name: string; readonly mac: string }> {
+    const links = JSON.parse((await run('ip', ['-j', 'addr'])).stdout) as { ifname: string; address: string; addr_info: { local: string }[] }[];
+    const { ifname, address } = links.find((link) => link.addr_info.some(({ local }) => local === plan.ipv4.gateway))!;
+    return { name: ifname, mac: address };
+  }
+
   /** Runs a program at a station. */
   at(station: Station, args: readonly string[], timeoutMs = 10_000): Promise<RunResult> {
     return run('nsenter', [`--net=${station.namespace}`, '--', ...args], { allowFailure: true, timeoutMs });
