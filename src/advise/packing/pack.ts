@@ -1,0 +1,145 @@
+/**
+ * How many hosts, of which types, hold a set of instances, and how far from the best that can be. Several greedy rules are
+ * tried and the cheapest outcome is improved; large estates are dealt into parts of like mixture, so that time grows with their size.
+ */
+import { costOf, type Bin } from './bin.ts';
+import { lowerBound } from './bound.ts';
+import { demandOf, fill, FILL_RULES, fullness, type FillPlan } from './fill.ts';
+import { improve, smaller } from './improve.ts';
+import type { PackedHost, Packing, PackingBound, PackingHostType, PackingItem, PackingOptions } from './packing.ts';
+import { DIMENSIONS, order, prepare, type Prepared } from './prepared.ts';
+import { RESOURCES, type Resources } from './resources.ts';
+import { resourcePrices } from './prices.ts';
+import { sparesFor } from './spare.ts';
+import { spread } from './spread.ts';
+
+/** Classes (not items) of one part. */
+const PART_CLASSES = 2000;
+
+/** @throws BerthError `invalid` for no host types, ids that are there twice, sizes that are no whole numbers */
+export function pack(items: readonly PackingItem[], hostTypes: readonly PackingHostType[], options: PackingOptions = {}): Packing {
+  const prepared = prepare(items, hostTypes, options);
+  const bound = lowerBound(prepared);
+  const bins = best(prepared, bound);
+  const spares = sparesFor(prepared, bins, options.spareHosts ?? 0);
+  return {
+    hosts: named(prepared, bins), spares: spares.map((type) => prepared.types[type]!.id), unplaced: prepared.unplaced,
+    cost: costOf(prepared, bins), spareCost: spares.reduce((sum, type) => sum + prepared.types[type]!.cost, 0), bound,
+  };
+}
+
+function best(prepared: Prepared, bound: PackingBound): Bin[] {
+  if (prepared.classes === 0) return [];
+  const whole = planFor(prepared, prepared.counts, 'dot');
+  const parts = Math.ceil(prepared.classes / PART_CLASSES);
+  const candidates = attempts(prepared, parts, bound);
+  const cheapest = candidates.reduce((least, bins) => (better(prepared, bins, least) ? bins : least));
+  return improve(prepared, cheapest, whole, bound.cost);
+}
+
+function better(prepared: Prepared, a: readonly Bin[], b: readonly Bin[]): boolean {
+  const difference = costOf(prepared, a) - costOf(prepared, b);
+  return difference < 0 || (difference === 0 && a.length < b.length);
+}
+
+/** Every rule with every choice of types: all of them, and each alone for what it can hold. */
+function attempts(prepared: Prepared, parts: number, bound: PackingBound): Bin[][] {
+  const all = prepared.types.map((_, type) => type);
+  const choices = prepared.types.length === 1 ? [all] : [all, ...all.map((type) => [type])];
+  const found: Bin[][] = [];
+  for (const rule of [...FILL_RULES, 'spread'] as const) {
+    for (const types of choices) {
+      const bins = inParts(prepared, parts, rule, types);
+      if (costOf(prepared, bins) <= bound.cost) return [bins];
+      found.push(bins);
+    }
+  }
+  return found;
+}
+
+type Rule = FillPlan['rule'] | 'spread';
+
+function inParts(prepared: Prepared, parts: number, rule: Rule, types: readonly number[]): Bin[] {
+  if (parts === 1) return once(prepared, prepared.counts.slice(), rule, types);
+  const bins = dealt(prepared, parts).flatMap((counts) => once(prepared, counts, rule, types));
+  // Each part leaves a last host that is half empty: the emptiest are packed together once more.
+  const plan = planFor(prepared, prepared.counts, 'dot');
+  const sorted = bins.map((bin) => ({ bin, value: fullness(prepared, bin, plan) })).toSorted((a, b) => b.value - a.value).map(({ bin }) => bin);
+  const kept = sorted.slice(0, Math.max(0, sorted.length - 4 * parts));
+  const again = new Int32Array(prepared.classes);
+  for (const bin of sorted.slice(kept.length)) for (const item of bin.items) again[item]!++;
+  const together = [...kept, ...once(prepared, again, rule, types)];
+  return better(prepared, together, bins) ? together : bins;
+}
+
+function once(prepared: Prepared, counts: Int32Array, rule: Rule, types: readonly number[]): Bin[] {
+  const bins: Bin[] = [];
+  // What the chosen types cannot have goes onto any.
+  for (const choice of [types, prepared.types.map((_, type) => type)]) {
+    const plan = planFor(prepared, counts, rule === 'spread' ? 'norm' : rule, choice);
+    bins.push(...(rule === 'spread' ? spread(prepared, counts, plan) : fill(prepared, counts, plan)));
+  }
+  return bins.map((bin) => smaller(prepared, bin));
+}
+
+/** Classes are sorted by their shape, so every part gets the same mixture. */
+function dealt(prepared: Prepared, parts: number): Int32Array[] {
+  const shares = Array.from({ length: parts }, () => new Int32Array(prepared.classes));
+  let next = 0;
+  for (let item = 0; item < prepared.classes; item++) {
+    const count = prepared.counts[item]!;
+    const each = Math.floor(count / parts);
+    for (const share of shares) share[item] = each;
+    for (let rest = count - each * parts; rest > 0; rest--) shares[next++ % parts]![item]!++;
+  }
+  return shares;
+}
+
+function planFor(prepared: Prepared, counts: Int32Array, rule: FillPlan['rule'], types: readonly number[] = prepared.types.map((_, type) => type)): FillPlan {
+  const { prices, worth, loads } = resourcePrices(prepared, counts, types, (type) => prepared.types[type]!.cost);
+  const demand = demandOf(prepared, counts);
+  const weights = prepared.types.map(({ capacity }, type) => {
+    const at = types.indexOf(type);
+    const load = at === -1 || loads[at]!.every((value) => value === 0) ? capacity.map((room, r) => (room === 0 ? 0 : demand[r]! / room)) : loads[at]!.slice(0, DIMENSIONS);
+    const most = Math.max(...load) || 1;
+    return load.map((value) => value / most);
+  });
+  if (types.length > 1) return { rule, types, weights, worth, suits: suitability(prepared, types, prices, worth) };
+  // At one bottleneck alone hosts would look equally full whatever else is in them: the other resources count a little.
+  const { capacity, cost } = prepared.types[types[0]!]!;
+  const row = weights[types[0]!]!;
+  const sum = row.reduce((total, weight) => total + weight, 0) || 1;
+  const blended = worth.map((value, item) => 0.7 * value + 0.3 * cost * row.reduce((total, weight, r) => total + (capacity[r] === 0 ? 0 : weight / sum * prepared.sizes[item * DIMENSIONS + r]! / capacity[r]!), 0));
+  return { rule, types, weights, worth: blended };
+}
+
+/** A class suits a type as far as it is not dearer there than where it is cheapest. Squared twice: what suits another type better waits. */
+function suitability(prepared: Prepared, types: readonly number[], prices: readonly (readonly number[])[], worth: Float64Array): readonly (Float64Array | undefined)[] {
+  return prepared.types.map((_, type) => {
+    const at = types.indexOf(type);
+    if (at === -1) return undefined;
+    return worth.map((least, item) => {
+      const here = prices[at]!.reduce((total, price, r) => total + price * prepared.sizes[item * DIMENSIONS + r]!, 0);
+      return here === 0 ? 1 : (least / here) ** 4;
+    });
+  });
+}
+
+/** Puts ids back: of each class in their order, hosts by what is in them. */
+function named(prepared: Prepared, bins: readonly Bin[]): PackedHost[] {
+  const next = new Int32Array(prepared.classes);
+  const sorted = bins.map((bin) => ({ bin, items: bin.items.toSorted((a, b) => a - b) }))
+    .sort((a, b) => a.bin.type - b.bin.type || compareLists(a.items, b.items));
+  return sorted.map(({ bin, items }) => {
+    const type = prepared.types[bin.type]!;
+    return {
+      type: type.id, items: items.flatMap((item) => prepared.members[item]![next[item]!++]!).toSorted(order), usable: type.usable,
+      used: Object.fromEntries(RESOURCES.map((resource, r) => [resource, type.capacity[r]! - bin.left[r]!])) as Resources,
+    };
+  });
+}
+
+function compareLists(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < Math.min(a.length, b.length); i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return a.length - b.length;
+}
