@@ -1,5 +1,6 @@
 /** What most calls of the command line do not need: loaded together when one of them is called. */
 import type { Command, Context } from './command.ts';
+import { adviseCommand } from './commands/advise.ts';
 import { apply } from './commands/apply.ts';
 import { attach } from './commands/attach.ts';
 import { create, launch } from './commands/create.ts';
@@ -32,6 +33,7 @@ const LIFECYCLE = ['start', 'stop', 'restart', 'pause', 'resume', 'kill'];
 function command(name: string, verb: string): Command {
   if (LIFECYCLE.includes(name)) return lifecycleCommand(name);
   if (name === 'debug') return debugCommand(verb);
+  if (name === 'advise') return adviseCommand(verb);
   if (name === 'system') return systemDf;
   return COMMANDS[name] ?? kindCommand(name, verb);
 }

@@ -13,6 +13,8 @@ export interface TableEntry {
   readonly summary: string;
   /** Verbs of a kind: `berth image list`. */
   readonly verbs?: readonly string[];
+  /** Without one of them it does something of its own: `berth advise FILE…`. */
+  readonly alone?: boolean;
   /** Where it is; `cold` when missing. */
   readonly room?: 'talk' | 'show';
 }
@@ -55,6 +57,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   node: { group: 'kinds', summary: 'Nodes: the hosts.', verbs: ['list', 'get'] },
   operation: { group: 'kinds', summary: 'Operations: long verbs at work.', verbs: ['list', 'get', 'wait', 'cancel'] },
   apply: { group: 'manifests', summary: 'Make what a manifest describes, and change what differs.' },
+  advise: { group: 'manifests', summary: 'Say which form each workload should have, why, and what it costs.', verbs: ['manifests'], alone: true },
   events: { group: 'other', summary: 'Show or follow what happens.' },
   audit: { group: 'other', summary: 'Show who did what.' },
   system: { group: 'machine', summary: 'What the daemon keeps on the disk.', verbs: ['df'] },
@@ -83,7 +86,7 @@ const HABITS: Readonly<Record<string, string>> = {
 const LATER: Readonly<Record<string, string>> = {
   build: 'building images comes later', cp: 'copying files comes later',
   snapshot: 'snapshots come later', copy: 'copies come later', export: 'backups come later', import: 'backups come later', convert: 'the change of form comes later', plan: 'plans come later',
-  advise: 'the decision engine comes later', recover: 'the recovery of a lost store comes later', remote: 'remote daemons come later', compose: 'compose files come later',
+  recover: 'the recovery of a lost store comes later', remote: 'remote daemons come later', compose: 'compose files come later',
 };
 
 export async function loadCommand(name: string, verb: string): Promise<Command> {
@@ -121,6 +124,7 @@ export function findCommand(argv: readonly string[]): FoundCommand {
   if (entry === undefined) throw unknownCommand(name);
   if (entry.verbs === undefined) return { ...globals, rest, load: () => loadCommand(name, '') };
   const [verb, ...afterVerb] = rest;
+  if (entry.alone === true && !entry.verbs.includes(verb ?? '')) return { ...globals, rest, load: () => loadCommand(name, '') };
   if (verb === undefined || verb === '--help' || verb === '-h') return { ...globals, rest: [name], load: () => loadCommand('help', '') };
   const known = verbOf(name, entry, verb);
   return { ...globals, rest: afterVerb, load: () => loadCommand(name, known) };

@@ -9,6 +9,8 @@ export interface Flag {
   readonly short?: string | undefined;
   /** How its value is written; a flag without one is on or off. */
   readonly value?: string | undefined;
+  /** `--explain` alone is on, `--explain=NAME` has a value. */
+  readonly valueOptional?: boolean | undefined;
   readonly repeat?: boolean | undefined;
   readonly help: string;
   /** Other names, for people who come from elsewhere; not in the help. */

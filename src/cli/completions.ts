@@ -39,7 +39,7 @@ function walk(rest: readonly string[], command: Command, flags: readonly Flag[])
       continue;
     }
     const flag = word.startsWith('--') ? flags.find((one) => `--${one.name}` === word) : flags.find((one) => one.short === word.at(-1));
-    if (flag?.value === undefined || word.includes('=')) continue;
+    if (flag?.value === undefined || flag.valueOptional === true || word.includes('=')) continue;
     if (at + 1 === rest.length) return { words, open: flag };
     at++;
   }

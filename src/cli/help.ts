@@ -19,7 +19,7 @@ export const help: Command = {
   async run(context, words) {
     if (words.on('markdown')) await context.stdio.out(await referencePage());
     else if (words.words.length === 0) await context.stdio.out(await overview(context.stdio));
-    else if (words.words.length === 1 && COMMANDS[words.words[0]!]?.verbs !== undefined) await context.stdio.out(await kindOverview(words.words[0]!, context.stdio));
+    else if (words.words.length === 1 && COMMANDS[words.words[0]!]?.verbs !== undefined && COMMANDS[words.words[0]!]!.alone !== true) await context.stdio.out(await kindOverview(words.words[0]!, context.stdio));
     else return commandHelp(await findCommand(words.words).load(), context.stdio);
     return 0;
   },
@@ -36,7 +36,7 @@ export async function commandHelp(command: Command, stdio: Stdio): Promise<numbe
 }
 
 export function flagLines(flags: readonly Flag[]): string[] {
-  const left = flags.map(({ name, short, value, repeat }) => `  ${short === undefined ? '    ' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}${repeat === true ? ' …' : ''}`);
+  const left = flags.map(({ name, short, value, valueOptional, repeat }) => `  ${short === undefined ? '    ' : `-${short}, `}--${name}${value === undefined ? '' : valueOptional === true ? `[=${value}]` : ` ${value}`}${repeat === true ? ' …' : ''}`);
   const width = Math.min(40, Math.max(...left.map((one) => one.length)));
   return flags.map((flag, at) => (left[at]!.length > width ? `${left[at]!}\n${' '.repeat(width + 2)}${flag.help}` : `${left[at]!.padEnd(width + 2)}${flag.help}`));
 }

@@ -70,6 +70,7 @@ function longFlag(word: string, flags: readonly Flag[], command: Grammar, add: A
   const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
   const flag = flags.find((one) => one.name === name || one.also?.includes(name));
   if (flag === undefined) throw unknownFlag(`--${name}`, nearest(name, flags.map((one) => one.name)), command);
+  if (flag.valueOptional === true) return add(flag, equals < 0 ? 'true' : word.slice(equals + 1));
   if (flag.value !== undefined) return add(flag, equals < 0 ? next(flag) : word.slice(equals + 1));
   add(flag, equals < 0 ? 'true' : booleanText(flag, word.slice(equals + 1)));
 }

@@ -1,0 +1,102 @@
+/** What `berth advise` does with its files. */
+import { textTable } from '../lib/text-table.ts';
+import { terminalSafe, terminalSafeLine } from '../lib/terminal-safe.ts';
+import { nearest } from '../lib/nearest.ts';
+import { BerthError, ERROR_RULES } from '../model/errors.ts';
+import { printable } from '../model/ids.ts';
+import type { Context } from './command.ts';
+import type { AdviseInput, AdviseOutput } from './commands/advise.ts';
+import { readDocument, readEstateFiles } from './estate-files.ts';
+import { terminalWidth, yamlText } from './output.ts';
+import { paint } from './paint.ts';
+
+// Types by import(): the engine and its libraries are loaded when there is something to advise on.
+type AdvisedFiles = import('../advise/advise-files.ts').AdvisedFiles;
+type AdviceDocument = import('../advise/advice-document.ts').AdviceDocument;
+type WorkloadAdvice = import('../advise/advice-document.ts').WorkloadAdvice;
+type Figures = import('../advise/advise-files.ts').AdvisedFiles['figures'];
+
+export interface AdviseRun extends AdviseInput {
+  readonly output: AdviseOutput;
+  /** undefined: no derivation; []: of all. */
+  readonly explain: readonly string[] | undefined;
+}
+
+export async function runAdvise(context: Context, input: AdviseRun): Promise<number> {
+  const advised = await advisedFiles(context, input, input.explain !== undefined);
+  const { document } = advised;
+  if (input.explain !== undefined && input.output === 'table') await explain(context, advised, input.explain);
+  else await write(context, document, input.output);
+  return tellProblems(context, document);
+}
+
+async function advisedFiles(context: Context, input: AdviseInput, explained: boolean): Promise<AdvisedFiles> {
+  const files = await readEstateFiles(context, input.files);
+  const { adviseFiles } = await import('../advise/advise-files.ts');
+  const { weightsFrom } = await import('../advise/weights.ts');
+  const weights = input.weights === undefined ? undefined : weightsFrom(await readDocument(context, input.weights));
+  const figures = await figuresOf(context, input.figures);
+  return adviseFiles({ files, weights, figures, host: { hardwareVirtualization: input.hardwareVirtualization }, explain: explained });
+}
+
+async function figuresOf(context: Context, wanted: string | undefined): Promise<Figures | undefined> {
+  if (wanted === 'shipped' || wanted === undefined) return undefined;
+  const { figuresFrom } = await import('../advise/figures-from.ts');
+  return figuresFrom(await readDocument(context, wanted));
+}
+
+async function write(context: Context, document: AdviceDocument, output: AdviseOutput): Promise<void> {
+  if (output === 'json') return context.stdio.out(`${JSON.stringify(document, undefined, 2)}\n`);
+  if (output === 'yaml') return context.stdio.out(await yamlText(document));
+  if (output === 'table') return context.stdio.out(await table(context, document));
+  throw new BerthError('unsupported', `-o ${output} is not there yet.`);
+}
+
+async function explain(context: Context, { advice, estate }: AdvisedFiles, names: readonly string[]): Promise<void> {
+  const { explainText } = await import('../advise/explain-text.ts');
+  for (const name of names) {
+    if (advice.decisions.some((one) => one.workload === name)) continue;
+    const meant = nearest(name, advice.decisions.map((one) => one.workload));
+    throw new BerthError('notFound', `There is no workload '${printable(name)}' in these files.`, { hint: meant === undefined ? undefined : `Did you mean '${printable(meant)}'?` });
+  }
+  const shown = advice.decisions.filter((one) => names.length === 0 || names.includes(one.workload));
+  const texts = shown.map((one) => terminalSafe(explainText(one, estate.workloads.find((workload) => workload.meta.name === one.workload))));
+  await context.stdio.out(`${texts.join('\n\n\n')}\n`);
+}
+
+const NOTHING = '-';
+
+async function table(context: Context, document: AdviceDocument): Promise<string> {
+  const columns = [{ title: 'WORKLOAD' }, { title: 'FORM' }, { title: 'RUNNER-UP' }, { title: 'SURE', align: 'right' as const }, { title: 'FLAGS', align: 'right' as const }, { title: 'WHY' }];
+  const rows = document.workloads.map((one) => [one.name, one.form, one.runnerUp ?? NOTHING, `${Math.round(one.confidence * 100)} %`, one.flags.length === 0 ? NOTHING : String(one.flags.length), why(one)]);
+  const text = textTable(columns, rows, { width: await terminalWidth(context) });
+  const paints = await paint(1, context.stdio, context.env);
+  const end = text.indexOf('\n');
+  return `${paints.bold(text.slice(0, end))}${text.slice(end)}\n${totals(document).join('\n')}\n`;
+}
+
+function why(one: WorkloadAdvice): string {
+  const reasons = one.reasons.slice(0, 2).join(' ');
+  const open = one.wouldChangeIf.length;
+  return open === 0 ? reasons : `${reasons} (${open} unknown ${open === 1 ? 'fact' : 'facts'} would change it.)`;
+}
+
+function totals(document: AdviceDocument): string[] {
+  const counts = Object.entries(document.totals.byForm).filter(([, count]) => count > 0).map(([word, count]) => `${count} ${word}`);
+  const { figures } = document;
+  return [
+    `${document.totals.workloads} ${document.totals.workloads === 1 ? 'workload' : 'workloads'}: ${counts.join(', ') || 'nothing'}.`,
+    ...document.estateFlags.map((one) => terminalSafeLine(`Red flag, ${one.flag}: ${one.sentence}`)),
+    terminalSafeLine(figures.shipped ? `Figures: shipped with Berth, of another host (${figures.host}) \`berth advise calibrate\` measures yours.` : `Figures: ${figures.host}`),
+  ];
+}
+
+/** On standard error, a line a problem: FILE:LINE: FIELD: what is wrong. */
+async function tellProblems(context: Context, { problems }: AdviceDocument): Promise<number> {
+  for (const { file, line, field, message } of problems) await context.tell(terminalSafeLine(`${file}${line === undefined ? '' : `:${line}`}: ${field === undefined || field === '' ? '' : `${field}: `}${message}`));
+  return problems.length === 0 ? 0 : ERROR_RULES.invalid.exitCode;
+}
+
+export async function runManifests(_context: Context, _input: AdviseInput): Promise<number> {
+  throw new BerthError('unsupported', '`berth advise manifests` is not there yet.');
+}

@@ -1,0 +1,93 @@
+/** `berth advise FILE…`: which form, why, and what it costs. The engine is loaded with the first file, by nobody else. */
+import { BerthError } from '../../model/errors.ts';
+import { nearest } from '../../lib/nearest.ts';
+import { printable } from '../../model/ids.ts';
+import type { Command, Context, Flag } from '../command.ts';
+import { isThere } from '../estate-files.ts';
+import type { Words } from '../words.ts';
+
+const OUTPUTS = ['table', 'json', 'yaml', 'markdown', 'html', 'csv'] as const;
+type Output = (typeof OUTPUTS)[number];
+
+const WITH_FILES: readonly Flag[] = [
+  { name: 'weights', value: 'FILE', help: 'Weights of criteria over those of the table: a map of criterion to number.' },
+  { name: 'prices', value: 'FILE', help: 'Host types with their prices; costs are left out without.' },
+  { name: 'figures', value: 'FILE|shipped', help: 'Measured figures, from `berth advise calibrate -o json`. Without: those of the daemon that answers, else the shipped ones.' },
+  { name: 'hardware-virtualization', help: 'The hosts can run VMs in hardware; `=false`: they cannot. Unknown without, unless the figures say it.' },
+];
+
+const FORMATS_NOTE = 'Reads, by what is in them: Berth workloads, Docker Compose, Kubernetes manifests (KubeVirt, too), `docker inspect`, RVTools CSV (vInfo, vCPU, vMemory, vDisk), `qm config`, `pct config`, `pvesh` JSON, `incus list --format json`, `virsh dumpxml`, and CSV with a header of field names. A directory stands for its files, - for standard input.';
+const EXIT_NOTE = 'Ends with 0, or with 2 when something of the files could not be read: it is said on standard error, and the rest is answered.';
+
+export function adviseCommand(verb: string): Command {
+  return verb === 'manifests' ? manifests : advise;
+}
+
+const advise: Command = {
+  name: 'advise',
+  summary: 'Say which form each workload should have, why, and what it costs.',
+  usage: 'FILE… [-o FORMAT] [--explain[=NAME]]',
+  flags: [
+    { name: 'output', short: 'o', value: OUTPUTS.join('|'), help: 'How to write it; html is one page that needs nothing else.' },
+    { name: 'explain', value: 'NAME', valueOptional: true, help: 'The whole derivation, of all workloads or of one.' },
+    ...WITH_FILES,
+  ],
+  words: { min: 1 },
+  notes: [FORMATS_NOTE, EXIT_NOTE, 'Works without a daemon, and changes nothing.', '`berth advise manifests FILE…` writes what `berth apply` takes.'],
+  async run(context, words) {
+    const { files, names } = await filesAndNames(words);
+    const output = outputOf(words);
+    const { runAdvise } = await import('../advise-run.ts');
+    const explain = words.text('explain');
+    return runAdvise(context, { files, output, explain: explain === undefined ? undefined : explain === 'true' ? names : [explain, ...names], ...options(words) });
+  },
+};
+
+const manifests: Command = {
+  name: 'advise manifests',
+  summary: 'Write what `apply` takes for the forms that were advised.',
+  usage: 'FILE… [--weights FILE]',
+  flags: WITH_FILES,
+  words: { min: 1 },
+  notes: [FORMATS_NOTE, EXIT_NOTE],
+  async run(context, words) {
+    const { runManifests } = await import('../advise-run.ts');
+    return runManifests(context, { files: words.words, ...options(words) });
+  },
+};
+
+export interface AdviseInput {
+  readonly files: readonly string[];
+  readonly weights: string | undefined;
+  readonly prices: string | undefined;
+  readonly figures: string | undefined;
+  readonly hardwareVirtualization: boolean | undefined;
+}
+
+function options(words: Words): Omit<AdviseInput, 'files'> {
+  return {
+    weights: words.text('weights'), prices: words.text('prices'), figures: words.text('figures'),
+    hardwareVirtualization: words.given('hardware-virtualization') ? words.on('hardware-virtualization') : undefined,
+  };
+}
+
+/** After `--explain`, a word that is no file is the name of a workload. */
+async function filesAndNames(words: Words): Promise<{ readonly files: readonly string[]; readonly names: readonly string[] }> {
+  if (!words.given('explain')) return { files: words.words, names: [] };
+  const files: string[] = [];
+  const names: string[] = [];
+  for (const word of words.words) (await isThere(word) ? files : names).push(word);
+  if (files.length === 0) throw new BerthError('invalid', `'${printable(words.words[0]!)}' cannot be read: there is no such file.`);
+  return { files, names };
+}
+
+function outputOf(words: Words): Output {
+  const text = words.text('output') ?? 'table';
+  const output = OUTPUTS.find((one) => one === text);
+  if (output !== undefined) return output;
+  const meant = nearest(text, OUTPUTS);
+  throw new BerthError('invalid', `-o ${printable(text)}: there is no such format.`, { hint: `${meant === undefined ? '' : `Did you mean ${meant}? `}There are ${OUTPUTS.join(', ')}.` });
+}
+
+export type AdviseOutput = Output;
+export type AdviseContext = Context;
