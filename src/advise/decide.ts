@@ -2,6 +2,7 @@
  * The decision for one workload. Pure: the same facts, host, figures and weights give the same bytes; no clock, no
  * chance, no locale, and no look at names, owners or purposes.
  */
+import { compareUtf8 } from '../lib/utf8-order.ts';
 import { FORM_LABEL, FORMS, type Form } from '../model/forms.ts';
 import type { Workload } from '../model/workload.ts';
 import { controlsFor } from './controls.ts';
@@ -12,7 +13,7 @@ import { judge, type Judgement } from './judge.ts';
 import { redFlagsOf } from './red-flags.ts';
 import { sensitivityOf, waysOutOf, type Sensitivity } from './sensitivity.ts';
 import { SHIPPED_FIGURES } from './shipped-figures.ts';
-import { compareText, evidenceFor, type Subject } from './subject.ts';
+import { evidenceFor, type Subject } from './subject.ts';
 import { DEFAULT_WEIGHTS } from './weights.ts';
 
 /** How many reasons stand in the table. */
@@ -54,7 +55,7 @@ export function answerFor(workload: Workload, options: AdviseOptions = {}): { re
   return { form: answer, allowed: ranked };
 }
 
-function subjectOf(workload: Workload, options: AdviseOptions): Subject {
+export function subjectOf(workload: Workload, options: AdviseOptions = {}): Subject {
   return { spec: workload.spec, provenance: workload.provenance ?? {}, host: options.host ?? {}, figures: options.figures ?? SHIPPED_FIGURES };
 }
 
@@ -91,7 +92,7 @@ function reasonsOf({ bans, points, answer }: Judgement, runnerUp: Form | undefin
   const soft = points
     .map(({ criterion, weight, verdict }) => ({ id: criterion.id, sentence: verdict.sentence, gain: gainOf(weight, verdict.scores, answer, runnerUp) }))
     .filter(({ gain }) => gain > 0.2)
-    .sort((a, b) => b.gain - a.gain || compareText(a.id, b.id))
+    .sort((a, b) => b.gain - a.gain || compareUtf8(a.id, b.id))
     .map(({ sentence }) => sentence);
   const reasons = [...hard.slice(0, REASONS - 1), ...soft].slice(0, REASONS);
   return reasons.length > 0 ? reasons : [`Nothing that is known speaks clearly for a form; ${ANSWER_LABEL[answer]} is a little ahead${runnerUp === undefined ? '' : ` of ${FORM_LABEL[runnerUp]}`}.`];

@@ -1,4 +1,5 @@
 /** What constraints and criteria look at: one workload's facts, the hosts, and the measured figures. */
+import { compareUtf8 } from '../lib/utf8-order.ts';
 import type { Figures } from '../model/figures.ts';
 import { FORMS, type Form } from '../model/forms.ts';
 import type { Provenance, WorkloadSpec } from '../model/workload.ts';
@@ -66,14 +67,9 @@ function walk(from: unknown, parts: readonly string[]): unknown {
 
 /** Lists are sets here: sorted, so that the order in which a fact was written shows nowhere. */
 export function ordered(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(ordered).sort((a, b) => compareText(JSON.stringify(a), JSON.stringify(b)));
+  if (Array.isArray(value)) return value.map(ordered).sort((a, b) => compareUtf8(JSON.stringify(a), JSON.stringify(b)));
   if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => compareText(a, b)).map(([key, one]) => [key, ordered(one)]));
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => compareUtf8(a, b)).map(([key, one]) => [key, ordered(one)]));
   }
   return value;
-}
-
-/** By code unit: the same in every locale. */
-export function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

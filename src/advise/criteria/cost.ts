@@ -117,9 +117,9 @@ export const COST: readonly Criterion[] = [
         return { scores: untested ? scores(-0.9, 0.7, -0.9, 0.5) : scores(-0.6, 0.5, -0.6, 0.35), sentence: `There is no build${untested ? ' and no tests' : ''}; it can be moved as it stands, not remade.`, fields };
       }
       if (!several && (source?.kind === 'image' || source?.image !== undefined || change?.packagingExists === true || change?.currentForm === 'appContainer')) {
-        return { scores: byMode(0.7, -0.4), sentence: source?.kind === 'image' || source?.image !== undefined ? 'It already is an image that app forms run unchanged.' : 'There is a build, so that an image is a small step.', fields };
+        return { scores: scores(0.7, -0.4, 0.55, -0.4), sentence: source?.kind === 'image' || source?.image !== undefined ? 'It already is an image that app forms run unchanged.' : 'There is a build, so that an image is a small step.', fields };
       }
-      if (change?.currentForm === 'vm' || source?.kind === 'diskImage') return { scores: scores(-0.5, 0.35, -0.6, 0.5), sentence: 'It is a machine today; staying one costs nothing, an OS container takes its files over, an app form means building anew.', fields };
+      if (change?.currentForm === 'vm' || source?.kind === 'diskImage') return { scores: scores(-0.5, 0.4, -0.6, 0.45), sentence: 'It is a machine today; staying one costs nothing, an OS container takes its files over, an app form means building anew.', fields };
       if (change?.currentForm === 'physical') return { scores: scores(-0.5, 0.4, -0.6, 0.4), sentence: 'It is a machine of its own today; its files can move as they are into an OS form.', fields };
       if (change?.currentForm === 'osContainer') return { scores: scores(-0.3, 0.6, -0.5, 0.2), sentence: 'It is an OS container today.', fields };
       return change?.currentForm === 'microVM' ? { scores: scores(0.4, -0.4, 0.6, 0), sentence: 'It is a microVM today.', fields } : undefined;

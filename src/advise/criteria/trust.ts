@@ -3,9 +3,13 @@ import { byIsolation, scores, type Scores, type Subject } from '../subject.ts';
 import { dataNeed, hostilityNeed } from '../trust-need.ts';
 import { SOURCES, type Criterion } from './criterion.ts';
 
-/** Where VMs are emulated they are no boundary, so that need speaks for neither. */
+/**
+ * Small needs fade: nearly every workload has some, and they would outvote the criteria of cost by their number alone.
+ * Where VMs are emulated they are no boundary, so that need speaks for neither.
+ */
 function need(subject: Subject, amount: number): Scores {
-  return subject.host.hardwareVirtualization === false ? byIsolation(0, 0) : byIsolation(-amount, amount);
+  const felt = amount ** 1.5;
+  return subject.host.hardwareVirtualization === false ? byIsolation(0, 0) : byIsolation(-felt, felt);
 }
 
 const noKvm = (subject: Subject): string => (subject.host.hardwareVirtualization === false ? ' (VMs are emulated here, so they would not help)' : '');
