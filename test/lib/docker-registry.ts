@@ -1,5 +1,5 @@
 /** Debian's docker-registry on loopback with a port and a directory of its own, ended by its pid. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -9,6 +9,8 @@ import { until } from './until.ts';
 export interface DockerRegistry extends AsyncDisposable {
   /** HOST:PORT, as references have it. */
   readonly host: string;
+  /** Its process, to be stopped and let go on. */
+  readonly pid: number;
   /** What it said. */
   log(): string;
 }
@@ -20,6 +22,9 @@ export interface DockerRegistryOptions {
   readonly token?: { readonly realm: string; readonly service: string; readonly issuer: string; readonly certFile: string };
   readonly below?: string;
   readonly hostname?: string;
+  /** argv prefix that runs it in another network namespace, where `port` is free. */
+  readonly enter?: readonly string[];
+  readonly port?: number;
 }
 
 /** `tester` with the password `s3cret:word`. */
@@ -27,7 +32,7 @@ export const ACCOUNT = { username: 'tester', password: 's3cret:word', line: 'tes
 
 export async function startDockerRegistry(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
   const dir = fs.mkdtempSync(path.join(options.below ?? os.tmpdir(), 'berth-registry-'));
-  const port = await freePort();
+  const port = options.port ?? await freePort();
   const hostname = options.hostname ?? '127.0.0.1';
   if (options.htpasswd !== undefined) fs.writeFileSync(path.join(dir, 'htpasswd'), `${options.htpasswd}\n`);
   const config = {
@@ -39,7 +44,8 @@ export async function startDockerRegistry(options: DockerRegistryOptions = {}): 
   };
   const configFile = path.join(dir, 'config.yml'); // JSON is YAML
   fs.writeFileSync(configFile, JSON.stringify(config));
-  const child = spawn('docker-registry', ['serve', configFile], { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'], OTEL_TRACES_EXPORTER: 'none' } });
+  const [program, ...words] = [...(options.enter ?? []), 'docker-registry', 'serve', configFile];
+  const child = spawn(program!, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'], OTEL_TRACES_EXPORTER: 'none' } });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => { said = (said + chunk.toString()).slice(-20_000); });
   const end = async (): Promise<void> => {
@@ -53,13 +59,13 @@ export async function startDockerRegistry(options: DockerRegistryOptions = {}): 
   try {
     await until(() => {
       if (child.exitCode !== null) throw new Error(`docker-registry ended with ${child.exitCode}: ${said}`);
-      return answers(port);
+      return options.enter === undefined ? answers(port) : answersInside(options.enter, port);
     }, { deadlineMs: 20_000, intervalMs: 30, what: 'docker-registry listening' });
   } catch (error) {
     await end();
     throw error;
   }
-  return { host: `${hostname}:${port}`, log: () => said, [Symbol.asyncDispose]: end };
+  return { host: `${hostname}:${port}`, pid: child.pid!, log: () => said, [Symbol.asyncDispose]: end };
 }
 
 function answers(port: number): Promise<boolean> {
@@ -68,6 +74,10 @@ function answers(port: number): Promise<boolean> {
     socket.once('connect', () => { socket.destroy(); resolve(true); });
     socket.once('error', () => resolve(false));
   });
+}
+
+function answersInside([program, ...words]: readonly string[], port: number): boolean {
+  return spawnSync(program!, [...words, 'bash', '-c', `exec 3<>/dev/tcp/127.0.0.1/${port}`], { stdio: 'ignore', timeout: 5000 }).status === 0;
 }
 
 function freePort(): Promise<number> {

@@ -34,7 +34,7 @@ export const COPY: StepList<CopyContext> = {
   verb: 'image.copy',
   onCrash: 'undo',
   steps: [{
-    name: 'content',
+    name: 'copy',
     async run(context) {
       const { services, from, to, request, signal } = context;
       using reports = layerReports(services.clock, 'copying', context.progress);

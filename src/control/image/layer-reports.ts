@@ -4,6 +4,8 @@ import type { Clock } from '../clock.ts';
 import type { Progress } from '../journal.ts';
 
 const EVERY_MS = 200;
+/** All layers are told of one after the other when it begins: together that is the first news. */
+const FIRST_MS = 5;
 
 export interface LayerReports extends Disposable {
   readonly onLayer: (layer: LayerProgress) => void;
@@ -12,6 +14,7 @@ export interface LayerReports extends Disposable {
 export function layerReports(clock: Clock, what: string, progress: ((progress: Progress) => void) | undefined): LayerReports {
   const layers = new Map<string, LayerProgress>();
   let cancel: (() => void) | undefined;
+  let delayMs = FIRST_MS;
   const tell = (): void => {
     cancel = undefined;
     const all = [...layers.values()];
@@ -20,7 +23,8 @@ export function layerReports(clock: Clock, what: string, progress: ((progress: P
   return {
     onLayer(layer) {
       layers.set(layer.digest, { digest: layer.digest, state: layer.state, bytes: layer.bytes, totalBytes: layer.totalBytes });
-      cancel ??= clock.after(EVERY_MS, tell);
+      cancel ??= clock.after(delayMs, tell);
+      delayMs = EVERY_MS;
     },
     [Symbol.dispose]() {
       if (cancel === undefined) return;

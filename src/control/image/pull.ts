@@ -37,7 +37,7 @@ export const PULL: StepList<PullContext> = {
   verb: 'image.pull',
   // What came in has no owner yet: the next sweep takes it, or the next pull goes on with it.
   onCrash: 'undo',
-  steps: [{ name: 'content', run: pullContent }],
+  steps: [{ name: 'fetch', run: pullContent }],
 };
 
 async function pullContent(context: PullContext): Promise<void> {

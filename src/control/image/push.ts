@@ -34,7 +34,7 @@ export const PUSH: StepList<PushContext> = {
   verb: 'image.push',
   // What a registry got and no manifest names is the registry's to sweep.
   onCrash: 'undo',
-  steps: [{ name: 'content', run: pushContent }],
+  steps: [{ name: 'send', run: pushContent }],
 };
 
 async function pushContent(context: PushContext): Promise<void> {

@@ -1,7 +1,7 @@
 /** instance.create: the wish is checked against everything that is known before anything is touched. */
 import { BerthError } from '../../model/errors.ts';
 import { formOf, FORM_LABEL, type SettledIsolation } from '../../model/forms.ts';
-import { assertName, makeObjectId } from '../../model/ids.ts';
+import { assertName, makeObjectId, printable } from '../../model/ids.ts';
 import type { Image } from '../../model/image.ts';
 import type { Instance, InstancePort } from '../../model/instance-status.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
@@ -163,6 +163,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const limit = owner.spec.instancesLimit;
   if (limit !== undefined && registry.entries('Instance', project).length >= limit) throw new BerthError('exhausted', `Project '${project}' may have ${limit} instances and has them.`, { hint: 'Delete some, or raise the limit.' });
   const image = findImage(services, project, spec.image);
+  assertRunsHere(image);
   const name = request.meta.name === undefined ? makeName(randomness, (taken) => registry.find('Instance', project, taken) !== undefined) : assertName(request.meta.name);
   if (registry.find('Instance', project, name) !== undefined) throw new BerthError('alreadyExists', `There is already an instance '${name}'.`, { hint: `Choose another name, or delete it first: berth rm ${name}`, details: { name } });
   assertNoConflicts(spec);
@@ -186,6 +187,17 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   };
   return { instance, image, volumes: volumes.made, relied: [owner, image, ...networks.map(({ network }) => network)], sandbox };
 }
+
+/** One that was fetched for another processor can be kept and sent on. */
+function assertRunsHere({ spec, status }: Image): void {
+  const { architecture, os } = status.config;
+  const here = HOST_ARCHITECTURES[process.arch] ?? process.arch;
+  if (architecture === here && os === 'linux') return;
+  throw new BerthError('unsupported', `Image '${spec.references[0] ?? status.digest}' is for ${printable(os)}/${printable(architecture)}; this host runs linux/${here}.`, { hint: `Fetch the one for this host: berth pull ${spec.references[0] ?? 'REF'}` });
+}
+
+/** Images use Go's words. */
+const HOST_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 function settleIsolation(spec: InstanceSpec): SettledIsolation {
   if (spec.mode === 'os') throw new BerthError('unsupported', 'OS containers and VMs with their own init are not part of this version yet.', { hint: 'Run the image as an application: berth run IMAGE.' });
