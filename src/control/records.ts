@@ -5,7 +5,7 @@ import type { Event, EventSpec } from '../model/event.ts';
 import { API_VERSION, type BerthObject } from '../model/meta.ts';
 import type { VerbName } from '../model/verbs.ts';
 import { timestamp, type Clock } from './clock.ts';
-import { Transaction, type Registry } from './registry.ts';
+import { decodeObject, Transaction, type Registry } from './registry.ts';
 import type { Caller } from './services.ts';
 
 export interface Target {
@@ -78,11 +78,10 @@ export class Records {
     for (const name of names) {
       const page = await this.#registry.store.get(`o/AuditRecord//${name}`);
       const transaction = new Transaction();
-      if (page === undefined) transaction.release(`pending-audit/${name}`);
-      else {
-        const { object } = JSON.parse(new TextDecoder().decode(page.value)) as { object: AuditRecord };
-        this.outcome(transaction, { ...object, meta: { ...object.meta, revision: page.modRevision } }, 'unknown');
-      }
+      const record = page === undefined ? undefined : readable(page.value, page.modRevision);
+      // One that cannot be read stays as it is, and says so in every list.
+      if (record === undefined) transaction.release(`pending-audit/${name}`);
+      else this.outcome(transaction, record, 'unknown');
       await this.#registry.commit(transaction);
     }
     return names.length;
@@ -105,5 +104,13 @@ export class Records {
     } finally {
       await this.#registry.commit(after);
     }
+  }
+}
+
+function readable(value: Uint8Array, revision: number): AuditRecord | undefined {
+  try {
+    return decodeObject(value, revision) as AuditRecord;
+  } catch {
+    return undefined;
   }
 }

@@ -7,7 +7,7 @@
  */
 import { BerthError } from '../model/errors.ts';
 import { KINDS, type KindName } from '../model/kinds.ts';
-import { SCHEMA_VERSION, type BerthObject } from '../model/meta.ts';
+import { API_VERSION, SCHEMA_VERSION, type BerthObject } from '../model/meta.ts';
 import type { Change, Compare, Store } from '../drivers/store/driver.ts';
 
 export interface Entry<T extends BerthObject = BerthObject> {
@@ -32,11 +32,26 @@ interface StoredForm {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
+const isMap = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** What everybody who reads an object relies on, so that a damaged one is found here and not by who stumbles over it. */
+function isWhole(object: unknown): object is BerthObject {
+  if (!isMap(object) || typeof object['kind'] !== 'string') return false;
+  const { kind, meta, spec, status } = object;
+  if (!isMap(meta) || !isMap(spec) || !isMap(status)) return false;
+  if (![meta['id'], meta['name'], meta['project'], meta['createdAt']].every((text) => typeof text === 'string')) return false;
+  if (kind === 'Event' || kind === 'AuditRecord') return typeof spec['time'] === 'string' && isMap(spec['target']);
+  if (kind !== 'Instance') return true;
+  return typeof status['state'] === 'string' && typeof status['form'] === 'string' && Array.isArray(status['ports']) && Array.isArray(status['published']) && isMap(status['volumes']);
+}
+
 /** Decodes a stored value; the revision is the store's. */
 export function decodeObject(value: Uint8Array, revision: number): BerthObject {
   const stored = JSON.parse(decoder.decode(value)) as StoredForm;
-  if (typeof stored?.schema !== 'number' || typeof stored.object?.kind !== 'string' || typeof stored.object.meta?.name !== 'string') throw new Error('not an object');
+  // Before its shape is looked at: a newer version may have another one.
+  if (typeof stored?.schema !== 'number') throw new Error('not an object');
   if (stored.schema > SCHEMA_VERSION) throw new BerthError('unsupported', `An object has schema ${stored.schema}; this version knows up to ${SCHEMA_VERSION}.`, { hint: 'Install the newer version again.' });
+  if (!isWhole(stored.object)) throw new Error('not a whole object');
   return { ...stored.object, meta: { ...stored.object.meta, revision } };
 }
 
@@ -126,16 +141,36 @@ export class Registry {
         after = page.values.at(-1)!.key;
       }
     }
+    await registry.#assertSequence();
     return registry;
+  }
+
+  /** A sequence that is behind its records, or no number, would have new records take the place of old ones. */
+  async #assertSequence(): Promise<void> {
+    const isNumber = Number.isSafeInteger(this.#sequence) && this.#sequence >= 0;
+    if (!isNumber) this.quarantined.push({ key: SEQUENCE_KEY, reason: 'not a number; it goes on after the last record' });
+    if (!isNumber) this.#sequence = 0;
+    for (const kind of UNINDEXED) {
+      for (;;) {
+        const prefix = `o/${kind}/`;
+        const { values, more } = await this.#store.range({ prefix, limit: 1000, after: `${prefix}/${sequenceName(this.#sequence)}` });
+        const last = values.at(-1);
+        if (last === undefined) break;
+        this.#sequence = Number(last.key.slice(prefix.length + 1));
+        if (!more) break;
+      }
+    }
   }
 
   #load(key: string, value: Uint8Array, revision: number): void {
     if (key === SEQUENCE_KEY) {
-      this.#sequence = Number(decoder.decode(value));
+      const text = new TextDecoder().decode(value);
+      this.#sequence = /^\d+$/.test(text) ? Number(text) : Number.NaN;
       return;
     }
     if (key.startsWith('u/')) {
-      this.#claims.set(key, decoder.decode(value));
+      // Whoever it belonged to: it stays taken, and is given back by its key.
+      this.#claims.set(key, new TextDecoder().decode(value));
       return;
     }
     try {
@@ -168,7 +203,13 @@ export class Registry {
 
   notFound(kind: KindName, project: string, name: string): BerthError {
     const word = kind === 'AuditRecord' ? 'audit record' : kind.toLowerCase();
+    if (this.isQuarantined(kind, project, name)) return new BerthError('notFound', `The ${word} '${name}' is in the store and cannot be read.`, { hint: 'The log and `berth events` say what is wrong with it; a backup of the store has it whole.', details: { kind, name, project } });
     return new BerthError('notFound', `There is no ${word} '${name}'${project === '' ? '' : ` in project '${project}'`}.`, { hint: `\`berth ${kind === 'Instance' ? 'list -a' : `${word} list`}\` shows what there is.`, details: { kind, name, project } });
+  }
+
+  /** It is there and could not be read: nothing may take its place. */
+  isQuarantined(kind: KindName, project: string, name: string): boolean {
+    return this.quarantined.some(({ key }) => key === objectKey(kind, project, name));
   }
 
   byId<T extends BerthObject>(id: string): T | undefined {
@@ -198,7 +239,7 @@ export class Registry {
 
   /** Name for the next record that only grows: sorts in the order of writing. */
   nextSequence(transaction: Transaction): string {
-    const name = String(++this.#sequence).padStart(SEQUENCE_DIGITS, '0');
+    const name = sequenceName(++this.#sequence);
     transaction.sequence = name;
     return name;
   }
@@ -207,7 +248,7 @@ export class Registry {
   async records<T extends BerthObject>(kind: KindName, after?: string, limit = 1000): Promise<{ readonly items: readonly T[]; readonly revision: number; readonly more: boolean }> {
     const prefix = `o/${kind}/`;
     const page = await this.#store.range({ prefix, limit, ...(after === undefined ? {} : { after: `${prefix}/${after}` }) });
-    return { items: page.values.map((found) => decodeObject(found.value, found.modRevision) as T), revision: page.revision, more: page.more };
+    return { items: page.values.map((found) => readRecord(kind, found.key, found.value, found.modRevision) as T), revision: page.revision, more: page.more };
   }
 
   get sequence(): number {
@@ -274,6 +315,30 @@ export class Registry {
   onChange(listener: RegistryListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+}
+
+function sequenceName(sequence: number): string {
+  return String(sequence).padStart(SEQUENCE_DIGITS, '0');
+}
+
+/** One that cannot be read has its place in the list, too: a gap in it would be a record that nobody misses. */
+function readRecord(kind: KindName, key: string, value: Uint8Array, revision: number): BerthObject {
+  try {
+    const object = decodeObject(value, revision);
+    if (keyOf(object) !== key) throw new Error('the key and the record disagree');
+    return object;
+  } catch (error) {
+    if (error instanceof BerthError) throw error;
+    const name = key.slice(key.lastIndexOf('/') + 1);
+    const time = new Date(0).toISOString();
+    const target = { kind, project: '', name, id: '' };
+    const message = `This record cannot be read in the store (${key}): ${(error as Error).message}.`;
+    return {
+      apiVersion: API_VERSION, kind, meta: { id: name, name, project: '', createdAt: time, generation: 1, revision },
+      spec: kind === 'Event' ? { type: 'record.unreadable', target, message, severity: 'error', time } : { time, actor: 'unknown', verb: 'unknown', target, requestId: '', details: { unreadable: message } },
+      status: kind === 'Event' ? {} : { result: 'unknown' },
+    };
   }
 }
 

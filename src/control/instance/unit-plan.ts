@@ -22,7 +22,7 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
   const { spec, status, meta } = instance;
   const defaults = FORM_DEFAULTS[status.form];
   const hostname = spec.hostname ?? meta.name;
-  const networks = status.ports.map((port) => services.registry.byId<Network>(port.networkId)!);
+  const networks = status.ports.map((port) => services.registry.get<Network>('Network', meta.project, port.network));
   const interfaces: InterfacePlan[] = status.ports.map((port, index) => {
     const network = networks[index]!;
     const tap = parts.taps.get(port.portId);

@@ -14,7 +14,8 @@ import { Transaction } from '../registry.ts';
 import { SYSTEM, type Caller } from '../services.ts';
 
 export async function ensureDefaultProject(services: InstanceServices): Promise<void> {
-  if (services.registry.find('Project', '', DEFAULT_PROJECT) === undefined) await writeProject(services, SYSTEM, DEFAULT_PROJECT, {}, {});
+  const { registry } = services;
+  if (registry.find('Project', '', DEFAULT_PROJECT) === undefined && !registry.isQuarantined('Project', '', DEFAULT_PROJECT)) await writeProject(services, SYSTEM, DEFAULT_PROJECT, {}, {});
 }
 
 async function writeProject(services: InstanceServices, caller: Caller, name: string, meta: MetaInput, spec: ProjectSpec): Promise<Project> {
@@ -40,7 +41,7 @@ export async function createProject(services: InstanceServices, caller: Caller, 
 
 /** Idempotent: after a crash between the project and its network, the next start makes the network. */
 export async function ensureDefaultNetwork(services: InstanceServices, project: string): Promise<void> {
-  if (services.registry.find<Network>('Network', project, DEFAULT_NETWORK) !== undefined) return;
+  if (services.registry.find<Network>('Network', project, DEFAULT_NETWORK) !== undefined || services.registry.isQuarantined('Network', project, DEFAULT_NETWORK)) return;
   const { done } = await createNetwork(services, SYSTEM, { project, meta: { name: DEFAULT_NETWORK }, spec: { isolated: true, internal: false } });
   const finished = await done;
   if (finished.status.error !== undefined) throw new BerthError(finished.status.error.code, finished.status.error.message, { hint: finished.status.error.hint });
