@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ERROR_RULES } from '../model/errors.ts';
 import { VERBS } from '../model/verbs.ts';
+import { advisePage } from './generate/advise-page.ts';
 import { cliPage } from './generate/cli-page.ts';
 import { CLI_TABLES } from './generate/cli-table.ts';
 import { NOTICE, table } from './generate/markdown.ts';
@@ -16,6 +17,7 @@ export const GENERATED: Readonly<Record<string, () => string | Promise<string>>>
   'docs/reference/states.md': statesPage,
   'docs/reference/openapi.json': openapiText,
   'docs/reference/cli.md': cliPage,
+  'docs/reference/advise.md': advisePage,
   ...CLI_TABLES,
 };
 

@@ -36,6 +36,7 @@ export interface ImportException {
 }
 
 export const IMPORT_EXCEPTIONS: readonly ImportException[] = [
+  { file: 'src/setup/generate/', target: 'src/advise/', why: 'writes the reference page of criteria and weights; never part of a running program' },
   { file: 'src/setup/generate/', target: 'zod', why: 'writes reference pages out of schemas; never part of a running program' },
   { file: 'src/api/conversation.ts', target: 'src/drivers/runtime/driver.ts', why: 'the type of the streams that control hands through' },
   { file: 'src/api/routes/image.ts', target: 'src/drivers/content/driver.ts', why: 'the type of the archive formats that control hands through' },

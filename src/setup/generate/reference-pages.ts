@@ -17,7 +17,7 @@ function meaning(text: Meaning): string {
   return typeof text === 'string' ? text : `**refused**: ${text.refused}`;
 }
 
-function typeOf(schema: z.ZodType): string {
+export function typeOf(schema: z.ZodType): string {
   const inner = unwrap(schema);
   if (inner instanceof z.ZodEnum) return inner.options.map(String).join(' \\| ');
   if (inner instanceof z.ZodArray) return `list of ${typeOf(inner.element as z.ZodType)}`;
