@@ -31,8 +31,8 @@ export class SeccompCache {
     const known = this.#known.get(file);
     if (known !== undefined) return { bpf: known };
     try {
-      const filter = fs.readFileSync(file);
-      if (!isFilter(filter)) return { rules };
+      const filter = unsealed(fs.readFileSync(file));
+      if (filter === undefined) return { rules };
       const bpf = filter.toString('base64');
       this.#known.set(file, bpf);
       return { bpf };
@@ -53,7 +53,7 @@ export class SeccompCache {
     if (!isFilter(filter)) return;
     await fs.promises.mkdir(this.#dir, { recursive: true, mode: 0o700 });
     const file = this.#file(rules);
-    await writeFileAtomic(file, filter);
+    await writeFileAtomic(file, Buffer.concat([digestOf(filter), filter]));
     this.#known.set(file, filter.toString('base64'));
   }
 
@@ -65,6 +65,18 @@ export class SeccompCache {
     }
     return path.join(this.#dir, `${key}.bpf`);
   }
+}
+
+const DIGEST_BYTES = 32;
+
+function digestOf(filter: Buffer): Buffer {
+  return crypto.createHash('sha256').update(filter).digest();
+}
+
+/** A flipped bit can make a refusal an approval, and the kernel would take it: what is damaged is compiled anew. */
+function unsealed(file: Buffer): Buffer | undefined {
+  const filter = file.subarray(DIGEST_BYTES);
+  return isFilter(filter) && digestOf(filter).equals(file.subarray(0, DIGEST_BYTES)) ? filter : undefined;
 }
 
 function isFilter(filter: Buffer): boolean {
