@@ -27,15 +27,18 @@ export class Arrivals {
 
   lease(): ContentLease {
     const held = new Set<string>();
+    let over = false;
     return {
       hold: (...keys) => {
         for (const key of keys) {
-          if (held.has(key)) continue;
+          // Who left early may still be told of what comes in for others.
+          if (over || held.has(key)) continue;
           held.add(key);
           this.#holders.set(key, (this.#holders.get(key) ?? 0) + 1);
         }
       },
       [Symbol.dispose]: () => {
+        over = true;
         for (const key of held) {
           const left = this.#holders.get(key)! - 1;
           if (left === 0) this.#holders.delete(key);

@@ -134,6 +134,11 @@ export class BlobArrival {
     return this.#state !== 'moving';
   }
 
+  /** What was read of it may have been wrong. */
+  get failed(): boolean {
+    return this.#state === 'failed';
+  }
+
   #end(state: 'whole' | 'failed', failure?: unknown): void {
     this.#state = state;
     this.#failure = failure;

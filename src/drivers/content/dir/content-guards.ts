@@ -5,6 +5,7 @@ import { parseConfig } from './image-config.ts';
 
 export interface ContentGuards {
   isDigest(actual: Digest, wanted: Digest): boolean;
+  isDiffId(actual: Digest, wanted: Digest): boolean;
   /** Do so many bytes go with a size? `ended`: no more will come. */
   isSize(bytes: number, size: number, ended: boolean): boolean;
   readonly parseIndex: typeof parseIndex;
@@ -17,6 +18,7 @@ export interface ContentGuards {
 
 export const CONTENT_GUARDS: ContentGuards = {
   isDigest: (actual, wanted) => actual === wanted,
+  isDiffId: (actual, wanted) => actual === wanted,
   isSize: (bytes, size, ended) => (ended ? bytes === size : bytes <= size),
   parseIndex, parseManifest, parseConfig,
   maxNestedIndexes: MAX_NESTED_INDEXES,

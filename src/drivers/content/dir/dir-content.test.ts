@@ -112,3 +112,31 @@ describe('an archive that was cut short', () => {
     assert.deepEqual(await fs.readdir(path.join(dir, 'images/ingest')), []);
   });
 });
+
+describe('J06: a damaged blob', () => {
+  const damages: Readonly<Record<string, (bytes: Buffer) => Uint8Array>> = {
+    'a bit flipped': (bytes) => bytes.map((byte, at) => (at === bytes.length >> 1 ? byte ^ 0x10 : byte)),
+    'one byte short': (bytes) => bytes.subarray(0, -1),
+    half: (bytes) => bytes.subarray(0, bytes.length >> 1),
+    empty: () => new Uint8Array(),
+  };
+  for (const format of ['oci-archive', 'docker-archive'] as const) {
+    it(`never goes out as if it were whole (${format})`, async () => {
+      const { dir, store } = await fresh();
+      const [image] = await store.importArchive(once(archiveOf(layoutOf({ layers: [LAYER] }))), {});
+      const taken = async (): Promise<number> => (await Array.fromAsync(store.exportArchive(image!, format))).length;
+      assert.ok(await taken() > 3);
+      for (const digest of [image!.configDigest, ...image!.layers.map((layer) => layer.digest), ...(format === 'oci-archive' ? [image!.manifestDigest] : [])]) {
+        const file = path.join(dir, 'images/blobs/sha256', digest.slice('sha256:'.length));
+        const whole = await fs.readFile(file);
+        for (const [how, damage] of Object.entries(damages)) {
+          await fs.writeFile(file, damage(whole));
+          // Who inflates for a docker-archive has words of its own.
+          await assert.rejects(taken(), (error: { code?: string }) => error.code === 'unavailable' || format === 'docker-archive', `${digest}: ${how}`);
+        }
+        await fs.writeFile(file, whole);
+      }
+      assert.ok(await taken() > 3);
+    });
+  }
+});

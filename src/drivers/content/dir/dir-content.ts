@@ -37,7 +37,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
   const { rootDir, unpacker } = options;
   const arrivals = new Arrivals(options.nowMs);
   const blobs = new BlobStore(rootDir, arrivals, options.guards);
-  const layers = new LayerStore(options.layersDir, unpacker, arrivals, options.layerLimits);
+  const layers = new LayerStore(options.layersDir, unpacker, arrivals, options.layerLimits, options.guards);
   const imageFiles = new ImageFileStore(path.join(rootDir, 'erofs'), layers, unpacker, arrivals);
   const temporaryDir = path.join(rootDir, 'bootstrap');
   await fs.mkdir(rootDir, { recursive: true, mode: 0o711 });

@@ -1,4 +1,5 @@
 /** `image export`: an OCI layout, a docker-archive or the merged root, as a tar that is made while it is read. */
+import { createHash } from 'node:crypto';
 import { tarEnd, tarEntry, tarHeader, tarPadding } from '../../../lib/tar-header.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { Unpacker } from '../../unpack/driver.ts';
@@ -34,7 +35,7 @@ async function* layoutArchive({ blobs }: ExportParts, image: ImageRecord): Async
     }],
   };
   for (const path of ['blobs/', 'blobs/sha256/']) yield tarEntry({ path, type: 'directory' });
-  for (const digest of digests) yield* fileEntry(`blobs/sha256/${hexOf(digest)}`, await blobs.size(digest), blobs.read(digest));
+  for (const digest of digests) yield* fileEntry(`blobs/sha256/${hexOf(digest)}`, await blobs.size(digest), blobs.read(digest), digest);
   yield tarEntry({ path: 'index.json' }, json(index));
   yield tarEntry({ path: 'oci-layout' }, json({ imageLayoutVersion: '1.0.0' }));
   yield tarEnd();
@@ -48,23 +49,27 @@ async function* dockerArchive({ blobs, layers, unpacker }: ExportParts, image: I
     written.add(path);
     const compression = compressionOf(await firstChunk(blobs.read(digest)));
     const content = compression === 'none' ? blobs.read(digest) : jobOutput((target, stop) => unpacker.inflate({ file: blobs.pathOf(digest), compression }, target, undefined, stop), signal);
-    yield* fileEntry(path, layers.report(diffId).tarBytes, content);
+    yield* fileEntry(path, layers.report(diffId).tarBytes, content, diffId);
   }
   const config = `${hexOf(image.configDigest)}.json`;
-  yield* fileEntry(config, await blobs.size(image.configDigest), blobs.read(image.configDigest));
+  yield* fileEntry(config, await blobs.size(image.configDigest), blobs.read(image.configDigest), image.configDigest);
   yield tarEntry({ path: 'manifest.json' }, json([{ Config: config, RepoTags: image.names.filter((name) => !name.includes('@')), Layers: image.layers.map(({ diffId }) => `${hexOf(diffId)}.tar`) }]));
   yield tarEnd();
 }
 
-async function* fileEntry(path: string, sizeBytes: number, content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Checked as it goes out: an archive that is kept for a bad day must not turn out to be damaged on it. */
+async function* fileEntry(path: string, sizeBytes: number, content: AsyncIterable<Uint8Array>, digest: Digest): AsyncGenerator<Uint8Array> {
   yield tarHeader({ path, sizeBytes });
+  const hash = createHash('sha256');
   let bytes = 0;
   for await (const chunk of content) {
     bytes += chunk.length;
     if (bytes > sizeBytes) break;
+    hash.update(chunk);
     yield chunk;
   }
   if (bytes !== sizeBytes) throw new BerthError('unavailable', `Stored content has ${bytes} bytes instead of ${sizeBytes}: it was damaged.`, { hint: 'Bring the image in again.' });
+  if (`sha256:${hash.digest('hex')}` !== digest) throw new BerthError('unavailable', `Stored content is not ${digest} any more: it was damaged.`, { hint: 'Bring the image in again.' });
   yield tarPadding(sizeBytes);
 }
 

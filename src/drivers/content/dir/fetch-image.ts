@@ -203,7 +203,7 @@ export class ImageFetcher {
     } catch (error) {
       // When the blob itself fails, that is what is wrong.
       await blob;
-      if (mine && error instanceof BerthError && (error.code === 'invalid' || error.code === 'exhausted')) throw error;
+      if (mine && !arrival.failed && error instanceof BerthError && (error.code === 'invalid' || error.code === 'exhausted')) throw error;
       if (signal.aborted) throw error;
       return false;
     }

@@ -13,6 +13,7 @@ import { DEFAULT_LAYER_LIMITS, type Compression, type LayerLimits, type LayerRep
 import type { ContentInUse, ContentLease, Digest } from '../driver.ts';
 import type { Arrivals } from './arrivals.ts';
 import { hexOf } from './blob-store.ts';
+import { CONTENT_GUARDS, type ContentGuards } from './content-guards.ts';
 
 const REPORT = 'layer.json';
 const MAX_REPORT_BYTES = 16 * 1024 * 1024;
@@ -37,12 +38,14 @@ export class LayerStore {
   readonly #unpacker: Unpacker;
   readonly #limits: LayerLimits;
   readonly #arrivals: Arrivals;
+  readonly #isDiffId: ContentGuards['isDiffId'];
   readonly #layers = new Map<Digest, Layer>();
   /** Whose layer it will be, when nobody knows its diffID yet. */
   readonly #holders = new Map<string, Set<ContentLease>>();
   readonly #making = new SharedWork<string, LayerReport>();
 
-  constructor(dir: string, unpacker: Unpacker, arrivals: Arrivals, limits = DEFAULT_LAYER_LIMITS) {
+  constructor(dir: string, unpacker: Unpacker, arrivals: Arrivals, limits = DEFAULT_LAYER_LIMITS, guards: Pick<ContentGuards, 'isDiffId'> = CONTENT_GUARDS) {
+    this.#isDiffId = guards.isDiffId;
     this.#dir = dir;
     this.#unpacker = unpacker;
     this.#arrivals = arrivals;
@@ -112,7 +115,7 @@ export class LayerStore {
       const report = await this.#unpacker.unpack(typeof blob === 'string' ? { file: blob, compression } : { stream: blob.read(), compression }, tree, this.#limits, signal);
       // What was unpacked while it came in is a layer only when the blob is the right one.
       if (typeof blob !== 'string') await blob.verified;
-      if (expected !== undefined && report.diffId !== expected) throw new BerthError('invalid', `The layer's bytes have diffID ${report.diffId}, not ${expected} as the image says.`);
+      if (expected !== undefined && !this.#isDiffId(report.diffId, expected)) throw new BerthError('invalid', `The layer's bytes have diffID ${report.diffId}, not ${expected} as the image says.`);
       this.#arrivals.add(report.diffId);
       for (const lease of holders) lease.hold(report.diffId);
       const there = this.#layers.get(report.diffId);
