@@ -50,7 +50,7 @@ export const CONSTRAINTS: readonly Constraint[] = [
   },
   {
     id: 'boot-loader',
-    rule: 'A disk image that boots by itself is a machine.',
+    rule: 'An appliance that comes with its boot loader and kernel is a machine.',
     judge: ({ spec: { source } }) => (source?.ownBootLoader !== true ? undefined
       : { forms: ALL_BUT_VM, reason: 'Its disk image brings a boot loader and a kernel; only a VM boots it.', fields: ['source.ownBootLoader'] }),
   },

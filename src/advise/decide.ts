@@ -84,17 +84,20 @@ function confidenceOf({ ranked, totals, answer }: Judgement, runnerUp: Form | un
 }
 
 /** What took forms away first, then the criteria that put the answer before the others, strongest first. */
-function reasonsOf({ bans, points, answer }: Judgement, runnerUp: Form | undefined): string[] {
+function reasonsOf({ bans, points, answer, ranked }: Judgement, runnerUp: Form | undefined): string[] {
   // Where emulation is the trouble, its sentence says what the one on containers says, and more.
   const emulated = bans.some(({ constraint }) => constraint.id === 'emulated');
   const hard = bans.filter(({ constraint, ban }) => (answer !== 'host' || ban.host !== undefined) && !(emulated && constraint.id === 'boundary')).map(({ ban }) => ban.reason);
   if (answer === 'host' || answer === 'none') return hard.slice(0, REASONS);
-  const soft = points
-    .map(({ criterion, weight, verdict }) => ({ id: criterion.id, sentence: verdict.sentence, gain: gainOf(weight, verdict.scores, answer, runnerUp) }))
-    .filter(({ gain }) => gain > 0.2)
-    .sort((a, b) => b.gain - a.gain || compareUtf8(a.id, b.id))
-    .map(({ sentence }) => sentence);
-  const reasons = [...hard.slice(0, REASONS - 1), ...soft].slice(0, REASONS);
+  const gains = points.map(({ criterion, weight, verdict }) => ({
+    id: criterion.id, sentence: verdict.sentence, gain: gainOf(weight, verdict.scores, answer, runnerUp),
+    overRunnerUp: runnerUp === undefined ? 0 : Math.round(weight * (verdict.scores[answer] - verdict.scores[runnerUp]) * 1000) / 1000,
+  }));
+  const soft = gains.filter(({ gain }) => gain > (ranked.length === 1 ? 1 : 0.2)).sort((a, b) => b.gain - a.gain || compareUtf8(a.id, b.id));
+  // “Why not the second one?” is what a reader asks next, so its strongest answer comes second at the latest.
+  const against = gains.filter(({ overRunnerUp }) => overRunnerUp > 0.1).sort((a, b) => b.overRunnerUp - a.overRunnerUp || compareUtf8(a.id, b.id))[0];
+  const sentences = [...soft.slice(0, 1), ...(against === undefined ? [] : [against]), ...soft.slice(1)].map(({ sentence }) => sentence);
+  const reasons = [...new Set([...hard.slice(0, REASONS - 1), ...sentences])].slice(0, REASONS);
   return reasons.length > 0 ? reasons : [`Nothing that is known speaks clearly for a form; ${ANSWER_LABEL[answer]} is a little ahead${runnerUp === undefined ? '' : ` of ${FORM_LABEL[runnerUp]}`}.`];
 }
 

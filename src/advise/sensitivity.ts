@@ -22,7 +22,6 @@ interface Tried {
 /** Pairs are searched among the changes that bring the runner-up nearest. */
 const PAIR_CANDIDATES = 14;
 const MAX_FLIPS = 4;
-const MAX_UNKNOWNS = 6;
 
 export interface Sensitivity {
   readonly flips: readonly Flip[];
@@ -43,7 +42,7 @@ export function sensitivityOf(subject: Subject, weights: Weights, base: Judgemen
   const found = known.length > 0 ? known.map((one) => flipOf([one.change], one.outcome.answer)) : pairs(subject, weights, base, runnerUp, tried);
   return {
     flips: found.slice(0, MAX_FLIPS),
-    unknowns: [...unknown.filter((one) => !one.change.rare), ...unknown.filter((one) => one.change.rare)].slice(0, MAX_UNKNOWNS).map((one) => flipOf([one.change], one.outcome.answer)),
+    unknowns: [...unknown.filter((one) => !one.change.rare), ...unknown.filter((one) => one.change.rare)].map((one) => flipOf([one.change], one.outcome.answer)),
     unknownFlips: unknown.filter((one) => !one.change.rare).length,
     inferredFlips: oncePerField(tried.filter((one) => subject.provenance[one.change.field]?.how === 'inferred' && one.outcome.answer !== base.answer)).length,
   };

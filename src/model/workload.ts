@@ -58,7 +58,7 @@ export const workloadSpec = z.strictObject({
     image: fact(plainText(512, 'an image reference').min(1), 'Reference of its image.'),
     packages: fact(names('a package', 1024), 'Packages that it is installed from.'),
     diskImage: fact(plainText(1024, 'a disk image').min(1), 'File or reference of its disk image.'),
-    ownBootLoader: fact(yes, 'Does the disk image boot by itself (boot loader and kernel inside)?'),
+    ownBootLoader: fact(yes, 'Is it an appliance that works only as a machine of its own, boot loader and kernel inside? That a VM of today boots from its disk does not say so.'),
     signed: fact(yes, 'Is what it is made from signed by its maker, and checked?'),
   }).optional(),
 

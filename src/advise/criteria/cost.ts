@@ -119,7 +119,7 @@ export const COST: readonly Criterion[] = [
       if (!several && (source?.kind === 'image' || source?.image !== undefined || change?.packagingExists === true || change?.currentForm === 'appContainer')) {
         return { scores: scores(0.7, -0.4, 0.55, -0.4), sentence: source?.kind === 'image' || source?.image !== undefined ? 'It already is an image that app forms run unchanged.' : 'There is a build, so that an image is a small step.', fields };
       }
-      if (change?.currentForm === 'vm' || source?.kind === 'diskImage') return { scores: scores(-0.5, 0.4, -0.6, 0.45), sentence: 'It is a machine today; staying one costs nothing, an OS container takes its files over, an app form means building anew.', fields };
+      if (change?.currentForm === 'vm' || source?.kind === 'diskImage') return { scores: scores(-0.5, 0.4, -0.6, 0.45), sentence: 'It is a machine today: a VM keeps it so, an OS container takes its files over as they are, an app form means building anew.', fields };
       if (change?.currentForm === 'physical') return { scores: scores(-0.5, 0.4, -0.6, 0.4), sentence: 'It is a machine of its own today; its files can move as they are into an OS form.', fields };
       if (change?.currentForm === 'osContainer') return { scores: scores(-0.3, 0.6, -0.5, 0.2), sentence: 'It is an OS container today.', fields };
       return change?.currentForm === 'microVM' ? { scores: scores(0.4, -0.4, 0.6, 0), sentence: 'It is a microVM today.', fields } : undefined;

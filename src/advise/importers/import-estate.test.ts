@@ -118,7 +118,7 @@ test('virsh dumpxml', () => {
   assert.deepEqual(estate.problems, []);
   check(estate, [
     ['erp-db', 'os.distribution', 'Debian', 'knew'], ['erp-db', 'os.version', '12', 'knew'], ['erp-db', 'resources.requests.memoryBytes', 16 * GIB, 'knew'], ['erp-db', 'resources.requests.cpus', 8, 'knew'], ['erp-db', 'os.devices', [], 'knew'],
-    ['dc01', 'os.family', 'windows', 'knew'], ['dc01', 'os.version', '2022', 'knew'], ['fw-appliance', 'os.family', 'bsd', 'knew'], ['fw-appliance', 'source.ownBootLoader', true, 'inferred'],
+    ['dc01', 'os.family', 'windows', 'knew'], ['dc01', 'os.version', '2022', 'knew'], ['fw-appliance', 'os.family', 'bsd', 'knew'], ['fw-appliance', 'source.ownBootLoader', undefined, 'unknown'],
     ['nvme-db', 'os.devices', ['pci 0000:5e:00.0'], 'knew'], ['nvme-db', 'os.ownKernel', true, 'inferred'], ['nvme-db', 'os.kernelParameters', ['transparent_hugepage=never', 'isolcpus=2-7'], 'knew'],
     ['test', 'os.family', undefined, 'unknown'],
   ]);

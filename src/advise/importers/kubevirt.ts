@@ -59,7 +59,7 @@ function writeDisks(draft: WorkloadDraft, node: SourceNode, spec: SourceNode): v
   const image = volumes.map((one) => one.at('containerDisk', 'image').text()).find((one) => one !== undefined);
   draft.knew('source.kind', 'diskImage', 'spec.volumes');
   draft.knew('source.diskImage', image, 'volumes.containerDisk.image');
-  draft.inferred('source.ownBootLoader', true, 'A VM boots from its disk.', 'spec.volumes');
+  draft.unknown('source.ownBootLoader', 'spec.volumes: every VM boots from its disk; whether it could run any other way is not said');
   const templates = node.at('spec', 'dataVolumeTemplates').list();
   const sizes = templates.map((one) => bytesOf(one.at('spec', one.at('spec', 'storage').missing ? 'pvc' : 'storage', 'resources', 'requests', 'storage')));
   if (templates.length > 0 && sizes.every((one) => one !== undefined)) draft.knew('resources.requests.diskBytes', sizes.reduce<number>((total, one) => total + one!, 0), 'spec.dataVolumeTemplates');

@@ -81,7 +81,7 @@ function writeKernel(draft: WorkloadDraft, domain: XmlElement): void {
     draft.knew('os.kernelParameters', line.split(/\s+/).filter((one) => one !== '' && !/^(console|root|ro|rw|quiet|splash)(=|$)/.test(one)).slice(0, 64), 'os.cmdline');
   } else if (child(domain, 'os', 'loader') !== undefined || child(domain, 'os', 'boot') !== undefined) {
     draft.inferred('source.kind', 'diskImage', 'It boots from its disk.', 'os.boot');
-    draft.inferred('source.ownBootLoader', true, 'It boots from its disk.', 'os.boot');
+    draft.unknown('source.ownBootLoader', 'os.boot: every VM boots from its disk; whether it could run any other way is not said');
     draft.unknown('os.ownKernel', 'os: a VM today has its own kernel; whether it needs one is not said');
   }
 }

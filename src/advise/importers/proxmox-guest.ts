@@ -64,7 +64,7 @@ function writeQemu(draft: WorkloadDraft, settings: Settings, report: Report): vo
   if (first !== undefined) {
     draft.knew('source.diskImage', first[1].value.split(',')[0], first[0]);
     draft.inferred('source.kind', 'diskImage', 'It boots from its disk.', first[0]);
-    draft.inferred('source.ownBootLoader', true, 'It boots from its disk.', first[0]);
+    draft.unknown('source.ownBootLoader', 'disk: every VM boots from its disk; whether it could run any other way is not said');
   }
   const passed = [...settings].filter(([key]) => /^(hostpci|usb|serial|parallel)\d+$/.test(key)).filter(([key, { value }]) => !(key.startsWith('usb') && value.startsWith('spice')) && !(key.startsWith('serial') && value === 'socket'));
   draft.knew('os.devices', passed.map(([key, { value }]) => `${key} ${value.split(',')[0]!}`), 'hostpci');

@@ -109,7 +109,7 @@ function writeMachine(draft: WorkloadDraft, { rows }: Machine, problems: ImportP
   writeAmounts(draft, rows, problems);
   writeDisks(draft, rows, problems);
   draft.inferred('source.kind', 'diskImage', 'A VM boots from its disk.', 'VM');
-  draft.inferred('source.ownBootLoader', true, 'A VM boots from its disk.', 'VM');
+  draft.unknown('source.ownBootLoader', 'VM: every VM boots from its disk; whether it could run any other way is not said');
   draft.unknown('os.ownKernel', 'VM: a VM today has its own kernel; whether it needs one is not said');
   draft.unknown('state.kind', 'vDisk: what is on its disks is not said');
   if (first('FT State') !== undefined && !/^(notConfigured|disabled)$/i.test(first('FT State')!)) draft.inferred('lifecycle.liveMigration', true, 'Fault tolerance is set up for it, which must not stop.', 'FT State');
