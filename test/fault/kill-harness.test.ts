@@ -5,21 +5,27 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { TestDaemon } from '../lib/daemon.ts';
-import { cleanUp, CONTAINER_VERBS, OTHER_VERBS, type StepRow } from './verb-plans.ts';
+import type { DockerRegistry } from '../lib/docker-registry.ts';
+import { cleanUp, CONTAINER_VERBS, OTHER_VERBS, harnessRegistry, type StepRow } from './verb-plans.ts';
 
 const VERBS = { ...CONTAINER_VERBS, ...OTHER_VERBS };
 
 describe('the daemon is killed at every step of every verb', () => {
   let daemon: TestDaemon;
+  let registry: DockerRegistry;
   let rows: readonly StepRow[];
   let kills = 0;
 
   before(async () => {
     daemon = await TestDaemon.start();
     await daemon.bootstrapBusybox();
+    registry = await harnessRegistry(daemon);
     rows = (await daemon.ok('GET', '/v1/debug/steps')).steps as StepRow[];
   });
-  after(async () => { await daemon?.[Symbol.asyncDispose](); });
+  after(async () => {
+    await registry?.[Symbol.asyncDispose]();
+    await daemon?.[Symbol.asyncDispose]();
+  });
 
   test('every verb with steps is in the harness', () => {
     const known = new Set([...Object.keys(VERBS), 'image.bootstrap']);

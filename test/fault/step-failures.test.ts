@@ -8,7 +8,8 @@ import { randomInt } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { TestDaemon } from '../lib/daemon.ts';
 import { seededOrder } from '../lib/seeded-order.ts';
-import { cleanUp, CONTAINER_VERBS, MICROVM_VERBS, NAMED, OTHER_VERBS, type StepRow, type VerbPlan } from './verb-plans.ts';
+import type { DockerRegistry } from '../lib/docker-registry.ts';
+import { cleanUp, CONTAINER_VERBS, MICROVM_VERBS, NAMED, OTHER_VERBS, harnessRegistry, type StepRow, type VerbPlan } from './verb-plans.ts';
 
 const CODES: Readonly<Record<string, string>> = { EIO: 'internal', ENOSPC: 'exhausted', EPERM: 'internal' };
 const ERRNOS = Object.keys(CODES);
@@ -17,6 +18,7 @@ const MICROVM_SAMPLES = 2;
 
 describe('every step of every verb fails', () => {
   let daemon: TestDaemon;
+  let registry: DockerRegistry;
   let rows: readonly StepRow[];
   let bystander: { status: { pid: number } };
   let failures = 0;
@@ -24,11 +26,15 @@ describe('every step of every verb fails', () => {
   before(async () => {
     daemon = await TestDaemon.start({ vms: true });
     await daemon.bootstrapBusybox();
+    registry = await harnessRegistry(daemon);
     rows = (await daemon.ok('GET', '/v1/debug/steps')).steps as StepRow[];
     await daemon.create('bystander', { command: ['sh', '-c', 'echo here > /tmp/index.html; exec httpd -f -p 80 -h /tmp'], ports: [{ hostPort: 18_081, targetPort: 80 }] });
     bystander = await daemon.untilState('bystander', 'running');
   });
-  after(async () => { await daemon?.[Symbol.asyncDispose](); });
+  after(async () => {
+    await registry?.[Symbol.asyncDispose]();
+    await daemon?.[Symbol.asyncDispose]();
+  });
 
   /** Fails one step of a verb once, and checks all that must hold afterwards. */
   async function failOnce(verb: string, plan: VerbPlan, step: string, moment: 'before' | 'after'): Promise<void> {

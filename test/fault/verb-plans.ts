@@ -1,6 +1,7 @@
 /** What each long verb needs, what sets it off, and how it is repeated: for the tests that disturb it at each step. */
 import assert from 'node:assert/strict';
 import type { Answer, TestDaemon } from '../lib/daemon.ts';
+import { startDockerRegistry, type DockerRegistry } from '../lib/docker-registry.ts';
 import { until } from '../lib/until.ts';
 
 export interface StepRow {
@@ -93,9 +94,38 @@ function simpleVerbs(kind: 'network' | 'volume', name: string): Record<string, V
   };
 }
 
+/** A registry has to listen there, in the daemon's network namespace: {@link harnessRegistry}. */
+const REGISTRY = '127.0.0.1:5000';
+
+export function harnessRegistry(daemon: TestDaemon): Promise<DockerRegistry> {
+  return startDockerRegistry({ enter: daemon.enter, below: daemon.base, port: Number(REGISTRY.split(':')[1]) });
+}
+
+function registryVerbs(): Record<string, VerbPlan> {
+  const images = '/v1/projects/default/images/-';
+  const there = `${REGISTRY}/harness/there:1`;
+  const push = (destination: string) => ({ reference: 'busybox', destination });
+  const plan = (verb: 'pull' | 'push' | 'copy', body: Readonly<Record<string, unknown>>): VerbPlan => ({
+    // An image is there or not: it has no states on the way.
+    find: async () => undefined,
+    async prepare(daemon) { await daemon.ok('POST', `${images}/push?${WAIT}`, push(there)); },
+    act: (daemon) => daemon.request('POST', `${images}/${verb}?${WAIT}`, body),
+    async retry(daemon) {
+      const operation = await daemon.ok('POST', `${images}/${verb}?${WAIT}`, body);
+      assert.match(operation.status.result.digest, /^sha256:/);
+      assert.equal((await daemon.ok('POST', `${images}/pull?${WAIT}`, { reference: String(body['destination'] ?? there) })).status.result.digest, operation.status.result.digest);
+    },
+  });
+  return {
+    'image.pull': plan('pull', { reference: there }),
+    'image.push': plan('push', push(`${REGISTRY}/harness/pushed:1`)),
+    'image.copy': plan('copy', { source: there, destination: `${REGISTRY}/harness/copied:1` }),
+  };
+}
+
 export const CONTAINER_VERBS: Readonly<Record<string, VerbPlan>> = instanceVerbs(CONTAINER);
 export const MICROVM_VERBS: Readonly<Record<string, VerbPlan>> = instanceVerbs(MICROVM);
-export const OTHER_VERBS: Readonly<Record<string, VerbPlan>> = { ...simpleVerbs('network', 'net'), ...simpleVerbs('volume', 'vol') };
+export const OTHER_VERBS: Readonly<Record<string, VerbPlan>> = { ...simpleVerbs('network', 'net'), ...simpleVerbs('volume', 'vol'), ...registryVerbs() };
 
 /** A named state, and from there the wished one. */
 async function settle(daemon: TestDaemon, name: string, running: boolean): Promise<void> {
@@ -108,5 +138,6 @@ async function settle(daemon: TestDaemon, name: string, running: boolean): Promi
 /** Takes away what the plans make. */
 export async function cleanUp(daemon: TestDaemon): Promise<void> {
   await daemon.request('DELETE', `${I}/subject?force=1&${WAIT}`);
+  for (const name of ['there', 'pushed', 'copied']) await daemon.request('DELETE', `/v1/projects/default/images/-/delete?reference=${encodeURIComponent(`${REGISTRY}/harness/${name}:1`)}`);
   for (const url of ['volumes/data', 'volumes/vol', 'networks/net']) await daemon.request('DELETE', `/v1/projects/default/${url}?${WAIT}`);
 }
