@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define JOB(name) int name##_main(int argc, char **argv) __attribute__((weak));
-JOB(unpack) JOB(pack) JOB(inflate) JOB(erofs) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep)
+JOB(unpack) JOB(pack) JOB(inflate) JOB(erofs) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep) JOB(boot) JOB(ready)
 #undef JOB
 
 static const struct { const char *name; int (*run)(int, char **); const char *does; } jobs[] = {
@@ -17,6 +17,8 @@ static const struct { const char *name; int (*run)(int, char **); const char *do
   {"vm", vm_main, "starts and watches a virtual machine's QEMU"},
   {"proxy", proxy_main, "carries connections of a published port"},
   {"init", init_main, "reaps orphans as PID 1 of a container"},
+  {"boot", boot_main, "makes an OS container its own, then becomes its init"},
+  {"ready", ready_main, "waits until the init of an OS container is up"},
   {"keep", keep_main, "keeps the daemon running where no systemd does"},
 };
 

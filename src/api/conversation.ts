@@ -5,7 +5,7 @@ import { FRAME, type Frame } from '../lib/frames.ts';
 import { JsonError, parseJsonStrict } from '../lib/json-strict.ts';
 import { parseInput } from '../model/define.ts';
 import { BerthError } from '../model/errors.ts';
-import type { Instance } from '../model/instance-status.ts';
+import { hasTerminal, type Instance } from '../model/instance-status.ts';
 import { attachRequest, execRequest, runRequest, terminalSize } from '../model/routes.ts';
 import { createInstance } from '../control/instance/create.ts';
 import { attachInstance, execInstance } from '../control/instance/exec.ts';
@@ -102,7 +102,7 @@ export async function runStream(call: StreamCall): Promise<void> {
       project: call.project, meta: object.meta ?? {}, spec: { ...object.spec, running: true }, verb: 'instance.run',
       async beforeWorkload(starting) {
         session = await runtimeOf(services, starting).attach(idOf(starting));
-        if (size !== undefined && object.spec.terminal === true) await runtimeOf(services, starting).resize(idOf(starting), size);
+        if (size !== undefined && hasTerminal(starting)) await runtimeOf(services, starting).resize(idOf(starting), size);
       },
     });
     const operation = await done;
@@ -124,8 +124,8 @@ export async function attachStream(call: StreamCall): Promise<void> {
   const instance = services.registry.get<Instance>('Instance', call.project, call.name);
   const session = await attachInstance(services, call.caller, instance);
   try {
-    if (request.size !== undefined && instance.spec.terminal === true) await resizeInstance(services, call.caller, instance, request.size);
-    call.frames.sendJson(FRAME.started, { name: instance.meta.name, id: instance.meta.id, terminal: instance.spec.terminal ?? false });
+    if (request.size !== undefined && hasTerminal(instance)) await resizeInstance(services, call.caller, instance, request.size);
+    call.frames.sendJson(FRAME.started, { name: instance.meta.name, id: instance.meta.id, terminal: hasTerminal(instance) });
     await converse(call, session, instance);
   } finally {
     await session.close();

@@ -76,6 +76,36 @@ export function removeGroup(dir: string): boolean {
   }
 }
 
+/** More groups than any init needs; each is memory of the kernel that no limit of the unit counts on v1. */
+const MOST_GROUPS = 4096, DEEPEST_GROUP = 64;
+/** What the kernel lists in /sys/kernel/cgroup/delegate, less what an init of a container has no use for. */
+const GOVERNED = ['', '/cgroup.procs', '/cgroup.threads', '/cgroup.subtree_control'];
+
+/** Lets `owner` make groups below `dir` and move its processes there: cgroup-v2.rst, “Delegation”. */
+export function delegateGroup(dir: string, owner: number): void {
+  for (const name of GOVERNED) {
+    try {
+      fs.chownSync(`${dir}${name}`, owner, owner);
+    } catch (error) {
+      if (!isGone(error) || name === '' || name === '/cgroup.procs') throw error; // v1 has fewer of them
+    }
+  }
+  for (const [name, value] of [['cgroup.max.descendants', MOST_GROUPS], ['cgroup.max.depth', DEEPEST_GROUP]] as const) {
+    if (fs.existsSync(`${dir}/${name}`)) writeGroupFile(`${dir}/${name}`, String(value));
+  }
+}
+
+/**
+ * Where commands from outside run in a delegated group: not in its root, which may have no processes of its own, and where
+ * an init that comes up would trip over one that it cannot see (crun's).
+ */
+export const BESIDE = 'berth-exec';
+
+/** The unit may have taken it away: it is the master of its groups. */
+export function makeBeside(dir: string): void {
+  fs.mkdirSync(`${dir}/${BESIDE}`, { recursive: true });
+}
+
 /** Groups that the unit’s processes made below theirs. Deepest first. */
 export function groupsBelow(dir: string): readonly string[] {
   let entries: fs.Dirent[];

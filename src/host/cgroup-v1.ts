@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { CgroupMount, ControlGroups, GroupLimits, GroupStats } from './cgroup.ts';
 import {
-  groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, killPids, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
+  BESIDE, delegateGroup, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, killPids, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
 } from './cgroup-files.ts';
 
 const PERIOD_US = 100_000;
@@ -19,17 +19,22 @@ const USAGE = 0, CPU = 1, PIDS = 2, OOM = 3, STAT = 4;
 export class ControlGroupsV1 implements ControlGroups {
   readonly version = 1;
   readonly hide: string | undefined;
+  readonly delegatedType: 'cgroup' | 'cgroup2';
   readonly #parent: string;
   /** Controller or `name=…` → mount point. */
   readonly #hierarchies = new Map<string, string>();
   readonly #targets: readonly string[];
+  /** Targets, and cgroup v2 beside them, where it has no controllers but gives an init its tree. */
+  readonly #all: readonly string[];
   readonly #kept = new Map<string, { files: KeptFiles; limitBytes: number | undefined }>();
 
   constructor(parent: string, mounts: readonly CgroupMount[], unified: string | undefined) {
     this.#parent = parent;
     this.hide = unified;
+    this.delegatedType = unified === undefined ? 'cgroup' : 'cgroup2';
     for (const mount of mounts) for (const option of mount.options) if (!['rw', 'ro', 'clone_children', 'xattr'].includes(option)) this.#hierarchies.set(option, mount.target);
     this.#targets = [...new Set(mounts.map((mount) => mount.target))];
+    this.#all = [...this.#targets, ...(unified === undefined ? [] : [unified])];
     for (const needed of ['memory', 'cpu', 'cpuacct', 'pids', 'freezer', 'devices']) {
       if (!this.#hierarchies.has(needed)) throw new Error(`the control group controller ${needed} is not mounted`);
     }
@@ -69,6 +74,19 @@ export class ControlGroupsV1 implements ControlGroups {
     return this.#targets.map((target) => path.join(target, this.#parent, id, 'tasks'));
   }
 
+  delegate(id: string, owner: number): void {
+    // Without cgroup v2 beside v1 an init manages its services in the named hierarchy.
+    const dir = path.join(this.hide ?? this.#hierarchies.get('name=systemd') ?? this.#hierarchies.get('pids')!, this.#parent, id);
+    fs.mkdirSync(dir, { recursive: true });
+    delegateGroup(dir, owner);
+  }
+
+  joinDelegated(id: string, first: boolean, unified: string): readonly string[] {
+    if (this.hide === undefined) return this.joinFiles(id);
+    if (!first) makeBeside(path.join(this.hide, this.#parent, id));
+    return [...this.joinFiles(id), path.join(unified, this.#parent, id, first ? '' : BESIDE, 'cgroup.procs')];
+  }
+
   freeze(id: string, frozen: boolean): void {
     writeGroupFile(this.#file('freezer', id, 'freezer.state'), frozen ? 'FROZEN' : 'THAWED');
   }
@@ -93,7 +111,7 @@ export class ControlGroupsV1 implements ControlGroups {
   }
 
   pids(id: string): readonly number[] {
-    const dirs = this.#targets.map((target) => path.join(target, this.#parent, id));
+    const dirs = this.#all.map((target) => path.join(target, this.#parent, id));
     return [...new Set(dirs.flatMap((dir) => [dir, ...groupsBelow(dir)]).flatMap((dir) => groupPids(`${dir}/cgroup.procs`)))];
   }
 
@@ -122,7 +140,7 @@ export class ControlGroupsV1 implements ControlGroups {
   remove(id: string): boolean {
     this.#drop(id);
     let all = true;
-    for (const target of this.#targets) {
+    for (const target of this.#all) {
       const dir = path.join(target, this.#parent, id);
       if (removeGroup(dir)) continue;
       all = [...groupsBelow(dir), dir].every((below) => removeGroup(below)) && all;
@@ -132,14 +150,14 @@ export class ControlGroupsV1 implements ControlGroups {
 
   ids(): readonly string[] {
     const found = new Set<string>();
-    for (const target of this.#targets) for (const dir of groupsBelow(path.join(target, this.#parent))) {
+    for (const target of this.#all) for (const dir of groupsBelow(path.join(target, this.#parent))) {
       if (path.dirname(dir) === path.join(target, this.#parent)) found.add(path.basename(dir));
     }
     return [...found];
   }
 
   removeParent(): void {
-    for (const target of this.#targets) removeGroup(path.join(target, this.#parent));
+    for (const target of this.#all) removeGroup(path.join(target, this.#parent));
   }
 
   [Symbol.dispose](): void {

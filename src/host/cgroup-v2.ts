@@ -3,10 +3,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { ControlGroups, GroupLimits, GroupStats } from './cgroup.ts';
 import {
-  groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
+  BESIDE, delegateGroup, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
 } from './cgroup-files.ts';
 
 const PERIOD_US = 100_000;
+/** Below a delegated unit's group: what its init governs. */
+const FIRST = 'init';
 const CONTROLLERS = ['cpu', 'memory', 'pids', 'cpuset', 'io'] as const;
 const NEEDED: readonly string[] = ['cpu', 'memory', 'pids'];
 /** Order of the files whose descriptors are kept. */
@@ -15,6 +17,7 @@ const USAGE = 0, CPU = 1, PIDS = 2, EVENTS = 3, STAT = 4;
 export class ControlGroupsV2 implements ControlGroups {
   readonly version = 2;
   readonly hide = undefined;
+  readonly delegatedType = 'cgroup2';
   readonly #root: string;
   readonly #parent: string;
   readonly #kept = new Map<string, { files: KeptFiles; limitBytes: number | undefined }>();
@@ -51,6 +54,22 @@ export class ControlGroupsV2 implements ControlGroups {
 
   joinFiles(id: string): readonly string[] {
     return [`${this.#dir(id)}/cgroup.procs`];
+  }
+
+  /**
+   * The unit's own part is one level below its limits, which are not its to change.
+   */
+  delegate(id: string, owner: number): void {
+    const dir = this.#dir(id);
+    fs.mkdirSync(`${dir}/${FIRST}`, { recursive: true });
+    this.#delegate(dir);
+    delegateGroup(`${dir}/${FIRST}`, owner);
+  }
+
+  joinDelegated(id: string, first: boolean): readonly string[] {
+    const own = `${this.#dir(id)}/${FIRST}`;
+    if (!first) makeBeside(own);
+    return [`${own}/${first ? '' : `${BESIDE}/`}cgroup.procs`];
   }
 
   freeze(id: string, frozen: boolean): void {

@@ -37,6 +37,18 @@ export interface ControlGroups extends Disposable {
   updateLater(id: string, limits: GroupLimits): Promise<void>;
   /** Files to which a process writes 0 to move itself. */
   joinFiles(id: string): readonly string[];
+  /**
+   * Gives the unit a subtree of cgroup v2 to govern by itself, as an init wants it. `owner` is its root on the host; how
+   * many groups it may make is bounded. The group of `create` must be there; its limits hold for the subtree too.
+   */
+  delegate(id: string, owner: number): void;
+  /**
+   * As `joinFiles`, for a unit with a subtree of its own: `first` for its first process, which becomes the root of what
+   * it sees. `unified` is where cgroup v2 is mounted in the caller's namespace on hosts that have both versions.
+   */
+  joinDelegated(id: string, first: boolean, unified: string): readonly string[];
+  /** File system that shows a unit the subtree which `delegate` gave it. */
+  readonly delegatedType: 'cgroup' | 'cgroup2';
   /** Asks the kernel to freeze or thaw; `frozen` tells when it is done. */
   freeze(id: string, frozen: boolean): void;
   frozen(id: string): boolean;

@@ -7,7 +7,7 @@ import path from 'node:path';
 import koffi from 'koffi';
 import { BerthError } from '../model/errors.ts';
 import {
-  attachMount, CLONE_FS, CLONE_NEWNS, closeDescriptor, idmappedClone, MNT_DETACH, mount, MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC,
+  attachMount, CLONE_FS, CLONE_NEWNS, closeDescriptor, idmappedClone, MNT_DETACH, mount, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC,
   libc, MS_REMOUNT, MS_SLAVE, openDescriptor, setns, systemError, unmount, unshare, withFileSystemIds,
 } from './libc.ts';
 
@@ -90,6 +90,12 @@ export function hideMount(target: string): void {
 /** An empty tmpfs, gone with the namespace. Mode 0711: the unit's own ids pass through, and list nothing. */
 export function mountScratch(target: string, sizeBytes: number): void {
   mount('tmpfs', target, 'tmpfs', MS_NOSUID, `size=${sizeBytes},mode=0711`);
+}
+
+/** Control groups v2 once more, at `target` (made here): for hosts whose own mount of it must be hidden. */
+export function mountUnified(target: string): void {
+  fs.mkdirSync(target, { mode: 0o700 });
+  mount('cgroup2', target, 'cgroup2', MS_NOSUID | MS_NODEV | MS_NOEXEC);
 }
 
 /** A null device that is nobody else's: what is done to its owner or mode does not reach the host's. */

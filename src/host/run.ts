@@ -84,6 +84,12 @@ export function run(file: string, args: readonly string[], options: RunOptions =
 }
 
 
+/** glibc's SIGRTMIN: the kernel's is 32, two are the library's own. systemd(1) counts from it. */
+const SIGRTMIN = 34;
+const REAL_TIME = /^SIGRTMIN(?:\+(\d|[12]\d|30))?$/;
+
 export function signalNumber(name: string | null | undefined): number | undefined {
-  return name === null || name === undefined ? undefined : (os.constants.signals as Record<string, number>)[name];
+  if (name === null || name === undefined) return undefined;
+  const realTime = REAL_TIME.exec(name);
+  return realTime === null ? (os.constants.signals as Record<string, number>)[name] : SIGRTMIN + Number(realTime[1] ?? 0);
 }

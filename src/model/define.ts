@@ -47,12 +47,11 @@ export function byBoundary(container: Meaning, vm: Meaning): Record<Form, Meanin
   return { appContainer: container, osContainer: container, microVM: vm, vm };
 }
 
-export const LATER_OS: Meaning = { refused: 'OS containers are not part of this version yet.' };
 export const LATER_VM: Meaning = { refused: 'VMs with an init of their own are not part of this version yet.' };
 
-/** For fields that the app forms have and the OS forms will get with the OS forms themselves. */
-export function appForms(appContainer: Meaning, microVM: Meaning): Record<Form, Meaning> {
-  return { appContainer, osContainer: LATER_OS, microVM, vm: LATER_VM };
+/** For fields that mean something else, or nothing, where an init runs the system. */
+export function containersAndMicroVMs(appContainer: Meaning, osContainer: Meaning, microVM: Meaning): Record<Form, Meaning> {
+  return { appContainer, osContainer, microVM, vm: LATER_VM };
 }
 
 export interface FieldRow {

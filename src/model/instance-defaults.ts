@@ -39,6 +39,15 @@ export const APP_CAPABILITIES: readonly string[] = [
   'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'NET_BIND_SERVICE', 'SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT',
 ];
 
+/**
+ * An OS container's, all within its own user namespace. SYS_BOOT is its own power-off and reboot. Without SYS_MODULE and
+ * SYS_RAWIO systemd leaves out the units that could only fail; SYS_TIME, SYSLOG, BPF, PERFMON and MAC_* are the host's.
+ */
+export const OS_CAPABILITIES: readonly string[] = [
+  'AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'DAC_READ_SEARCH', 'FOWNER', 'FSETID', 'IPC_LOCK', 'IPC_OWNER', 'KILL', 'LEASE', 'MKNOD', 'NET_ADMIN', 'NET_BIND_SERVICE',
+  'NET_BROADCAST', 'NET_RAW', 'SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_ADMIN', 'SYS_BOOT', 'SYS_CHROOT', 'SYS_NICE', 'SYS_PACCT', 'SYS_PTRACE', 'SYS_TTY_CONFIG',
+];
+
 /** What may be added with --cap-add: within the instance's own user namespace these reach nothing of the host. */
 export const ADDABLE_CAPABILITIES: readonly string[] = [
   ...APP_CAPABILITIES, 'AUDIT_WRITE', 'DAC_READ_SEARCH', 'IPC_LOCK', 'IPC_OWNER', 'LEASE', 'LINUX_IMMUTABLE', 'MKNOD', 'NET_ADMIN', 'NET_BROADCAST', 'NET_RAW', 'SYS_NICE', 'SYS_PTRACE', 'SYS_RESOURCE', 'SYS_TTY_CONFIG',

@@ -62,6 +62,7 @@ export interface InstanceStatus {
   readonly restarts: number;
   /** Set when a person stopped it: `unless-stopped` and `always` wait for a start. */
   readonly stoppedByUser?: boolean | undefined;
+  /** OS forms: unknown until the init has brought the system up; unhealthy when parts of it failed. */
   readonly health?: 'unknown' | 'healthy' | 'unhealthy' | undefined;
   /** The operation that holds it. */
   readonly operation?: string | undefined;
@@ -72,6 +73,11 @@ export interface InstanceStatus {
 }
 
 export type Instance = BerthObject<InstanceSpec, InstanceStatus, 'Instance'>;
+
+/** Does the first process have a terminal? An init always does: the console. */
+export function hasTerminal({ spec, status }: Instance): boolean {
+  return spec.terminal === true || status.mode === 'os';
+}
 
 export interface StateRule {
   readonly verbs: readonly string[];

@@ -39,7 +39,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 function floorBundle(dir: string): void {
   const plan = bench.plan(['true']);
   const spec = ociSpec(plan, {
-    rootPath: bench.layer, volumeSources: [], hostsFile: '/etc/hosts', hostnameFile: '/etc/hostname', resolverFile: '/etc/resolv.conf', initProgram: '',
+    rootPath: bench.layer, volumeSources: [], hostsFile: '/etc/hosts', hostnameFile: '/etc/hostname', resolverFile: '/etc/resolv.conf', initProgram: '', seedFile: '/run/b/m/seed', groupsType: 'cgroup2',
     userNamespacePath: '', networkNamespacePath: '', idBase: 0, idCount: 65_536, maskedPaths: [], readOnlyPaths: [], seccomp: undefined, ceilings: readCeilings(),
   });
   const own = { ...spec, mounts: spec.mounts.slice(0, 6), linux: { ...spec.linux, uidMappings: [], gidMappings: [], namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map((type) => ({ type })) } };

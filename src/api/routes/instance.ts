@@ -11,7 +11,7 @@ import { restartInstance } from '../../control/instance/restart.ts';
 import { startInstance } from '../../control/instance/start.ts';
 import { stopInstance } from '../../control/instance/stop.ts';
 import { updateInstance } from '../../control/instance/update.ts';
-import { waitInstance } from '../../control/instance/wait.ts';
+import { BOOTED, waitInstance } from '../../control/instance/wait.ts';
 import { objectId } from '../../model/ids.ts';
 import { generationOf } from '../conditional.ts';
 import type { Call, Handler } from '../context.ts';
@@ -50,7 +50,7 @@ export const instanceRoutes: Readonly<Record<string, Handler>> = {
   },
   async 'instance.wait'(call) {
     const states = ((call.query['state'] as string | undefined) ?? 'stopped,failed').split(',');
-    const unknown = states.find((state) => !(INSTANCE_STATES as readonly string[]).includes(state) && state !== 'removed');
+    const unknown = states.find((state) => !(INSTANCE_STATES as readonly string[]).includes(state) && state !== 'removed' && state !== BOOTED);
     if (unknown !== undefined) throw new BerthError('invalid', `'${unknown}' is not a state.`, { hint: INSTANCE_STATES.join(', ') });
     const abort = new AbortController();
     call.reply.raw.on('close', () => abort.abort());

@@ -1,5 +1,7 @@
 /** `berth create` and `berth launch`. */
-import type { Command } from '../command.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { Command, Context } from '../command.ts';
+import { daemonClient } from '../daemon-client.ts';
 import { createWithImage, PULL_FLAGS } from '../image-first.ts';
 import { META_FLAGS, SPEC_FLAGS } from '../instance-flags.ts';
 import { NO_WAIT } from '../operation.ts';
@@ -26,12 +28,25 @@ export const launch: Command = {
   usage: '[flags] IMAGE [NAME]',
   flags: [...META_FLAGS, ...SPEC_FLAGS, ...PULL_FLAGS, NO_WAIT],
   words: { min: 1, max: 2 },
+  notes: ['Waits until the init has brought the system up.'],
   async run(context, words) {
     const [image = '', name = words.text('name')] = words.words;
     const made = await objectOf(context, { ...words, words: [image] });
     const body = { meta: { ...made.meta, ...(name === undefined ? {} : { name }) }, spec: { ...made.spec, mode: 'os', running: true } };
     const operation = await createWithImage(context, words, body);
-    if (operation !== undefined) await context.stdio.out(`${operation.spec.target.name}\n`);
+    if (operation !== undefined) await untilUp(context, operation.spec.target.name);
     return 0;
   },
 };
+
+/** Longer than any start script is given. */
+const BOOT_TIMEOUT_MS = 200_000;
+
+async function untilUp(context: Context, name: string): Promise<void> {
+  const client = daemonClient(context);
+  const { state } = await client.call('instance.wait', { name, query: { state: 'booted,stopped,failed', timeoutMs: BOOT_TIMEOUT_MS } });
+  if (state === 'stopped' || state === 'failed') throw new BerthError('wrongState', `'${name}' did not stay up: it is ${state}.`, { hint: `berth logs ${name} shows what its console said.` });
+  const { status } = await client.call('instance.get', { name });
+  if (status.health === 'unhealthy') await context.tell(`berth: parts of '${name}' did not come up: berth exec ${name} systemctl --failed`);
+  await context.stdio.out(`${name}\n`);
+}

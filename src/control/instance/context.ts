@@ -54,7 +54,7 @@ export function withStatus(instance: Instance, status: Partial<InstanceStatus>):
 
 /** Takes away what speaks of a process that is no more. */
 export function withoutProcess(instance: Instance, status: Partial<InstanceStatus>): Instance {
-  const { pid: _pid, pidStartTicks: _ticks, monitorPid: _monitor, uidMap: _map, operation: _operation, error: _error, retryAt: _retry, ...rest } = instance.status;
+  const { health: _health, pid: _pid, pidStartTicks: _ticks, monitorPid: _monitor, uidMap: _map, operation: _operation, error: _error, retryAt: _retry, ...rest } = instance.status;
   return { ...instance, status: { ...rest, ...status } };
 }
 

@@ -1,6 +1,6 @@
 /** instance.create: the wish is checked against everything that is known before anything is touched. */
 import { BerthError } from '../../model/errors.ts';
-import { formOf, FORM_LABEL, type SettledIsolation } from '../../model/forms.ts';
+import { formOf, FORM_LABEL, type Form, type SettledIsolation } from '../../model/forms.ts';
 import { assertName, makeObjectId, printable } from '../../model/ids.ts';
 import type { Image } from '../../model/image.ts';
 import type { Instance, InstancePort } from '../../model/instance-status.ts';
@@ -19,9 +19,10 @@ import type { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
 import { closeUnused, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { makeName } from './names.ts';
-import { capabilitiesOf, processPlan, stopSignalOf } from './process.ts';
+import { capabilitiesOf, osProcessPlan, processPlan, stopSignalOf } from './process.ts';
 import { runningStatus } from './start.ts';
 import { CREATE, CREATE_AND_START } from './step-lists.ts';
+import { assertHonoured } from './refused-fields.ts';
 import { assertNoConflicts } from './spec-conflicts.ts';
 import { chooseVolumes } from './volumes.ts';
 
@@ -159,7 +160,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const form = formOf(isolation, mode);
   const available = await services.runtimes[isolation].available(form);
   if (!available.ok) throw new BerthError('unsupported', `This host cannot run ${FORM_LABEL[form]}s: ${available.reason}`, { hint: available.hint });
-  if (isolation === 'vm' && (spec.volumes ?? []).length > 0) throw new BerthError('unsupported', 'A volume cannot be shown to a microVM yet: shared directories need virtio-fs.', { hint: 'Leave the volume out, or run it as a container.', fields: [{ path: 'spec.volumes', message: 'refused for microVMs' }] });
+  assertHonoured(spec, form);
   const limit = owner.spec.instancesLimit;
   if (limit !== undefined && registry.entries('Instance', project).length >= limit) throw new BerthError('exhausted', `Project '${project}' may have ${limit} instances and has them.`, { hint: 'Delete some, or raise the limit.' });
   const image = findImage(services, project, spec.image);
@@ -167,7 +168,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const name = request.meta.name === undefined ? makeName(randomness, (taken) => registry.find('Instance', project, taken) !== undefined) : assertName(request.meta.name);
   if (registry.find('Instance', project, name) !== undefined) throw new BerthError('alreadyExists', `There is already an instance '${name}'.`, { hint: `Choose another name, or delete it first: berth rm ${name}`, details: { name } });
   assertNoConflicts(spec);
-  validateProcess(spec, image, name);
+  validateProcess(spec, image, name, form);
   const volumes = chooseVolumes(services, project, spec, caller);
   const published = bindPorts(spec.ports ?? [], registry, randomness);
   const networks = (spec.networks ?? [{ name: DEFAULT_NETWORK }]).map((wanted) => ({ wanted, network: registry.get<Network>('Network', project, wanted.name) }));
@@ -200,16 +201,17 @@ function assertRunsHere({ spec, status }: Image): void {
 const HOST_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 function settleIsolation(spec: InstanceSpec): SettledIsolation {
-  if (spec.mode === 'os') throw new BerthError('unsupported', 'OS containers and VMs with their own init are not part of this version yet.', { hint: 'Run the image as an application: berth run IMAGE.' });
+  if (spec.mode === 'os' && spec.isolation === 'vm') throw new BerthError('unsupported', 'VMs with an init of their own are not part of this version yet.', { hint: 'Without --vm it is an OS container; `berth run --vm` makes a microVM of one application.' });
   if (spec.isolation === 'auto') throw new BerthError('unsupported', 'Choosing the isolation automatically is not part of this version yet.', { hint: 'Say --isolation container or --isolation vm.' });
   return spec.isolation ?? 'container';
 }
 
 /** Everything that a start would find wrong is said now. */
-function validateProcess(spec: InstanceSpec, image: Image, name: string): void {
-  processPlan(spec, image, spec.hostname ?? name);
-  capabilitiesOf(spec);
-  stopSignalOf(spec, image, 'appContainer');
+function validateProcess(spec: InstanceSpec, image: Image, name: string, form: Form): void {
+  if (form === 'osContainer') osProcessPlan(spec, image);
+  else processPlan(spec, image, spec.hostname ?? name);
+  capabilitiesOf(spec, form);
+  stopSignalOf(spec, image, form);
 }
 
 function takePorts(services: InstanceServices, networks: readonly { wanted: NonNullable<InstanceSpec['networks']>[number]; network: Network }[], isolation: SettledIsolation) {

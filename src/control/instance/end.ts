@@ -27,14 +27,31 @@ export const endWorkload: Step<InstanceContext> = {
     const exited = runtime.waitExit(id);
     exited.catch(() => undefined); // looked at below; an early rejection must not end the process
     if (graceMs > 0 && observed.state !== 'created') {
-      await signalQuietly(context, stopSignalOf(instance.spec, imageQuietly(context), instance.status.form));
-      context.exit = await within(context, exited, graceMs);
+      context.exit = await askedToEnd(context, exited, graceMs);
       if (context.exit !== undefined) return;
     }
     await signalQuietly(context, 'SIGKILL');
     context.exit = await within(context, exited, KILL_DEADLINE_MS);
   },
 };
+
+/** An init that is still coming up may not hear it: it is asked again. */
+const ASK_AGAIN_MS = 3_000;
+
+async function askedToEnd(context: EndContext, exited: Promise<ExitRecord>, graceMs: number): Promise<ExitRecord | undefined> {
+  const { services, instance } = context;
+  const runtime = runtimeOf(services, instance);
+  if (instance.status.mode !== 'os' || instance.spec.stopSignal !== undefined || runtime.powerOff === undefined) {
+    await signalQuietly(context, stopSignalOf(instance.spec, imageQuietly(context), instance.status.form));
+    return within(context, exited, graceMs);
+  }
+  for (let leftMs = graceMs; leftMs > 0; leftMs -= ASK_AGAIN_MS) {
+    await quietly(runtime.powerOff(idOf(instance)));
+    const exit = await within(context, exited, Math.min(leftMs, ASK_AGAIN_MS));
+    if (exit !== undefined) return exit;
+  }
+  return undefined;
+}
 
 function imageQuietly({ services, instance }: InstanceContext) {
   try {
@@ -46,7 +63,11 @@ function imageQuietly({ services, instance }: InstanceContext) {
 
 /** It may end between the look and the signal. */
 async function signalQuietly({ services, instance }: InstanceContext, signal: string): Promise<void> {
-  await runtimeOf(services, instance).signal(idOf(instance), signal).catch((error: { code?: string }) => {
+  await quietly(runtimeOf(services, instance).signal(idOf(instance), signal));
+}
+
+async function quietly(asked: Promise<void>): Promise<void> {
+  await asked.catch((error: { code?: string }) => {
     if (error.code !== 'wrongState' && error.code !== 'notFound') throw error;
   });
 }

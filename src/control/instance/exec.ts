@@ -7,7 +7,7 @@ import { targetOf } from '../records.ts';
 import type { Caller } from '../services.ts';
 import { idOf, imageOf, runtimeOf, type InstanceServices } from './context.ts';
 import { assertVerb } from './locked.ts';
-import { capabilitiesOf, environment, processPlan, resolveUser } from './process.ts';
+import { capabilitiesOf, environment, osProcessPlan, processPlan, resolveUser } from './process.ts';
 
 const MAX_EXECS = 64;
 
@@ -48,7 +48,8 @@ async function execPlan(services: InstanceServices, instance: Instance, request:
   const image = imageOf(services, instance);
   const hostname = instance.spec.hostname ?? instance.meta.name;
   const user = request.user === undefined ? undefined : await lookUpUser(services, instance, request.user);
-  const base = processPlan(instance.spec, image, hostname, user);
+  const os = instance.status.mode === 'os';
+  const base = os ? osProcessPlan(instance.spec, image, user ?? resolveUser('0', image.status.passwd, image.status.group)) : processPlan(instance.spec, image, hostname, user);
   return {
     ...base,
     args: request.command,
@@ -58,8 +59,8 @@ async function execPlan(services: InstanceServices, instance: Instance, request:
     terminal: request.terminal ?? false,
     ...(request.size === undefined ? {} : { size: request.size }),
     stdin: request.stdin ?? false,
-    noNewPrivileges: true,
-    capabilities: capabilitiesOf(instance.spec),
+    noNewPrivileges: !os,
+    capabilities: capabilitiesOf(instance.spec, instance.status.form),
   };
 }
 

@@ -4,7 +4,7 @@ import { BerthError } from '../../model/errors.ts';
 import type { Form } from '../../model/forms.ts';
 import { printable } from '../../model/ids.ts';
 import type { Image, ImageConfig } from '../../model/image.ts';
-import { ADDABLE_CAPABILITIES, APP_CAPABILITIES, FORM_DEFAULTS } from '../../model/instance-defaults.ts';
+import { ADDABLE_CAPABILITIES, APP_CAPABILITIES, FORM_DEFAULTS, OS_CAPABILITIES } from '../../model/instance-defaults.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
 import { reservedDirectory } from '../../model/text.ts';
 
@@ -21,6 +21,26 @@ export function processPlan(spec: InstanceSpec, image: Image, hostname: string, 
     cwd: workingDirectory(spec.workdir ?? (config.workdir === '' ? '/' : config.workdir)),
     user: user.plan,
     terminal: spec.terminal ?? false,
+  };
+}
+
+/** Words of an image's entrypoint that name an init; another entrypoint is an application's. */
+const INITS: ReadonlySet<string> = new Set(['/sbin/init', '/usr/sbin/init', '/init', '/bin/init', '/lib/systemd/systemd', '/usr/lib/systemd/systemd', '/bin/systemd', '/sbin/openrc-init', '/sbin/runit-init', '/usr/bin/dinit']);
+
+/**
+ * The init of an OS container, or (`as`) the surroundings of a process beside it. Its environment tells it that it is in
+ * a container (systemd.io/CONTAINER_INTERFACE); the image's environment is for applications and is left out.
+ */
+export function osProcessPlan(spec: InstanceSpec, image: Image, as?: ResolvedUser): ProcessPlan {
+  const config = image.status.config;
+  const own = [...config.entrypoint, ...config.command];
+  const init = spec.entrypoint ?? (INITS.has(own[0] ?? '') ? own : ['/sbin/init']);
+  const args = [...(init.length === 0 ? ['/sbin/init'] : init), ...(spec.command ?? [])];
+  const user = as ?? { plan: { uid: 0, gid: 0, additionalGids: [] }, home: '/root' };
+  return {
+    args,
+    env: environment([], spec.env ?? {}, as === undefined ? { container: 'oci', TERM: 'xterm' } : { HOME: user.home }),
+    cwd: '/', user: user.plan, terminal: as === undefined,
   };
 }
 
@@ -93,13 +113,14 @@ function parseColonFile(text: string, fields: number): string[][] {
 }
 
 /** As capabilities(7) spells them: CAP_CHOWN. People write them without the prefix. */
-export function capabilitiesOf(spec: InstanceSpec): string[] {
+export function capabilitiesOf(spec: InstanceSpec, form: Form = 'appContainer'): string[] {
   const wanted = spec.capabilities ?? { add: [], drop: [] };
-  const unknown = wanted.add.find((name) => !ADDABLE_CAPABILITIES.includes(name));
+  const own = form === 'osContainer' ? OS_CAPABILITIES : APP_CAPABILITIES;
+  const unknown = wanted.add.find((name) => !ADDABLE_CAPABILITIES.includes(name) && !own.includes(name));
   if (unknown !== undefined) {
     throw new BerthError('invalid', `Capability ${unknown} cannot be added.`, { hint: `These can: ${ADDABLE_CAPABILITIES.join(', ')}.`, fields: [{ path: 'spec.capabilities.add', message: `${unknown} is not allowed` }] });
   }
-  const base = wanted.drop.includes('ALL') ? [] : APP_CAPABILITIES.filter((name) => !wanted.drop.includes(name));
+  const base = wanted.drop.includes('ALL') ? [] : own.filter((name) => !wanted.drop.includes(name));
   return [...new Set([...base, ...wanted.add])].toSorted().map((name) => `CAP_${name}`);
 }
 

@@ -66,6 +66,7 @@ export function runningStatus(services: InstanceServices, context: InstanceConte
     ...instance,
     status: {
       ...kept, state: 'running', observedGeneration: instance.meta.generation, startedAt: timestamp(services.clock), ...processStatus(info),
+      ...(kept.mode === 'os' ? { health: 'unknown' as const } : {}),
     },
   };
 }

@@ -15,6 +15,7 @@ import { failedStatus, idOf, runtimeOf, withStatus, type InstanceContext, type I
 import { removeEnded } from './delete.ts';
 import { startInstance } from './start.ts';
 import { tearDown } from './steps.ts';
+import { watchBoot } from './watch-boot.ts';
 import { stoppedStatus } from './stop.ts';
 
 /** The end of an instance that could not be written, on a full disk, is written later. */
@@ -62,6 +63,7 @@ export class Supervisor implements AsyncDisposable {
     });
     const watch: Watch = { abort, settled, over: false };
     this.#watches.set(id, watch);
+    if (instance.status.health === 'unknown') void watchBoot(this.#services, instance, () => this.#closed || watch.over);
   }
 
   /** Resolves when the end of the unit that runs now was dealt with. */
@@ -112,7 +114,7 @@ export class Supervisor implements AsyncDisposable {
     const context: InstanceContext = { services: this.#services, instance };
     try {
       for (const step of tearDown) await step.run(context);
-      if (instance.spec.removeOnExit === true) await removeEnded(this.#services, instance);
+      if (instance.spec.removeOnExit === true && exit.reason !== 'reboot') await removeEnded(this.#services, instance);
       else await this.#writeEnd(instance, exit, ranMs);
     } catch (error) {
       // The store has no room: nothing else can be written either, and nothing is wrong with the instance.
@@ -125,7 +127,7 @@ export class Supervisor implements AsyncDisposable {
     const services = this.#services;
     const transaction = new Transaction();
     const stopped = stoppedStatus(services, withStatus(instance, { restarts: ranMs >= WELL_AFTER_MS ? 0 : instance.status.restarts }), exit, false);
-    const pauseMs = pauseBefore(stopped, exit.exitCode !== 0);
+    const pauseMs = pauseBefore(stopped, exit.exitCode !== 0, exit.reason);
     const next = pauseMs === undefined ? stopped : this.#inBackoff(stopped, pauseMs);
     transaction.put(next);
     services.journal.records.event(transaction, exit.reason === 'oom' ? 'instance.oom' : 'instance.exited', targetOf(instance), sentence(instance, exit, pauseMs), exit.exitCode === 0 ? 'info' : 'warning', { exitCode: exit.exitCode, reason: exit.reason });
@@ -167,7 +169,9 @@ export class Supervisor implements AsyncDisposable {
       this.#timers.delete(id);
       const current = this.#services.registry.byId<Instance>(id);
       if (this.#closed || current === undefined || current.status.state !== 'backoff') return;
-      startInstance(this.#services, SYSTEM, current, { restarts: current.status.restarts + 1 }).catch((error: unknown) => {
+      // A reboot is no failure: it does not count.
+      const restarts = current.status.restarts + (current.status.reason === 'reboot' ? 0 : 1);
+      startInstance(this.#services, SYSTEM, current, { restarts }).catch((error: unknown) => {
         this.#services.log.warn({ instance: current.meta.name, error: String(error) }, 'a restart did not begin');
       });
     }));
@@ -192,7 +196,10 @@ export class Supervisor implements AsyncDisposable {
 }
 
 /** How long to wait before it is started again; undefined: it is not. */
-function pauseBefore(instance: Instance, failed: boolean): number | undefined {
+function pauseBefore(instance: Instance, failed: boolean, reason?: ExitRecord['reason']): number | undefined {
+  // A system that restarts itself comes back, whatever the policy; one that powered itself off was asked to be off.
+  if (reason === 'reboot') return instance.spec.running === false ? undefined : 0;
+  if (reason === 'poweroff') return undefined;
   const { policy, maxRetries } = instance.spec.restart ?? { policy: FORM_DEFAULTS[instance.status.form].restart, maxRetries: undefined };
   const again = policy === 'always' || policy === 'unless-stopped' || (policy === 'on-failure' && failed);
   if (!again || instance.spec.running === false) return undefined;
@@ -202,6 +209,8 @@ function pauseBefore(instance: Instance, failed: boolean): number | undefined {
 }
 
 function sentence(instance: Instance, exit: ExitRecord, pauseMs: number | undefined): string {
+  if (exit.reason === 'reboot' && pauseMs !== undefined) return `'${instance.meta.name}' reboots.`;
+  if (exit.reason === 'poweroff') return `'${instance.meta.name}' powered itself off.`;
   const how = exit.reason === 'oom' ? 'ran out of memory and was killed' : exit.exitCode === undefined ? 'ended; nobody saw its exit code' : `ended with exit code ${exit.exitCode}`;
   return `'${instance.meta.name}' ${how}${pauseMs === undefined ? '' : `; it is started again in ${Math.round(pauseMs / 100) / 10} s`}.`;
 }

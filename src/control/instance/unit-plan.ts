@@ -7,7 +7,8 @@ import type { Instance } from '../../model/instance-status.ts';
 import type { Network } from '../../model/network.ts';
 import type { Services } from '../services.ts';
 import { idOf } from './context.ts';
-import { capabilitiesOf, processPlan, rlimitsOf, stopSignalOf } from './process.ts';
+import { bootPlan } from './boot-plan.ts';
+import { capabilitiesOf, osProcessPlan, processPlan, rlimitsOf, stopSignalOf } from './process.ts';
 
 export interface UnitPlanParts {
   readonly image: Image;
@@ -34,13 +35,15 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
     };
   });
   const first = status.ports[0];
+  const os = status.mode === 'os';
   return Object.freeze({
     id: idOf(instance), name: meta.name, hostname, form: status.form,
-    process: processPlan(spec, parts.image, hostname),
+    process: os ? osProcessPlan(spec, parts.image) : processPlan(spec, parts.image, hostname),
     stdin: spec.stdin ?? false,
     init: spec.init ?? false,
-    capabilities: capabilitiesOf(spec),
-    noNewPrivileges: true,
+    capabilities: capabilitiesOf(spec, status.form),
+    // sudo and its like are how people work on a system: the namespace is the wall.
+    noNewPrivileges: !os,
     rlimits: rlimitsOf(spec, status.form),
     resources: {
       memoryBytes: spec.memoryBytes ?? defaults.memoryBytes,
@@ -60,6 +63,7 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
       searchDomains: first === undefined ? [] : [`${meta.project}.berth`],
     },
     log: spec.log ?? defaults.log,
+    ...(os ? { boot: bootPlan(instance) } : {}),
     stopSignal: stopSignalOf(spec, parts.image, status.form),
   });
 }

@@ -12,6 +12,7 @@ import type { Caller } from '../services.ts';
 import { findImage } from '../image/find.ts';
 import { withStatus, type InstanceServices } from './context.ts';
 import { assertVerb, PATIENCE_MS } from './locked.ts';
+import { assertHonoured } from './refused-fields.ts';
 import { assertNoConflicts } from './spec-conflicts.ts';
 import { startInstance } from './start.ts';
 import { stopInstance } from './stop.ts';
@@ -51,6 +52,7 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   if (changed.includes('image')) throw new BerthError('unsupported', 'The image of an instance cannot be changed yet.', { hint: 'Make a new instance on the same volumes.', fields: [{ path: 'spec.image', message: 'cannot be changed' }] });
   const { name, project, labels, owner, purpose } = parseInput(metaInput, mergePatch({ labels: current.meta.labels, owner: current.meta.owner, purpose: current.meta.purpose }, patch.meta ?? {}), 'instance', 'meta');
   if ((name ?? current.meta.name) !== current.meta.name || (project ?? current.meta.project) !== current.meta.project) throw new BerthError('invalid', 'A name is changed by rename, and a project never.', { fields: [{ path: 'meta.name', message: 'use rename' }] });
+  assertHonoured(spec, current.status.form);
   assertNoConflicts(spec);
   const restart = changed.filter((one) => fieldRows(instanceSpec).find((row) => row.path === one)?.traits.change === 'restart');
   const up = current.status.state === 'running' || current.status.state === 'paused';

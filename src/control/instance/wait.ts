@@ -3,6 +3,9 @@ import { BerthError } from '../../model/errors.ts';
 import type { Instance, InstanceState } from '../../model/instance-status.ts';
 import type { InstanceServices } from './context.ts';
 
+/** Not a state: the init has brought the system up, or failed to. OS forms. */
+export const BOOTED = 'booted';
+
 export interface WaitAnswer {
   readonly state: InstanceState | 'removed';
   readonly exitCode?: number | undefined;
@@ -36,7 +39,8 @@ export function waitInstance(services: InstanceServices, instance: Instance, sta
       const current = services.registry.byId<Instance>(id);
       if (current === undefined) return void services.supervisor.settled(id).then((record) => finish(() => resolve({ state: 'removed', ...exit, ...(record === undefined ? {} : { exitCode: record.exitCode, reason: record.reason }) })));
       const { state, exitCode, reason } = current.status;
-      if (states.includes(state)) finish(() => resolve({ state, exitCode, reason }));
+      const up = current.status.health === 'healthy' || current.status.health === 'unhealthy';
+      if (states.includes(state) || (states.includes(BOOTED) && up)) finish(() => resolve({ state, exitCode, reason }));
     }
   });
 }

@@ -112,6 +112,41 @@ export interface LogPlan {
   readonly maxFiles: number;
 }
 
+export interface BootFile {
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Names or numbers of the image. */
+  readonly owner: string;
+  readonly group: string;
+  readonly append: boolean;
+  readonly content: Uint8Array;
+}
+
+export interface BootUser {
+  readonly name: string;
+  readonly uid?: number | undefined;
+  readonly gecos: string;
+  /** Defaults when empty: /home/NAME, bash or sh, a password that nobody knows. */
+  readonly home: string;
+  readonly shell: string;
+  readonly passwordHash: string;
+  readonly groups: readonly string[];
+  /** Lines of sudoers(5) after the name. */
+  readonly sudo: readonly string[];
+  readonly keys: readonly string[];
+}
+
+/** Done once, at the first boot of this instance; a copy of it is another instance. */
+export interface BootPlan {
+  readonly users: readonly BootUser[];
+  readonly files: readonly BootFile[];
+  /** Run one after the other once the init is up. */
+  readonly commands: readonly (readonly string[])[];
+  /** For the image's own cloud-init (data source NoCloud), in place of all above. */
+  readonly cloud?: { readonly metaData: string; readonly userData: string } | undefined;
+}
+
 /** Everything a runtime needs to make one unit; resolved, checked, frozen. Written beside the unit for its next daemon. */
 export interface UnitPlan {
   readonly id: ObjectId;
@@ -137,6 +172,8 @@ export interface UnitPlan {
   readonly network: NetworkPlanOfUnit;
   readonly log: LogPlan;
   readonly stopSignal: string;
+  /** OS forms: what is made of the instance at its first boot. */
+  readonly boot?: BootPlan | undefined;
 }
 
 export interface ProcessIdentity {
@@ -240,6 +277,16 @@ export interface RuntimeDriver extends AsyncDisposable {
   waitExit(id: ObjectId, signal?: AbortSignal, unsupervised?: () => void): Promise<ExitRecord>;
   /** Name of a signal (SIGTERM). `wrongState` when nothing runs. A VM form hands it to the workload, SIGKILL to QEMU. */
   signal(id: ObjectId, signal: string): Promise<void>;
+  /**
+   * OS forms: asks the unit's init to power off, in the way that this init understands; the end comes by `waitExit`.
+   * `wrongState` when nothing runs.
+   */
+  powerOff?(id: ObjectId): Promise<void>;
+  /**
+   * OS forms: resolves when the init has brought the system up (`running`), or says that parts of it failed (`degraded`);
+   * `starting` when the deadline was before that. What it says is the system's own word.
+   */
+  booted?(id: ObjectId, timeoutMs: number): Promise<'running' | 'degraded' | 'starting'>;
   pause(id: ObjectId): Promise<void>;
   resume(id: ObjectId): Promise<void>;
   attach(id: ObjectId): Promise<IoSession>;

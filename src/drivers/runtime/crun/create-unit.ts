@@ -7,6 +7,7 @@ import { inNewMountNamespace } from '../../../host/mounts.ts';
 import { asBerthError, BerthError } from '../../../model/errors.ts';
 import type { ObjectId } from '../../../model/ids.ts';
 import type { ProcessIdentity, UnitInfo, UnitPlan } from '../driver.ts';
+import { bootSeed } from './boot-seed.ts';
 import type { CrunHost } from './crun-host.ts';
 import type { Sandboxed } from './crun-options.ts';
 import { readStatus } from './crun-status.ts';
@@ -14,7 +15,7 @@ import { joinArguments } from './join-arguments.ts';
 import { networkFiles } from './network-files.ts';
 import type { OciSeccomp } from './oci-types.ts';
 import { removeUnit } from './remove-unit.ts';
-import { makeRootMounts, networkFile, rootPath, volumeSource } from './root-mounts.ts';
+import { makeRootMounts, networkFile, rootPath, seedFile, volumeSource } from './root-mounts.ts';
 import { startFailure } from './start-failure.ts';
 import { recordOf, type UnitRecord } from './unit-record.ts';
 
@@ -45,11 +46,11 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
     rootPath: rootPath(paths.scratch),
     volumeSources: plan.mounts.map((_, index) => volumeSource(paths.scratch, index)),
     hostsFile: networkFile(paths.scratch, 'hosts'), hostnameFile: networkFile(paths.scratch, 'hostname'), resolverFile: networkFile(paths.scratch, 'resolver'),
-    initProgram: options.nativeProgram,
+    initProgram: options.nativeProgram, seedFile: seedFile(paths.scratch), groupsType: groups.delegatedType,
     userNamespacePath: `/proc/${process.pid}/fd/${sandbox.userNamespaceFd}`,
     networkNamespacePath: `/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`,
     idBase: sandbox.idBase, idCount: sandbox.idCount,
-    maskedPaths: guards.maskedPaths, readOnlyPaths: guards.readOnlyPaths,
+    maskedPaths: guards.maskedPaths, readOnlyPaths: plan.form === 'osContainer' ? guards.osReadOnlyPaths : guards.readOnlyPaths,
     seccomp: compiled, ceilings: host.ceilings,
   });
   const record = recordOf(plan, sandbox);
@@ -61,15 +62,18 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
     return prepareMonitorLog(unit.logDir, plan.log);
   });
   host.remember(plan.id, record);
-  host.timed('cgroups', () => { groups.create(plan.id, plan.resources); });
+  host.timed('cgroups', () => {
+    groups.create(plan.id, plan.resources);
+    if (plan.form === 'osContainer') groups.delegate(plan.id, sandbox.idBase);
+  });
   const started = await host.timed('monitor', () => startMonitor({
     conmon: options.conmon, id: plan.id, dir: unit.dir, program: options.nativeProgram,
-    programArgs: joinArguments(host, plan.id, sandbox.idBase),
+    programArgs: joinArguments(host, plan.id, { owner: sandbox.idBase, form: plan.form, first: true }),
     exitDir: paths.exits, ...log, terminal: plan.process.terminal, stdin: plan.stdin,
   }, {
     timeoutMs: options.createTimeoutMs ?? DEFAULT_TIMEOUT_MS, signal,
     around: (fork) => host.timed('mounts and fork', () => inNewMountNamespace(() => {
-      makeRootMounts(plan, { scratch: paths.scratch, hide: groups.hide, crun: host.crun, guards, userNamespaceFd: sandbox.userNamespaceFd, idBase: sandbox.idBase, files });
+      makeRootMounts(plan, { ...(plan.form === 'osContainer' ? { seed: bootSeed(plan) } : {}), scratch: paths.scratch, hide: groups.hide, delegated: plan.form === 'osContainer', crun: host.crun, guards, userNamespaceFd: sandbox.userNamespaceFd, idBase: sandbox.idBase, files });
       return fork();
     })),
   })).catch((error: unknown) => { throw startFailure(error, plan.process, plan.resources.pids); });

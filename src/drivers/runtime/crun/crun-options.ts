@@ -1,7 +1,7 @@
 import os from 'node:os';
 import { bindReadOnlyInPlace, makeNullDevice } from '../../../host/mounts.ts';
 import type { ObjectId } from '../../../model/ids.ts';
-import { MASKED_PATHS, READ_ONLY_PATHS, thermalPaths } from './hidden-paths.ts';
+import { MASKED_PATHS, OS_READ_ONLY_PATHS, READ_ONLY_PATHS, thermalPaths } from './hidden-paths.ts';
 import type { OciSeccomp } from './oci-types.ts';
 import { execProcess, ociSpec } from './oci-spec.ts';
 import { RootPreflight } from './preflight.ts';
@@ -16,6 +16,7 @@ export interface CrunGuards {
   readonly execProcess: typeof execProcess;
   readonly maskedPaths: readonly string[];
   readonly readOnlyPaths: readonly string[];
+  readonly osReadOnlyPaths: readonly string[];
   /** undefined: no filter. */
   readonly seccomp: (capabilities: readonly string[]) => OciSeccomp | undefined;
   /** Makes crun's file unwritable in a private mount namespace. */
@@ -60,6 +61,7 @@ export function defaultGuards(): CrunGuards {
     bindRuntime: bindReadOnlyInPlace, nullDevice: makeNullDevice, workingDirectory: assertOwnDirectory,
     maskedPaths: [...MASKED_PATHS, ...thermalPaths(os.cpus().length)],
     readOnlyPaths: READ_ONLY_PATHS,
+    osReadOnlyPaths: OS_READ_ONLY_PATHS,
     seccomp(capabilities) {
       const key = [...capabilities].sort().join();
       let profile = profiles.get(key);

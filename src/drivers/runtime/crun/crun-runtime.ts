@@ -1,4 +1,4 @@
-/** App containers with crun, each under its own conmon. The files beside this one do the work, one verb each. */
+/** Containers with crun, of applications and of whole systems, each under its own conmon. The files beside this one do the work, one verb each. */
 import fs from 'node:fs';
 import { attachMonitored } from '../../../host/monitor-attach.ts';
 import { monitorLogFiles, rotateMonitorLog } from '../../../host/monitor-log.ts';
@@ -17,6 +17,7 @@ import type { CrunOptions } from './crun-options.ts';
 import { execInUnit } from './exec-in-unit.ts';
 import { unitLeftovers } from './leftovers.ts';
 import { observeUnit } from './observe-unit.ts';
+import { powerOffUnit, unitBooted } from './os-life.ts';
 import { removeUnit } from './remove-unit.ts';
 import { seccompCompiler } from './seccomp-cache.ts';
 import { startUnit } from './start-unit.ts';
@@ -48,7 +49,7 @@ export class CrunRuntime implements RuntimeDriver {
   }
 
   available(form: Form): ReturnType<RuntimeDriver['available']> {
-    if (form !== 'appContainer') return Promise.resolve({ ok: false, reason: 'crun makes app containers only.', hint: 'Choose an app container.' });
+    if (form !== 'appContainer' && form !== 'osContainer') return Promise.resolve({ ok: false, reason: 'crun makes containers only.', hint: 'Choose a container.' });
     const missing = [this.#host.options.crun, this.#host.options.conmon, this.#host.options.nativeProgram].find((file) => !fs.existsSync(file));
     if (missing !== undefined) return Promise.resolve({ ok: false, reason: `${missing} is not there.`, hint: '`berth up` installs and builds what is missing.' });
     return Promise.resolve({ ok: true, boundary: 'kernel' });
@@ -87,6 +88,14 @@ export class CrunRuntime implements RuntimeDriver {
     if (!signalProcess(seen.info.process, signal)) throw new BerthError('wrongState', 'It has just ended.');
     // A frozen process takes even this only when it is thawed.
     if (signal === 'SIGKILL' && seen.state === 'paused') this.#host.groups.freeze(id, false);
+  }
+
+  powerOff(id: ObjectId): Promise<void> {
+    return powerOffUnit(this.#host, id);
+  }
+
+  booted(id: ObjectId, timeoutMs: number): Promise<'running' | 'degraded' | 'starting'> {
+    return unitBooted(this.#host, id, timeoutMs);
   }
 
   pause(id: ObjectId): Promise<void> {

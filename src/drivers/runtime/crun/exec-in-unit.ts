@@ -34,9 +34,9 @@ export async function execInUnit(host: CrunHost, id: ObjectId, plan: ExecPlan): 
     fs.writeFileSync(files.process, JSON.stringify(host.guards.execProcess(plan, record.idCount)), { mode: 0o600 });
     if (plan.terminal) console_ = await openConsoleSocket(files.console);
     const child = spawnStreamed(host.options.nativeProgram, [
-      ...joinArguments(host, id, record.idBase), `--log=${files.log}`,
+      ...joinArguments(host, id, { owner: record.idBase, form: record.form, first: false }), `--log=${files.log}`,
       'exec', '--process', files.process, '--pid-file', files.pid, ...(console_ === undefined ? [] : ['--console-socket', files.console]), id,
-    ], { stdin: plan.stdin && !plan.terminal, around: (fork) => besideCrun(host, id, fork) });
+    ], { stdin: plan.stdin && !plan.terminal, around: (fork) => besideCrun(host, id, record.form === 'osContainer', fork) });
     return new ExecConversation({ child, console: console_, pidFile: files.pid, logFile: files.log, size: plan.size, ended: clear });
   } catch (error) {
     console_?.[Symbol.dispose]();
@@ -46,7 +46,7 @@ export async function execInUnit(host: CrunHost, id: ObjectId, plan: ExecPlan): 
 }
 
 /** Where crun lies read-only and sees one cgroup version: the monitor's namespace, or one like it where that is gone. */
-function besideCrun<T>(host: CrunHost, id: ObjectId, fork: () => T): T {
+function besideCrun<T>(host: CrunHost, id: ObjectId, delegated: boolean, fork: () => T): T {
   const monitor = monitorIdentity(host.paths.unit(id).dir);
   if (monitor !== undefined) {
     try {
@@ -56,7 +56,7 @@ function besideCrun<T>(host: CrunHost, id: ObjectId, fork: () => T): T {
     }
   }
   return inNewMountNamespace(() => {
-    makeCrunMounts({ scratch: host.paths.scratch, hide: host.groups.hide, crun: host.crun, guards: host.guards });
+    makeCrunMounts({ scratch: host.paths.scratch, hide: host.groups.hide, delegated, crun: host.crun, guards: host.guards });
     return fork();
   });
 }

@@ -53,10 +53,17 @@ export function exitRecord(host: CrunHost, id: ObjectId): ExitRecord | undefined
   const exit = host.exits.read(id);
   if (exit === undefined) return undefined;
   const { reason, ...record } = exit;
-  return { ...record, reason: (reason as ExitRecord['reason'] | undefined) ?? reasonOf(host, id, exit.exitCode) };
+  const why = (reason as ExitRecord['reason'] | undefined) ?? reasonOf(host, id, exit.exitCode);
+  // The number was the kernel's way to say which of them; nothing failed.
+  return { ...record, reason: why, ...(why === 'reboot' || why === 'poweroff' ? { exitCode: 0 } : {}) };
 }
 
+/** How reboot(2) ends the first process of a pid namespace: SIGHUP for a restart, SIGINT for a halt. pid_namespaces(7). */
+const REBOOTED = 129, POWERED_OFF = 130;
+
 function reasonOf(host: CrunHost, id: ObjectId, exitCode: number): ExitRecord['reason'] {
+  if (host.record(id)?.form === 'osContainer' && exitCode === REBOOTED) return 'reboot';
+  if (host.record(id)?.form === 'osContainer' && exitCode === POWERED_OFF) return 'poweroff';
   if (exitCode <= 128 || exitCode > 192) return 'exited';
   // Also true when the kernel took a child before and somebody else killed the first process: told so is told enough.
   const oom = exitCode === SIGKILL_CODE && (fs.existsSync(host.paths.unit(id).oom) || host.groups.oomKills(id) > 0);

@@ -21,7 +21,7 @@ const PLAN: UnitPlan = {
 
 const AROUND: SpecSurroundings = {
   rootPath: '/run/b/m/root', volumeSources: ['/run/b/m/v0', '/run/b/m/v1'], hostsFile: '/run/b/m/hosts', hostnameFile: '/run/b/m/hostname', resolverFile: '/run/b/m/resolver',
-  initProgram: '/opt/berth-native', userNamespacePath: '/proc/9/fd/20', networkNamespacePath: '/proc/9/fd/21', idBase: 1_000_000, idCount: 65_536,
+  initProgram: '/opt/berth-native', seedFile: '/run/b/m/seed', groupsType: 'cgroup2', userNamespacePath: '/proc/9/fd/20', networkNamespacePath: '/proc/9/fd/21', idBase: 1_000_000, idCount: 65_536,
   maskedPaths: MASKED_PATHS, readOnlyPaths: READ_ONLY_PATHS, seccomp: { bpf: 'AAAA' }, ceilings: { rlimits: new Map([['RLIMIT_NOFILE', 20_000]]), oomScoreAdj: 0 },
 };
 

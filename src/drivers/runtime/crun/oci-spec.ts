@@ -7,6 +7,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
 import { RESERVED_DIRECTORIES, reservedDirectory } from '../../../model/text.ts';
 import type { ExecPlan, ProcessPlan, Rlimit, UnitPlan } from '../driver.ts';
+import { osMounts } from './os-mounts.ts';
 import type { OciMount, OciProcess, OciSeccomp, OciSpec } from './oci-types.ts';
 
 /** Where the driver put what the container is made of; paths as seen in the private mount namespace. */
@@ -17,8 +18,12 @@ export interface SpecSurroundings {
   readonly hostsFile: string;
   readonly hostnameFile: string;
   readonly resolverFile: string;
-  /** Our init, when `plan.init`. */
+  /** Our init, when `plan.init`; what boots an OS container. */
   readonly initProgram: string;
+  /** What an OS container is told at its boot: see boot-seed.ts. */
+  readonly seedFile: string;
+  /** What a mount of the unit's own control groups is called here. */
+  readonly groupsType: 'cgroup' | 'cgroup2';
   readonly userNamespacePath: string;
   readonly networkNamespacePath: string;
   readonly idBase: number;
@@ -40,6 +45,8 @@ export interface Ceilings {
 
 /** Inside: where our init is shown. In /dev, which is always a fresh tmpfs: nothing of it stays in the upper layer. */
 export const INIT_PATH = '/dev/.init';
+/** Inside: the seed of an OS container. Its root may read it: it is about nobody else. */
+export const SEED_PATH = '/dev/.seed';
 
 const SYSCTLS = /^(net\.[a-z0-9_.*/-]+|kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\.[a-z_]+)$/;
 /** Group 0 of the container may send ICMP echo without a raw socket. */
@@ -52,13 +59,13 @@ export function ociSpec(plan: UnitPlan, around: SpecSurroundings): OciSpec {
     ociVersion: '1.0.2',
     process: {
       ...ociProcess(plan.process, plan, around.idCount),
-      ...(plan.init ? { args: [INIT_PATH, 'init', '--', ...plan.process.args] } : {}),
+      ...(plan.form === 'osContainer' ? { args: [INIT_PATH, 'boot', SEED_PATH, '--', ...plan.process.args] } : plan.init ? { args: [INIT_PATH, 'init', '--', ...plan.process.args] } : {}),
       rlimits: clampRlimits(plan.rlimits, around.ceilings.rlimits),
       oomScoreAdj: around.ceilings.oomScoreAdj,
     },
     root: { path: around.rootPath, readonly: plan.root.readOnly },
     hostname: plan.hostname,
-    mounts: mounts(plan, around),
+    mounts: plan.form === 'osContainer' ? osMounts(plan, around) : appMounts(plan, around),
     annotations: seccomp !== undefined && 'bpf' in seccomp ? { 'run.oci.seccomp_bpf_data': seccomp.bpf } : {},
     linux: {
       namespaces: [
@@ -127,7 +134,8 @@ export function assertInside(file: string, what: string): void {
   if (reserved !== undefined) throw new BerthError('invalid', `The ${what} '${printable(file)}' is below ${reserved}.`, { hint: `${RESERVED_DIRECTORIES.join(', ')} are made by Berth.` });
 }
 
-function mounts(plan: UnitPlan, around: SpecSurroundings): readonly OciMount[] {
+/** Volumes and tmpfs of the plan. */
+export function askedMounts(plan: UnitPlan, around: SpecSurroundings): readonly OciMount[] {
   const depth = (target: string): number => target.split('/').filter((part) => part !== '').length;
   const asked: OciMount[] = [
     ...plan.tmpfs.map((one) => tmpfs(one.target, ['nosuid', 'nodev', 'mode=1777', `size=${one.sizeBytes}`])),
@@ -140,8 +148,11 @@ function mounts(plan: UnitPlan, around: SpecSurroundings): readonly OciMount[] {
     if (depth(destination) === 0) throw new BerthError('invalid', 'Nothing can be mounted at /.');
   }
   // Parents before children, else the parent would cover the child.
-  asked.sort((a, b) => depth(a.destination) - depth(b.destination));
-  const file = (destination: string, source: string): OciMount => ({ destination, type: 'bind', source, options: ['bind', 'ro', 'nosuid', 'nodev', 'noexec', 'rprivate'] });
+  return asked.sort((a, b) => depth(a.destination) - depth(b.destination));
+}
+
+/** What the kernel shows, the same for both forms. */
+export function kernelMounts(plan: UnitPlan): readonly OciMount[] {
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
     { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
@@ -149,14 +160,25 @@ function mounts(plan: UnitPlan, around: SpecSurroundings): readonly OciMount[] {
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
     tmpfs('/dev/shm', ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${plan.shmBytes}`]),
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
-    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
-    file('/etc/resolv.conf', around.resolverFile), file('/etc/hosts', around.hostsFile), file('/etc/hostname', around.hostnameFile),
-    ...(plan.init ? [{ destination: INIT_PATH, type: 'bind', source: around.initProgram, options: ['bind', 'ro', 'nosuid', 'nodev', 'rprivate'] }] : []),
-    ...asked,
   ];
 }
 
-function tmpfs(destination: string, options: readonly string[]): OciMount {
+/** A file of ours, which nothing inside may change. */
+export function fileMount(destination: string, source: string, options: readonly string[] = ['noexec']): OciMount {
+  return { destination, type: 'bind', source, options: ['bind', 'ro', 'nosuid', 'nodev', ...options, 'rprivate'] };
+}
+
+function appMounts(plan: UnitPlan, around: SpecSurroundings): readonly OciMount[] {
+  return [
+    ...kernelMounts(plan),
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
+    fileMount('/etc/resolv.conf', around.resolverFile), fileMount('/etc/hosts', around.hostsFile), fileMount('/etc/hostname', around.hostnameFile),
+    ...(plan.init ? [fileMount(INIT_PATH, around.initProgram, [])] : []),
+    ...askedMounts(plan, around),
+  ];
+}
+
+export function tmpfs(destination: string, options: readonly string[]): OciMount {
   return { destination, type: 'tmpfs', source: 'tmpfs', options };
 }
 

@@ -1,7 +1,7 @@
 /** What a container's private mount namespace holds: see mounts.ts for the namespace itself. All of it synchronous. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { hideMount, mountIdmapped, mountOverlay, mountScratch } from '../../../host/mounts.ts';
+import { hideMount, mountIdmapped, mountOverlay, mountScratch, mountUnified } from '../../../host/mounts.ts';
 import { lastOccurrences } from '../../../lib/last-occurrences.ts';
 import type { UnitPlan } from '../driver.ts';
 import type { CrunGuards } from './crun-options.ts';
@@ -11,11 +11,15 @@ export interface RootMounts {
   readonly scratch: string;
   /** Mount of the other cgroup version, which crun must not see. */
   readonly hide: string | undefined;
+  /** The unit governs control groups of its own: cgroup v2 must be reachable where it is hidden. */
+  readonly delegated: boolean;
   readonly crun: string;
   readonly guards: Pick<CrunGuards, 'bindRuntime' | 'nullDevice'>;
   readonly userNamespaceFd: number;
   readonly idBase: number;
   readonly files: NetworkFiles;
+  /** Of an OS container. */
+  readonly seed?: Uint8Array | undefined;
 }
 
 /** Mount points, the network files, and what a root without an upper of its own leaves (mount points). */
@@ -33,18 +37,28 @@ export function networkFile(scratch: string, name: keyof NetworkFiles): string {
   return path.join(scratch, name);
 }
 
+export function seedFile(scratch: string): string {
+  return path.join(scratch, 'seed');
+}
+
 /** For join.c: stands where crun would take the host's own. */
 export function nullDevice(scratch: string): string {
   return path.join(scratch, 'null');
 }
 
+/** Where cgroup v2 is in a namespace in which it is hidden from crun. */
+export function unifiedPath(scratch: string): string {
+  return path.join(scratch, 'cgroup2');
+}
+
 /** What every call of crun needs around it, also one for a container whose own namespace is gone. */
-export function makeCrunMounts(what: Pick<RootMounts, 'scratch' | 'hide' | 'crun' | 'guards'>): void {
+export function makeCrunMounts(what: Pick<RootMounts, 'scratch' | 'hide' | 'delegated' | 'crun' | 'guards'>): void {
   if (what.hide !== undefined) hideMount(what.hide);
   // What runs as crun inside the container's namespaces (/proc/PID/exe) cannot be written through: CVE-2019-5736.
   what.guards.bindRuntime(what.crun);
   mountScratch(what.scratch, SCRATCH_BYTES);
   what.guards.nullDevice(nullDevice(what.scratch));
+  if (what.hide !== undefined && what.delegated) mountUnified(unifiedPath(what.scratch));
 }
 
 export function makeRootMounts(plan: UnitPlan, what: RootMounts): void {
@@ -64,6 +78,8 @@ export function makeRootMounts(plan: UnitPlan, what: RootMounts): void {
     const file = networkFile(scratch, name);
     own(() => { fs.writeFileSync(file, what.files[name], { mode: 0o644 }); }, file, idBase);
   }
+  const seed = what.seed;
+  if (seed !== undefined) own(() => { fs.writeFileSync(seedFile(scratch), seed, { mode: 0o600 }); }, seedFile(scratch), idBase);
 }
 
 /** Shown inside as root's. */
