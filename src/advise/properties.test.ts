@@ -6,8 +6,9 @@ import { parseInput } from '../model/define.ts';
 import { FORMS } from '../model/forms.ts';
 import { workload, type Workload } from '../model/workload.ts';
 import { adviseEstate } from './advise-estate.ts';
+import { CONSTRAINTS } from './constraints.ts';
 import { CRITERIA } from './criteria/table.ts';
-import { answerFor, decide } from './decide.ts';
+import { answerFor, decide, subjectOf } from './decide.ts';
 import type { AdviseOptions, Answer } from './decision.ts';
 import { DOMAINS, withFact } from './domains.ts';
 import { weightsFrom } from './weights.ts';
@@ -136,6 +137,29 @@ test('names, owners and purposes change nothing', () => {
     const { workload: _other, ...renamed } = decide({ ...one, meta: { name: `x${text}`, owner: text, purpose: text, labels: { answer: text } } });
     assert.deepEqual(renamed, plain);
   }), { ...RUNS, numRuns: 100 });
+});
+
+test('every constraint takes a form away somewhere, alone or before others', () => {
+  const seen = new Set<string>();
+  for (let seed = 0; seed < 800; seed += 1) {
+    const subject = subjectOf(sampleWorkload(seeded(seed), 'w', 0.3), { host: { hardwareVirtualization: seed % 2 === 0 } });
+    for (const { id, judge } of CONSTRAINTS) if ((judge(subject)?.forms ?? []).length > 0) seen.add(id);
+  }
+  // Start times take a form away only with figures of a calibrated host; advise-estate.test.ts has that case.
+  assert.deepEqual([...seen, 'start-time'].sort(), CONSTRAINTS.map((one) => one.id).sort());
+});
+
+test('every criterion speaks somewhere, for one form more than for another, within its bounds', () => {
+  const telling = new Set<string>();
+  for (let seed = 0; seed < 400; seed += 1) {
+    for (const { criterion, scores, sentence, source, evidence } of decide(sampleWorkload(seeded(seed), 'w', 0.3)).points) {
+      const values = FORMS.map((form) => scores[form]);
+      assert.ok(values.every((value) => value >= -1 && value <= 1), criterion);
+      assert.ok(/^[A-Z\d].*\.$/s.test(sentence) && source !== '' && evidence.length > 0, `${criterion}: ${sentence}`);
+      if (new Set(values).size > 1) telling.add(criterion);
+    }
+  }
+  assert.deepEqual([...telling].sort(), CRITERIA.map((one) => one.id).sort());
 });
 
 test('every domain is a fact that the model knows', () => {

@@ -82,6 +82,8 @@ test('explanations: kinds, fields by path, flag and name alone, states, and what
   for (const subject of ['instance.memoryBytes', 'instances.memory', 'Instance.spec.memoryBytes', 'memory']) assert.match(explained(subject)[0]!, /^instance\.memoryBytes:/);
   assert.match(explained('instance.volumes').join('\n'), /microVM +refused: /);
   assert.match(explained('states').join('\n'), /backoff\n {2}Will be started again/);
+  for (const subject of ['workload.os.family', 'Workload.spec.os.family', 'workloads.os.family']) assert.deepEqual(explained(subject), ['workload.os.family: The operating system that it needs.', '', '  type    linux|windows|bsd|other']);
+  assert.match(explained('workload').join('\n'), /^Workload: .*\n\nFields of spec:\n[\s\S]*inside\.sshLogins +Do people log in by ssh\?/);
   assert.match(explained('event').join('\n'), /Only Berth makes these/);
   assert.throws(() => explained('instance.memroy'), (error) => error instanceof BerthError && /Did you mean instance\.memory/.test(error.hint ?? ''));
 });

@@ -6,6 +6,7 @@ import { networkSpec } from './network.ts';
 import { poolSpec } from './pool.ts';
 import { projectSpec } from './project.ts';
 import { volumeSpec } from './volume.ts';
+import { workloadSpec } from './workload.ts';
 
 export interface KindRule {
   readonly kind: string;
@@ -35,3 +36,8 @@ export const KINDS = {
 } as const satisfies Record<string, KindRule>;
 
 export type KindName = keyof typeof KINDS;
+
+/** Kinds that live in files alone: nothing of them is stored, so they have no verbs and no routes. */
+export const FILE_KINDS = {
+  Workload: { kind: 'Workload', plural: 'workloads', singular: 'workload', scoped: false, spec: workloadSpec, summary: 'What somebody runs, before a form is chosen for it: the input of `berth advise`.' },
+} as const satisfies Record<string, KindRule>;

@@ -9,7 +9,7 @@ import { FORM_DEFAULTS, type FormDefaults } from '../../model/instance-defaults.
 import { STATE_RULES } from '../../model/instance-status.ts';
 import type { Command } from '../command.ts';
 import { FIELD_TABLE, type FieldEntry, type FormMeaning } from '../generated/field-table.ts';
-import { KIND_TABLE } from '../generated/kind-table.ts';
+import { FILE_KIND_TABLE, KIND_TABLE } from '../generated/kind-table.ts';
 import { kindOf } from '../kind-words.ts';
 
 export const explain: Command = {
@@ -26,24 +26,25 @@ export const explain: Command = {
 
 /** @throws BerthError `invalid` for unknown kinds and fields, with the nearest known one. */
 export function explained(subject: string | undefined): string[] {
-  if (subject === undefined) return ['Kinds:', ...Object.values(KIND_TABLE).map((one) => `  ${one.singular.padEnd(12)}${one.summary}`), '', '`berth explain instance` lists its fields, `berth explain instance.memoryBytes` says what one means, `berth explain states` what each state allows.'];
+  if (subject === undefined) return ['Kinds:', ...[...Object.values(KIND_TABLE), ...Object.values(FILE_KIND_TABLE)].map((one) => `  ${one.singular.padEnd(12)}${one.summary}`), '', '`berth explain instance` lists its fields, `berth explain instance.memoryBytes` says what one means, `berth explain states` what each state allows.'];
   if (subject === 'states') return Object.entries(STATE_RULES).flatMap(([state, rule]) => [state, `  ${rule.means}`, `  verbs: ${rule.verbs.join(', ') || 'none'} (and get, list, logs, wait, delete --force)`]);
   // Most questions are about instances: `berth explain ports`.
   const ofInstance = subject.includes('.') ? undefined : FIELD_TABLE['Instance']!.find((one) => one.path === subject || one.flag === subject);
   if (ofInstance !== undefined && isNoKind(subject)) return fieldLines('instance', ofInstance);
   const [kindWord = '', ...path] = subject.split('.');
-  const kind = kindOf(kindWord);
+  const ofFiles = Object.values(FILE_KIND_TABLE).find((one) => one.singular === kindWord || one.plural === kindWord || one.kind === kindWord);
+  const kind = ofFiles ?? kindOf(kindWord);
   const fields = FIELD_TABLE[kind.kind] ?? [];
   const name = (path[0] === 'spec' ? path.slice(1) : path).join('.');
   if (name === '') return [`${kind.kind}: ${kind.summary}`, ...kindLines(fields), ...(kind.kind === 'Instance' ? defaultLines() : [])];
   const field = fields.find((one) => one.path === name || one.flag === name || name.startsWith(`${one.path}.`));
-  if (field !== undefined) return fieldLines(kind.singular, field);
+  if (field !== undefined) return ofFiles === undefined ? fieldLines(kind.singular, field) : [`${kind.singular}.${field.path}: ${field.describe}`, '', `  type    ${field.type}`];
   const meant = nearest(name, fields.flatMap((one) => (one.flag === undefined ? [one.path] : [one.path, one.flag])));
   throw new BerthError('invalid', `${kind.kind} has no field '${printable(name)}'.`, { hint: `${meant === undefined ? '' : `Did you mean ${kind.singular}.${meant}? `}\`berth explain ${kind.singular}\` lists the fields.` });
 }
 
 function isNoKind(word: string): boolean {
-  return Object.values(KIND_TABLE).every((one) => one.singular !== word && one.plural !== word);
+  return [...Object.values(KIND_TABLE), ...Object.values(FILE_KIND_TABLE)].every((one) => one.singular !== word && one.plural !== word);
 }
 
 function kindLines(fields: readonly FieldEntry[]): string[] {

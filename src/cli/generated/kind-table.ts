@@ -20,3 +20,8 @@ export const KIND_TABLE: Readonly<Record<string, KindEntry>> = {
   "Pool": {"kind":"Pool","plural":"pools","singular":"pool","scoped":false,"summary":"Where disks lie.","verbs":["get","list"]},
   "Node": {"kind":"Node","plural":"nodes","singular":"node","scoped":false,"summary":"A host.","verbs":["get","list"]},
 };
+
+/** Kinds of files alone: nothing of them is stored. */
+export const FILE_KIND_TABLE: Readonly<Record<string, KindEntry>> = {
+  "Workload": {"kind":"Workload","plural":"workloads","singular":"workload","scoped":false,"summary":"What somebody runs, before a form is chosen for it: the input of `berth advise`.","verbs":[]},
+};

@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import packageFile from '../../../package.json' with { type: 'json' };
 import { fieldRows, type FieldRow } from '../../model/define.ts';
-import { KINDS, type KindRule } from '../../model/kinds.ts';
+import { FILE_KINDS, KINDS, type KindRule } from '../../model/kinds.ts';
 import { ROUTES } from '../../model/routes.ts';
 import { VERBS } from '../../model/verbs.ts';
 
@@ -30,15 +30,17 @@ function routeTable(): string {
 
 function kindTable(): string {
   const verbs = Object.values(VERBS);
-  const rows = Object.values<KindRule>(KINDS).map(({ kind, plural, singular, scoped, summary }) => [kind, {
+  const row = ({ kind, plural, singular, scoped, summary }: KindRule) => [kind, {
     kind, plural, singular, scoped, summary, verbs: verbs.filter((verb) => verb.kind === singular).map((verb) => verb.name.slice(singular.length + 1)),
-  }] as const);
-  return `${NOTICE}export interface KindEntry {\n  readonly kind: string;\n  readonly plural: string;\n  readonly singular: string;\n  readonly scoped: boolean;\n  readonly summary: string;\n  readonly verbs: readonly string[];\n}\n\nexport const KIND_TABLE: Readonly<Record<string, KindEntry>> = {\n${entries(rows)}};\n`;
+  }] as const;
+  const rows = Object.values<KindRule>(KINDS).map(row);
+  const files = Object.values<KindRule>(FILE_KINDS).map(row);
+  return `${NOTICE}export interface KindEntry {\n  readonly kind: string;\n  readonly plural: string;\n  readonly singular: string;\n  readonly scoped: boolean;\n  readonly summary: string;\n  readonly verbs: readonly string[];\n}\n\nexport const KIND_TABLE: Readonly<Record<string, KindEntry>> = {\n${entries(rows)}};\n\n/** Kinds of files alone: nothing of them is stored. */\nexport const FILE_KIND_TABLE: Readonly<Record<string, KindEntry>> = {\n${entries(files)}};\n`;
 }
 
 /** Fields of what people write, by kind: for flags, `explain` and the comparison in `apply`. */
 function fieldTable(): string {
-  const rows = Object.values<KindRule>(KINDS).flatMap(({ kind, spec }) => (spec === undefined ? [] : [[kind, fieldRows(spec).map(fieldEntry)] as const]));
+  const rows = [...Object.values<KindRule>(KINDS), ...Object.values<KindRule>(FILE_KINDS)].flatMap(({ kind, spec }) => (spec === undefined ? [] : [[kind, fieldRows(spec).map(fieldEntry)] as const]));
   const body = rows.map(([kind, fields]) => `  ${kind}: [\n${fields.map((one) => `    ${JSON.stringify(one)},\n`).join('')}  ],\n`).join('');
   return `${NOTICE}${FIELD_ENTRY}\nexport const FIELD_TABLE: Readonly<Record<string, readonly FieldEntry[]>> = {\n${body}};\n`;
 }
