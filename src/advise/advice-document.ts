@@ -1,5 +1,6 @@
 /** The answer about an estate as scripts read it: plain data with words that stay (`berth advise -o json`, POST /v1/advise). */
 import type { Workload } from '../model/workload.ts';
+import type { CostReport } from './cost/cost-report.ts';
 import { ANSWER_WORD, type Answer, type Decision, type EstateAdvice, type Flip } from './decision.ts';
 import type { Figures } from '../model/figures.ts';
 import type { ImportedEstate } from './importers/import-estate.ts';
@@ -28,6 +29,8 @@ export interface WorkloadAdvice {
   readonly controls: readonly { readonly control: string; readonly sentence: string }[];
   readonly effort: { readonly toForm: string | null; readonly toRunnerUp: string | null };
   readonly replicas: number | null;
+  /** As recommended, in the currency of `cost`; with prices only. */
+  readonly monthlyCost?: string | undefined;
   /** How many facts the importer knew, inferred, and found left open. */
   readonly facts: { readonly knew: number; readonly inferred: number; readonly unknown: number };
   /** With `explain`: every point, and the sums. */
@@ -49,12 +52,24 @@ export interface AdviceDocument {
   /** Which numbers were used: of this host, or those that come with Berth. */
   readonly figures: { readonly host: string; readonly shipped: boolean; readonly hardwareVirtualization: boolean };
   readonly files: readonly { readonly name: string; readonly format: string }[];
+  /** Four scenarios side by side; with prices only. */
+  readonly cost?: CostReport | undefined;
   readonly problems: readonly ImportProblem[];
 }
 
-export function adviceDocument(estate: ImportedEstate, advice: EstateAdvice, figures: Figures, { explain = false }: { readonly explain?: boolean } = {}): AdviceDocument {
+export interface AdviceParts {
+  readonly estate: ImportedEstate;
+  readonly advice: EstateAdvice;
+  readonly figures: Figures;
+  readonly cost: CostReport | undefined;
+  readonly explain: boolean;
+}
+
+export function adviceDocument({ estate, advice, figures, cost, explain }: AdviceParts): AdviceDocument {
+  const recommended = cost?.scenarios.find((one) => one.scenario === 'recommended');
+  const monthly = new Map(recommended?.workloads.map((one) => [one.name, one.monthly]));
   const byName = new Map(estate.workloads.map((one) => [one.meta.name, one]));
-  const workloads = advice.decisions.map((decision) => workloadAdvice(decision, byName.get(decision.workload), explain));
+  const workloads = advice.decisions.map((decision) => workloadAdvice(decision, byName.get(decision.workload), cost === undefined ? undefined : monthly.get(decision.workload), explain));
   const byForm = Object.fromEntries(Object.values(ANSWER_WORD).map((word) => [word, workloads.filter((one) => one.form === word).length])) as Record<AnswerWord, number>;
   return {
     workloads,
@@ -63,11 +78,12 @@ export function adviceDocument(estate: ImportedEstate, advice: EstateAdvice, fig
     totals: { workloads: workloads.length, byForm },
     figures: { host: figures.host, shipped: figures.shipped, hardwareVirtualization: figures.hardwareVirtualization },
     files: estate.files.map(({ name, formatLabel }) => ({ name, format: formatLabel })),
+    ...(cost === undefined ? {} : { cost }),
     problems: estate.problems,
   };
 }
 
-function workloadAdvice(decision: Decision, workload: Workload | undefined, explain: boolean): WorkloadAdvice {
+function workloadAdvice(decision: Decision, workload: Workload | undefined, monthlyCost: string | undefined, explain: boolean): WorkloadAdvice {
   const how = Object.values(workload?.provenance ?? {}).map((one) => one.how);
   const count = (word: string): number => how.filter((one) => one === word).length;
   return {
@@ -86,6 +102,7 @@ function workloadAdvice(decision: Decision, workload: Workload | undefined, expl
     controls: decision.controls.map(({ control, sentence }) => ({ control, sentence })),
     effort: { toForm: decision.effort.toForm ?? null, toRunnerUp: decision.effort.toRunnerUp ?? null },
     replicas: workload?.spec.replicas ?? null,
+    ...(monthlyCost === undefined ? {} : { monthlyCost }),
     facts: { knew: count('knew'), inferred: count('inferred'), unknown: count('unknown') },
     ...(explain ? { derivation: derivation(decision), provenance: workload?.provenance ?? {} } : {}),
   };

@@ -1,7 +1,10 @@
 /** From files to the answer: what `berth advise FILE…` and POST /v1/advise do. Pure. */
 import type { Figures } from '../model/figures.ts';
+import type { PriceFile } from '../model/prices.ts';
 import { adviceDocument, type AdviceDocument } from './advice-document.ts';
 import { adviseEstate } from './advise-estate.ts';
+import { costEstate } from './cost/cost-estate.ts';
+import type { CostReport } from './cost/cost-report.ts';
 import type { EstateAdvice, HostCapabilities, Weights } from './decision.ts';
 import { importEstate, type ImportedEstate } from './importers/import-estate.ts';
 import type { EstateFile } from './importers/import-result.ts';
@@ -11,6 +14,8 @@ export interface AdviseFiles {
   readonly files: readonly EstateFile[];
   readonly weights?: Weights | undefined;
   readonly figures?: Figures | undefined;
+  /** Costs are left out without. */
+  readonly prices?: PriceFile | undefined;
   readonly host?: HostCapabilities | undefined;
   readonly explain?: boolean | undefined;
 }
@@ -19,14 +24,17 @@ export interface AdvisedFiles {
   readonly estate: ImportedEstate;
   readonly advice: EstateAdvice;
   readonly figures: Figures;
+  readonly cost: CostReport | undefined;
   readonly document: AdviceDocument;
 }
 
-export function adviseFiles({ files, weights, figures = SHIPPED_FIGURES, host, explain }: AdviseFiles): AdvisedFiles {
+/** @throws BerthError `exhausted` for an estate that is too large to be packed. */
+export function adviseFiles({ files, weights, figures = SHIPPED_FIGURES, prices, host, explain }: AdviseFiles): AdvisedFiles {
   const estate = importEstate(files);
   // Shipped figures tell nothing about the user's own hosts.
   const known = figures.shipped ? undefined : figures.hardwareVirtualization;
   const capabilities: HostCapabilities = { hardwareVirtualization: host?.hardwareVirtualization ?? known };
   const advice = adviseEstate(estate.workloads, { host: capabilities, weights, figures });
-  return { estate, advice, figures, document: adviceDocument(estate, advice, figures, { explain: explain === true }) };
+  const cost = prices === undefined ? undefined : costEstate(estate.workloads, advice, prices, figures);
+  return { estate, advice, figures, cost, document: adviceDocument({ estate, advice, figures, cost, explain: explain === true }) };
 }

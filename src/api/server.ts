@@ -11,6 +11,7 @@ import { EDGE_GUARDS, type EdgeGuards } from './guards.ts';
 import { openapiDocument } from '../model/openapi.ts';
 import { problemOf, translateHttpError } from './problem.ts';
 import { assertSameProject } from './same-project.ts';
+import { adviseRoutes } from './routes/advise.ts';
 import { debugRoutes } from './routes/debug.ts';
 import { imageRoutes } from './routes/image.ts';
 import { instanceRoutes } from './routes/instance.ts';
@@ -24,7 +25,7 @@ const LIMITS = {
   headersTimeoutMs: 10_000, checkEveryMs: 5_000, bodyTimeoutMs: 30_000, uploadPauseMs: 60_000, keepAliveTimeoutMs: 75_000, requestsPerSocket: 100_000,
 } as const;
 
-const handlers: Readonly<Record<string, Handler>> = { ...instanceRoutes, ...imageRoutes, ...objectRoutes, ...registryRoutes, ...debugRoutes };
+const handlers: Readonly<Record<string, Handler>> = { ...instanceRoutes, ...imageRoutes, ...objectRoutes, ...registryRoutes, ...debugRoutes, ...adviseRoutes };
 
 export async function makeServer(edge: Edge): Promise<FastifyInstance<HttpServer>> {
   const guards = edge.guards ?? EDGE_GUARDS;

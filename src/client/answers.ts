@@ -1,6 +1,7 @@
 /** What each verb answers, for the compiler alone. */
 import type { AuditRecord } from '../model/audit-record.ts';
 import type { DiskUsage, ImageUsage } from '../model/disk-usage.ts';
+import type { InstanceEvidence, InstanceReview } from '../model/evidence.ts';
 import type { Event } from '../model/event.ts';
 import type { Image } from '../model/image.ts';
 import type { Instance, InstanceState, StopReason } from '../model/instance-status.ts';
@@ -33,6 +34,9 @@ export interface Answers {
   'instance.resize': unknown;
   'instance.wait': { readonly state: InstanceState | 'removed'; readonly exitCode?: number; readonly reason?: StopReason };
   'instance.stats': ListOf<Readonly<Record<string, unknown>>>;
+  'instance.evidence': InstanceEvidence;
+  'advise.review': { readonly figures: { readonly host: string; readonly shipped: boolean }; readonly items: readonly InstanceReview[] };
+  'node.setFigures': Node;
   'image.list': ListOf<Image>;
   'image.get': Image;
   'image.tag': Image;

@@ -5,6 +5,7 @@ import type { NetworkDriver } from '../drivers/network/driver.ts';
 import type { RuntimeDriver } from '../drivers/runtime/driver.ts';
 import type { StorageDriver } from '../drivers/storage/driver.ts';
 import type { Unpacker } from '../drivers/unpack/driver.ts';
+import type { AdviseRequest } from '../model/advise-request.ts';
 import type { SettledIsolation } from '../model/forms.ts';
 import type { Clock, Randomness } from './clock.ts';
 import type { ImageUses } from './image/image-uses.ts';
@@ -25,6 +26,26 @@ export interface HostFacts {
   readonly diskFreeBytes: number;
 }
 
+/** Seen from outside: /proc and control groups. */
+export interface ProcessEvidence {
+  readonly memoryBytes: number;
+  readonly monitorMemoryBytes: number;
+  readonly memoryPeakBytes?: number | undefined;
+  readonly cpuSeconds: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  readonly processes: number;
+  readonly isPartial: boolean;
+  readonly listeningPorts: readonly number[];
+  readonly uids: readonly number[];
+  readonly hasRawSockets: boolean;
+}
+
+/** The decision engine off the main thread: a large estate takes seconds. Errors: `busy` when too many wait, `timeout`. */
+export interface Adviser {
+  advise(request: AdviseRequest): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
 export interface Services {
   readonly nodeName: string;
   readonly clock: Clock;
@@ -41,6 +62,9 @@ export interface Services {
   readonly registries: RegistryDriver;
   readonly imageUses: ImageUses;
   readonly hostFacts: () => Promise<HostFacts>;
+  /** What a unit's processes use and hold; undefined when they are gone. */
+  readonly processEvidence: (of: { readonly pid: number; readonly monitorPid: number | undefined }) => Promise<ProcessEvidence | undefined>;
+  readonly adviser: Adviser;
   /** Bytes on the disk of files, those that are there. */
   readonly fileBytes: (files: readonly string[]) => Promise<number>;
 }

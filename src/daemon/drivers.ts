@@ -13,12 +13,14 @@ import { openSqliteStore } from '../drivers/store/sqlite/store.ts';
 import { createNativeUnpacker } from '../drivers/unpack/native/native-unpacker.ts';
 import { Leases } from '../host/leases.ts';
 import { NATIVE_PROGRAM } from '../host/native.ts';
+import { processEvidence } from '../host/process-evidence.ts';
 import { NAME_PATTERN } from '../model/ids.ts';
+import { openAdviser } from './adviser.ts';
 import { describeNode, fileBytes, hostFacts } from './describe-node.ts';
 import type { DaemonOptions } from './options.ts';
 import { readRegistrySettings, REGISTRIES_FILE } from './registry-settings.ts';
 
-export type Drivers = Pick<ControlParts, 'store' | 'runtimes' | 'storage' | 'network' | 'content' | 'unpacker' | 'registries' | 'fileBytes' | 'hostFacts' | 'describeNode' | 'nodeName'> & AsyncDisposable;
+export type Drivers = Pick<ControlParts, 'store' | 'runtimes' | 'storage' | 'network' | 'content' | 'unpacker' | 'registries' | 'fileBytes' | 'hostFacts' | 'processEvidence' | 'adviser' | 'describeNode' | 'nodeName'> & AsyncDisposable;
 
 export async function openDrivers(options: DaemonOptions & { readonly rootTag: string; readonly log: Logger }): Promise<Drivers> {
   const { rootDir, runDir, leaseDir, rootTag } = options;
@@ -33,9 +35,10 @@ export async function openDrivers(options: DaemonOptions & { readonly rootTag: s
   const container = opened.use(await openCrunRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, crun: '/usr/bin/crun', conmon: '/usr/bin/conmon', openSandbox: () => { throw new TypeError('control opens every sandbox'); } }));
   const vm = opened.use(await openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: options.kernelDir }));
   const runtimes = { container, vm };
+  const adviser = opened.use(openAdviser());
   const rest = opened.move();
   return {
-    store, network, unpacker, content, runtimes, registries, fileBytes,
+    store, network, unpacker, content, runtimes, registries, fileBytes, processEvidence, adviser,
     storage: dirStorage({ rootDir: path.join(rootDir, 'pool') }),
     nodeName: nodeName(os.hostname()),
     hostFacts: () => hostFacts(rootDir),

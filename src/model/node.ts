@@ -1,5 +1,6 @@
 /** Node: a host that runs the daemon, and what was found on it. */
 import type { Boundary, Form } from './forms.ts';
+import type { Figures } from './figures.ts';
 import type { BerthObject } from './meta.ts';
 
 export interface FormFact {
@@ -21,6 +22,8 @@ export interface NodeStatus {
   readonly forms: readonly FormFact[];
   readonly bootId: string;
   readonly startedAt: string;
+  /** What each form costs here, as `berth advise calibrate` measured it; missing until then. */
+  readonly figures?: Figures | undefined;
 }
 
 export type Node = BerthObject<Record<string, never>, NodeStatus, 'Node'>;

@@ -16,6 +16,8 @@
  * - `stream: 'frames'`: a chunked response of frames. `stream: 'body'`: raw bytes. `stream: 'lines'`: NDJSON.
  */
 import * as z from 'zod';
+import { adviseRequest } from './advise-request.ts';
+import { figures } from './figures.ts';
 import { instanceSpec } from './instance.ts';
 import { API_VERSION, metaInput } from './meta.ts';
 import { networkSpec } from './network.ts';
@@ -104,6 +106,7 @@ export const ROUTES: readonly Route[] = [
   /** Answers {state, exitCode?, reason?} when the instance is in one of the states (comma-separated; stopped,failed when missing; `removed` counts as reached by all). */
   { verb: 'instance.wait', method: 'GET', path: `${I}/wait`, query: z.strictObject({ state: z.string().max(200).optional(), timeoutMs: z.coerce.number().int().min(0).max(86_400_000).optional() }) },
   { verb: 'instance.logs', method: 'GET', path: `${I}/logs`, query: z.strictObject({ follow: flag.optional(), tail: z.coerce.number().int().min(0).optional(), timestamps: flag.optional(), since: z.string().max(64).optional() }), stream: 'frames' },
+  { verb: 'instance.evidence', method: 'GET', path: `${I}/evidence` },
   { verb: 'instance.exec', method: 'GET', path: `${I}/exec`, stream: 'upgrade' },
   { verb: 'instance.attach', method: 'GET', path: `${I}/attach`, stream: 'upgrade' },
 
@@ -158,6 +161,11 @@ export const ROUTES: readonly Route[] = [
   /** Answers {registry, identityToken?}: a token is to be kept in the password's place. */
   { verb: 'registry.login', method: 'POST', path: '/v1/registries/-/login', body: registryCredentials.extend({ registry: registryName }) },
   { verb: 'system.df', method: 'GET', path: '/v1/system/df' },
+  { verb: 'node.setFigures', method: 'POST', path: '/v1/nodes/{name}/figures', body: figures },
+  /** Answers the advice in the format that the body asks for; nothing is kept. */
+  { verb: 'advise.estate', method: 'POST', path: '/v1/advise', body: adviseRequest },
+  /** Running instances of the project, or those that `name` names, weighed again. Answers {figures, items}. */
+  { verb: 'advise.review', method: 'GET', path: `${P}/advise`, query: z.strictObject({ name: z.union([z.string().max(63), z.array(z.string().max(63)).max(1000)]).optional() }) },
   { verb: 'debug.leaks', method: 'GET', path: '/v1/debug/leaks' },
   { verb: 'debug.steps', method: 'GET', path: '/v1/debug/steps' },
 ];

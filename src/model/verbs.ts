@@ -43,6 +43,7 @@ const table = {
   'instance.logs': { ...read, summary: 'Show its output.' },
   'instance.wait': { ...read, summary: 'Wait until it is in a state.' },
   'instance.stats': { ...read, summary: 'Show what it uses.' },
+  'instance.evidence': { ...read, summary: 'Show what was seen of it while it runs: memory, time, ports, users.' },
   'image.import': { ...once, summary: 'Take in an archive.' },
   'image.pull': { ...once, summary: 'Fetch an image from a registry.' },
   'image.push': { ...once, summary: 'Send an image to a registry.' },
@@ -81,6 +82,9 @@ const table = {
   'operation.cancel': { ...quick, summary: 'Undo what it did so far.' },
   'event.list': { ...read, summary: 'List or follow.' },
   'audit.list': { ...read, permission: 'admin', summary: 'List who did what.' },
+  'node.setFigures': { ...quick, permission: 'admin', summary: 'Keep what was measured on it.' },
+  'advise.estate': { ...read, summary: 'Say which form each workload of an estate should have, why, and what it costs.' },
+  'advise.review': { ...read, summary: 'Weigh running instances again on evidence.' },
   'debug.leaks': { ...read, permission: 'admin', summary: 'List what lies on the host under this root’s names and belongs to nothing.' },
   'debug.steps': { ...read, permission: 'admin', summary: 'List every step of every verb.' },
 } as const satisfies Record<string, Omit<VerbRule, 'name' | 'kind'>>;

@@ -2,12 +2,14 @@
  * A whole control plane without a kernel: memory store, fakes, a clock that the test moves. The world outlives the
  * Control, as a host outlives its daemon: open another one on it to see what the next daemon makes of it.
  */
+import { adviceText } from '../../src/advise/advice-text.ts';
+import { adviseFiles } from '../../src/advise/advise-files.ts';
 import { Control, type ControlParts } from '../../src/control/control.ts';
 import { bootstrapImage } from '../../src/control/image/image.ts';
 import { createInstance, type CreateRequest } from '../../src/control/instance/create.ts';
 import type { StepHook } from '../../src/control/journal.ts';
 import type { Randomness } from '../../src/control/clock.ts';
-import type { Caller, HostFacts } from '../../src/control/services.ts';
+import type { Caller, HostFacts, ProcessEvidence } from '../../src/control/services.ts';
 import { fakeContent, FakeContentHost } from '../../src/drivers/content/fake/fake-content.ts';
 import { fakeNetwork, FakeNetworkHost } from '../../src/drivers/network/fake/fake-network.ts';
 import { fakeRegistries, FakeRegistryHost } from '../../src/drivers/registry/fake/fake-registry.ts';
@@ -56,6 +58,8 @@ export class FakeWorld implements AsyncDisposable {
   readonly registries = new FakeRegistryHost();
   readonly log: LogLine[] = [];
   readonly randomness = seededRandomness();
+  /** Of every unit that is looked at. */
+  evidence: ProcessEvidence | undefined = { memoryBytes: 2 * MIB, monitorMemoryBytes: 300 * 1024, cpuSeconds: 1, readBytes: 0, writtenBytes: 0, processes: 1, isPartial: false, listeningPorts: [80], uids: [100_000], hasRawSockets: false };
   facts: HostFacts = { memoryTotalBytes: 16 * GIB, memoryAvailableBytes: 12 * GIB, diskTotalBytes: 100 * GIB, diskFreeBytes: 50 * GIB };
   #control: Control | undefined;
   #life = new Life();
@@ -119,6 +123,8 @@ export class FakeWorld implements AsyncDisposable {
       unpacker: mortal('unpacker', fakeUnpacker((layer, file) => this.content.readFile(layer, file)), life),
       registries: mortal('registries', fakeRegistries(this.registries), life),
       hostFacts: () => Promise.resolve(this.facts),
+      processEvidence: () => Promise.resolve(this.evidence),
+      adviser: { advise: (request) => Promise.resolve(adviceText(adviseFiles({ ...request, weights: request.weights, host: { hardwareVirtualization: request.hardwareVirtualization } }), request.format)) },
       fileBytes: (files) => Promise.resolve(files.length),
       describeNode: () => Promise.resolve({ version: '0', hostname: 'host', kernel: '6', cpus: 2, memoryBytes: this.facts.memoryTotalBytes, cgroupMode: 'v2', forms: [], bootId: 'boot-1' }),
       stepHook: stepHook === undefined ? undefined : (verb, step, moment) => life.passed({ on: 'hook', method: `${verb}/${step}/${moment}`, args: [] }, () => stepHook(verb, step, moment)),

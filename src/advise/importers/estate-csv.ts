@@ -3,11 +3,11 @@
  * `resources.limits.memoryBytes`) or by the short words below; lists are written with | between their elements. An empty
  * cell is unknown. docs/guide says it for people.
  */
-import { parseBytes } from '../../lib/bytes.ts';
 import type { CsvRow, CsvTable } from '../../lib/csv.ts';
 import { nearest } from '../../lib/nearest.ts';
 import type { Workload } from '../../model/workload.ts';
 import { WORKLOAD_COLUMNS, type WorkloadColumn } from '../../model/workload-columns.ts';
+import { factOfText } from '../fact-text.ts';
 import type { ImportProblem } from './import-result.ts';
 import { openDraft, type WorkloadDraft } from './workload-draft.ts';
 
@@ -86,25 +86,9 @@ function writeCell(draft: WorkloadDraft, column: Column, row: CsvRow, problems: 
     return;
   }
   if (text === '' || text === '?') return draft.unknown(column.path, column.title);
-  const value = converted(text, column.fact!);
+  const value = factOfText(text, column.fact!);
   const wrong = value === undefined ? '' : column.fact!.problem(value);
   if (wrong === undefined) return draft.knew(column.path, value, column.title);
   problems.push({ file: draft.origin.file, line: row.line, field: column.title, message: `${JSON.stringify(text.slice(0, 80))} is not what ${column.path} holds${wrong === '' ? '' : `: ${wrong}`}.` });
   draft.unknown(column.path, column.title);
-}
-
-function converted(text: string, { holds, path }: WorkloadColumn): unknown {
-  if (holds === 'yes or no') return /^(true|yes|y|1|x)$/i.test(text) ? true : /^(false|no|n|0|-)$/i.test(text) ? false : undefined;
-  if (holds === 'number') {
-    if (!path.toLowerCase().endsWith('bytes')) return /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
-    try {
-      return parseBytes(text);
-    } catch {
-      return undefined;
-    }
-  }
-  if (holds === 'text') return text;
-  const parts = text === '-' ? [] : text.split('|').map((one) => one.trim()).filter((one) => one !== '');
-  if (holds === 'numbers') return parts.map(Number);
-  return path === 'privileges.hostPaths' ? parts.map((one) => ({ path: one.replace(/:ro$/, ''), ...(one.endsWith(':ro') ? { readOnly: true } : {}) })) : parts;
 }

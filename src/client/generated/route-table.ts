@@ -19,6 +19,7 @@ export const ROUTE_TABLE: Readonly<Record<VerbName, { readonly method: string; r
   "instance.resize": {"method":"POST","path":"/v1/projects/{project}/instances/{name}/resize"},
   "instance.wait": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/wait"},
   "instance.logs": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/logs"},
+  "instance.evidence": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/evidence"},
   "instance.exec": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/exec"},
   "instance.attach": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/attach"},
   "image.list": {"method":"GET","path":"/v1/projects/{project}/images"},
@@ -59,6 +60,9 @@ export const ROUTE_TABLE: Readonly<Record<VerbName, { readonly method: string; r
   "registry.list": {"method":"GET","path":"/v1/registries"},
   "registry.login": {"method":"POST","path":"/v1/registries/-/login"},
   "system.df": {"method":"GET","path":"/v1/system/df"},
+  "node.setFigures": {"method":"POST","path":"/v1/nodes/{name}/figures"},
+  "advise.estate": {"method":"POST","path":"/v1/advise"},
+  "advise.review": {"method":"GET","path":"/v1/projects/{project}/advise"},
   "debug.leaks": {"method":"GET","path":"/v1/debug/leaks"},
   "debug.steps": {"method":"GET","path":"/v1/debug/steps"},
 };

@@ -6,13 +6,14 @@ import { timestamp } from '../clock.ts';
 import { Transaction } from '../registry.ts';
 import type { Services } from '../services.ts';
 
-export type NodeDescription = Omit<NodeStatus, 'state' | 'startedAt'>;
+export type NodeDescription = Omit<NodeStatus, 'state' | 'startedAt' | 'figures'>;
 
 export async function ensureNode(services: Services, description: NodeDescription): Promise<void> {
   const { registry, clock, nodeName } = services;
   const existing = registry.find<Node>('Node', '', nodeName);
   const meta = existing?.meta ?? { id: makeObjectId(services.randomness.bytes(12)), name: nodeName, project: '', createdAt: timestamp(clock), generation: 1, revision: 0 };
+  const { figures } = existing?.status ?? {};
   const transaction = new Transaction();
-  transaction.put({ apiVersion: API_VERSION, kind: 'Node', meta, spec: {}, status: { ...description, state: 'ready', startedAt: timestamp(clock) } });
+  transaction.put({ apiVersion: API_VERSION, kind: 'Node', meta, spec: {}, status: { ...description, state: 'ready', startedAt: timestamp(clock), ...(figures === undefined ? {} : { figures }) } });
   await registry.commit(transaction);
 }
