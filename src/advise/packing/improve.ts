@@ -6,8 +6,10 @@ import type { Prepared } from './prepared.ts';
 /** Taken apart at once: one more for a better mixture of types. */
 const MOST_HOSTS = { oneType: 4, severalTypes: 6 };
 /** Steps, each about the square of the items that are taken out: a bound in work, not in time, or two machines would differ. */
-const WORK = 40_000_000;
+const WORK = 15_000_000;
 const MAX_ROUNDS = 40_000;
+/** A few hosts have been mixed in every way before long. */
+const ROUNDS_PER_HOST = 200;
 
 export function improve(prepared: Prepared, start: readonly Bin[], plan: FillPlan, lowestCost: number): Bin[] {
   const bins = start.map((bin) => smaller(prepared, bin));
@@ -16,7 +18,8 @@ export function improve(prepared: Prepared, start: readonly Bin[], plan: FillPla
   const counts = new Int32Array(prepared.classes);
   let cost = costOf(prepared, bins);
   let work = 0;
-  for (let round = 0; round < MAX_ROUNDS && work < WORK && bins.length > 1 && cost > lowestCost; round++) {
+  const rounds = Math.min(MAX_ROUNDS, ROUNDS_PER_HOST * bins.length);
+  for (let round = 0; round < rounds && work < WORK && bins.length > 1 && cost > lowestCost; round++) {
     const chosen = choose(full, plan.types.length === 1 ? MOST_HOSTS.oneType : MOST_HOSTS.severalTypes, random);
     const old = chosen.map((at) => bins[at]!);
     const items = old.flatMap((bin) => bin.items);

@@ -15,46 +15,68 @@ import { spread } from './spread.ts';
 
 /** Classes (not items) of one part. */
 const PART_CLASSES = 2000;
+const MOST_PAIRED = 5;
 
 /** @throws BerthError `invalid` for no host types, ids that are there twice, sizes that are no whole numbers */
 export function pack(items: readonly PackingItem[], hostTypes: readonly PackingHostType[], options: PackingOptions = {}): Packing {
   const prepared = prepare(items, hostTypes, options);
   const bound = lowerBound(prepared);
-  const bins = best(prepared, bound);
-  const spares = sparesFor(prepared, bins, options.spareHosts ?? 0);
+  const { bins, spares } = best(prepared, bound, options.spareHosts ?? 0);
   return {
     hosts: named(prepared, bins), spares: spares.map((type) => prepared.types[type]!.id), unplaced: prepared.unplaced,
-    cost: costOf(prepared, bins), spareCost: spares.reduce((sum, type) => sum + prepared.types[type]!.cost, 0), bound,
+    cost: costOf(prepared, bins), spareCost: spareCost(prepared, spares), bound,
   };
 }
 
-function best(prepared: Prepared, bound: PackingBound): Bin[] {
-  if (prepared.classes === 0) return [];
-  const whole = planFor(prepared, prepared.counts, 'dot');
+interface Attempt {
+  readonly bins: readonly Bin[];
+  /** Types that it chose from. */
+  readonly types: readonly number[];
+  readonly spares: readonly number[];
+  /** With the spares. */
+  readonly cost: number;
+}
+
+function spareCost(prepared: Prepared, spares: readonly number[]): number {
+  return spares.reduce((sum, type) => sum + prepared.types[type]!.cost, 0);
+}
+
+function best(prepared: Prepared, bound: PackingBound, failures: number): Attempt {
+  const attempt = (bins: readonly Bin[], types: readonly number[]): Attempt => {
+    const spares = sparesFor(prepared, bins, failures);
+    return { bins, types, spares, cost: costOf(prepared, bins) + spareCost(prepared, spares) };
+  };
+  if (prepared.classes === 0) return attempt([], []);
   const parts = Math.ceil(prepared.classes / PART_CLASSES);
-  const candidates = attempts(prepared, parts, bound);
-  const cheapest = candidates.reduce((least, bins) => (better(prepared, bins, least) ? bins : least));
-  return improve(prepared, cheapest, whole, bound.cost);
-}
-
-function better(prepared: Prepared, a: readonly Bin[], b: readonly Bin[]): boolean {
-  const difference = costOf(prepared, a) - costOf(prepared, b);
-  return difference < 0 || (difference === 0 && a.length < b.length);
-}
-
-/** Every rule with every choice of types: all of them, and each alone for what it can hold. */
-function attempts(prepared: Prepared, parts: number, bound: PackingBound): Bin[][] {
-  const all = prepared.types.map((_, type) => type);
-  const choices = prepared.types.length === 1 ? [all] : [all, ...all.map((type) => [type])];
-  const found: Bin[][] = [];
-  for (const rule of [...FILL_RULES, 'spread'] as const) {
-    for (const types of choices) {
-      const bins = inParts(prepared, parts, rule, types);
-      if (costOf(prepared, bins) <= bound.cost) return [bins];
-      found.push(bins);
+  let chosen: Attempt | undefined;
+  for (const types of choices(prepared, failures)) {
+    for (const rule of [...FILL_RULES, 'spread'] as const) {
+      const next = attempt(inParts(prepared, parts, rule, types), types);
+      if (chosen === undefined || better(next, chosen)) chosen = next;
+      if (failures === 0 && chosen.cost <= bound.cost) return chosen;
     }
   }
-  return found;
+  const { bins, types } = chosen!;
+  // What the chosen types cannot hold went onto others: then all of them take part.
+  const plan = planFor(prepared, prepared.counts, 'dot', bins.every(({ type }) => types.includes(type)) && everywhere(prepared, types) ? types : undefined);
+  const improved = attempt(improve(prepared, bins, plan, bound.cost), types);
+  return better(improved, chosen!) ? improved : chosen!;
+}
+
+function better(a: Attempt, b: Attempt): boolean {
+  return a.cost < b.cost || (a.cost === b.cost && a.bins.length + a.spares.length < b.bins.length + b.spares.length);
+}
+
+function everywhere(prepared: Prepared, types: readonly number[]): boolean {
+  return prepared.allowed.every((allowed) => allowed.some((type) => types.includes(type)));
+}
+
+/** All types, and each alone; where spares are kept, pairs, too: one large host in the mixture makes each spare a large one. */
+function choices(prepared: Prepared, failures: number): readonly (readonly number[])[] {
+  const all = prepared.types.map((_, type) => type);
+  if (all.length === 1) return [all];
+  const pairs = failures > 0 && all.length > 2 && all.length <= MOST_PAIRED ? all.flatMap((a) => all.filter((b) => b > a).map((b) => [a, b])) : [];
+  return [all, ...all.map((type) => [type]), ...pairs];
 }
 
 type Rule = FillPlan['rule'] | 'spread';
@@ -69,7 +91,7 @@ function inParts(prepared: Prepared, parts: number, rule: Rule, types: readonly 
   const again = new Int32Array(prepared.classes);
   for (const bin of sorted.slice(kept.length)) for (const item of bin.items) again[item]!++;
   const together = [...kept, ...once(prepared, again, rule, types)];
-  return better(prepared, together, bins) ? together : bins;
+  return costOf(prepared, together) < costOf(prepared, bins) ? together : bins;
 }
 
 function once(prepared: Prepared, counts: Int32Array, rule: Rule, types: readonly number[]): Bin[] {

@@ -23,12 +23,14 @@ export function fitsWithin(size: Resources, room: Resources): boolean {
   return RESOURCES.every((resource) => size[resource] <= room[resource]);
 }
 
+export type PerResource = { readonly [R in Resource]?: number | undefined };
+
 /** What may be promised of a host. */
 export interface CapacityRules {
   /** Share of each host that stays empty, 0 to below 1; a resource without one keeps none. */
-  readonly headroom?: Partial<Record<Resource, number>> | undefined;
+  readonly headroom?: PerResource | undefined;
   /** How much more than there is may be promised: 2 means twice. 1 when missing. */
-  readonly overcommit?: Partial<Record<Resource, number>> | undefined;
+  readonly overcommit?: PerResource | undefined;
 }
 
 /** Rounded down: what is promised is never more than the rules allow. */
