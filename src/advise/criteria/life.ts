@@ -7,7 +7,7 @@ function most({ spec }: Subject): number | undefined {
   return spec.replicas === undefined ? spec.replicasMax : Math.max(spec.replicas, spec.replicasMax ?? 0);
 }
 
-const perDay = (perMonth: number): string => (perMonth >= 60 ? `${Math.round(perMonth / 30)} times a day` : perMonth >= 20 ? 'about daily' : perMonth >= 1 ? `${Math.round(perMonth)} times a month` : `${Math.round(perMonth * 12)} times a year`);
+const perDay = (perMonth: number): string => (perMonth >= 60 ? `${Math.round(perMonth / 30)} times a day` : perMonth >= 20 ? 'about daily' : perMonth >= 1.5 ? `${Math.round(perMonth)} times a month` : perMonth > 0.8 ? 'once a month' : `${Math.round(perMonth * 12)} times a year`);
 
 /** Start time against what it can afford; where VMs were emulated, only that they are slower counts, halved. */
 function startScores({ figures }: Subject, limitMs: number): Scores | undefined {
