@@ -55,7 +55,8 @@ describe('routes', () => {
 
   it('changes need POST, PATCH or DELETE, unless the connection leaves HTTP', () => {
     assert.deepEqual(ROUTES.filter((route) => route.method === 'GET' && route.stream !== 'upgrade' && VERBS[route.verb].mutates).map((route) => route.verb), []);
-    assert.deepEqual(ROUTES.filter((route) => route.method !== 'GET' && !VERBS[route.verb].mutates).map((route) => route.verb), []);
+    // A question whose files fit in no URL.
+    assert.deepEqual(ROUTES.filter((route) => route.method !== 'GET' && !VERBS[route.verb].mutates).map((route) => route.verb), ['advise.estate']);
   });
 });
 

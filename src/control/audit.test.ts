@@ -6,9 +6,11 @@ import { Life } from '../../test/lib/mortal.ts';
 import { settle } from '../../test/lib/test-clock.ts';
 import type { AuditRecord } from '../model/audit-record.ts';
 import type { Network } from '../model/network.ts';
+import type { Node } from '../model/node.ts';
 import type { Project } from '../model/project.ts';
 import { VERBS, type VerbName } from '../model/verbs.ts';
 import type { Volume } from '../model/volume.ts';
+import { setFigures } from './advise/node-figures.ts';
 import { copyImage } from './image/copy.ts';
 import { checkLogin } from './image/login.ts';
 import { pruneImages } from './image/prune.ts';
@@ -78,6 +80,7 @@ const ACTS: Readonly<Partial<Record<VerbName, Act>>> = {
   'network.create': { run: makeNetwork, effect: 'network.ensureNetwork' },
   'network.delete': { prepare: (world) => makeNetwork(world, ROOT), run: (world, caller) => ended(deleteNetwork(world.services, caller, network(world))), effect: 'network.removeNetwork' },
   'project.create': { run: makeProject, effect: 'network.ensureNetwork' },
+  'node.setFigures': { run: (world, caller) => setFigures(world.services, caller, world.services.registry.get<Node>('Node', '', 'node1'), { host: 'here', shipped: false, hardwareVirtualization: false, forms: {} }) },
   'project.update': { prepare: (world) => makeProject(world, ROOT), run: (world, caller) => updateProject(world.services, caller, project(world), { spec: { instancesLimit: 3 } }) },
   'project.delete': { prepare: (world) => makeProject(world, ROOT), run: (world, caller) => deleteProject(world.services, caller, project(world)), effect: 'network.removeNetwork' },
   'operation.cancel': {

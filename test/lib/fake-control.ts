@@ -22,11 +22,13 @@ import { BerthError } from '../../src/model/errors.ts';
 import { objectId } from '../../src/model/ids.ts';
 import { instanceSpec, type InstanceSpec } from '../../src/model/instance.ts';
 import type { Instance } from '../../src/model/instance-status.ts';
+import type { FormFact } from '../../src/model/node.ts';
 import type { Operation } from '../../src/model/operation.ts';
 import { Life, mortal } from './mortal.ts';
 import { settle, TestClock } from './test-clock.ts';
 
 const MIB = 1024 * 1024;
+const FORMS_HERE: readonly FormFact[] = [{ form: 'appContainer', available: true, boundary: 'kernel' }, { form: 'microVM', available: true, boundary: 'emulated' }];
 const GIB = 1024 * MIB;
 
 /** Root on the socket. */
@@ -126,7 +128,7 @@ export class FakeWorld implements AsyncDisposable {
       processEvidence: () => Promise.resolve(this.evidence),
       adviser: { advise: (request) => Promise.resolve(adviceText(adviseFiles({ ...request, weights: request.weights, host: { hardwareVirtualization: request.hardwareVirtualization } }), request.format)) },
       fileBytes: (files) => Promise.resolve(files.length),
-      describeNode: () => Promise.resolve({ version: '0', hostname: 'host', kernel: '6', cpus: 2, memoryBytes: this.facts.memoryTotalBytes, cgroupMode: 'v2', forms: [], bootId: 'boot-1' }),
+      describeNode: () => Promise.resolve({ version: '0', hostname: 'host', kernel: '6', cpus: 2, memoryBytes: this.facts.memoryTotalBytes, cgroupMode: 'v2', forms: FORMS_HERE, bootId: 'boot-1' }),
       stepHook: stepHook === undefined ? undefined : (verb, step, moment) => life.passed({ on: 'hook', method: `${verb}/${step}/${moment}`, args: [] }, () => stepHook(verb, step, moment)),
     };
     return parts === undefined ? all : parts(all);

@@ -9,6 +9,7 @@ const NAMES = Object.keys(VERBS) as VerbName[];
 
 /** Verbs that no person says, each with what says them. */
 const WITHOUT_WORDS: Readonly<Partial<Record<VerbName, string>>> = {
+  'advise.estate': 'the command line weighs files by itself, without a daemon',
   'instance.resize': 'sent by exec and attach when the terminal changes its size',
 };
 

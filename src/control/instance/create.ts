@@ -10,6 +10,7 @@ import { DEFAULT_NETWORK, type Network } from '../../model/network.ts';
 import type { Project } from '../../model/project.ts';
 import type { Sandbox } from '../../drivers/network/driver.ts';
 import { timestamp } from '../clock.ts';
+import { decideIsolation, type AutoDecision } from '../advise/auto-isolation.ts';
 import { findImage } from '../image/find.ts';
 import type { Started } from '../journal.ts';
 import { addressKey } from '../network/addresses.ts';
@@ -155,7 +156,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const { registry, randomness } = services;
   const { project, spec } = request;
   const owner = registry.get<Project>('Project', '', project);
-  const isolation = settleIsolation(spec);
+  const { isolation, decision } = settleIsolation(services, request);
   const mode = spec.mode ?? 'app';
   const form = formOf(isolation, mode);
   const available = await services.runtimes[isolation].available(form);
@@ -183,7 +184,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
     status: {
       state: 'creating', observedGeneration: 1, form, isolation, mode, node: services.nodeName, boundary: available.boundary,
       imageId: image.status.digest, imageReference: image.spec.references.includes(spec.image) ? spec.image : (image.spec.references[0] ?? spec.image),
-      ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
+      ...(decision === undefined ? {} : { decision }), ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
     },
   };
   return { instance, image, volumes: volumes.made, relied: [owner, image, ...networks.map(({ network }) => network)], sandbox };
@@ -200,10 +201,12 @@ function assertRunsHere({ spec, status }: Image): void {
 /** Images use Go's words. */
 const HOST_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
-function settleIsolation(spec: InstanceSpec): SettledIsolation {
+/** What was decided by `auto` stands in the status with its reasons; what was said stands in the spec. */
+function settleIsolation(services: InstanceServices, { project, meta, spec }: CreateRequest): { readonly isolation: SettledIsolation; readonly decision?: AutoDecision | undefined } {
   if (spec.mode === 'os' && spec.isolation === 'vm') throw new BerthError('unsupported', 'VMs with an init of their own are not part of this version yet.', { hint: 'Without --vm it is an OS container; `berth run --vm` makes a microVM of one application.' });
-  if (spec.isolation === 'auto') throw new BerthError('unsupported', 'Choosing the isolation automatically is not part of this version yet.', { hint: 'Say --isolation container or --isolation vm.' });
-  return spec.isolation ?? 'container';
+  if (spec.isolation !== 'auto') return { isolation: spec.isolation ?? 'container' };
+  const decision = decideIsolation(services, { name: meta.name ?? 'instance', meta, spec, image: findImage(services, project, spec.image) });
+  return { isolation: decision.isolation, decision };
 }
 
 /** Everything that a start would find wrong is said now. */
