@@ -149,7 +149,7 @@ describe('text in an instance’s spec', () => {
       for (const inner of schema.anyOf ?? []) walk(inner, path);
     };
     walk(toJSONSchema(createInstanceBody, { unrepresentable: 'any', io: 'input' }), '');
-    const covered = (path: string) => ['apiVersion', 'kind', 'meta.project'].includes(path) || FIELDS.some((field) => field.path === path || field.path.startsWith(`${path} (`) || field.path.startsWith(`${path}.`));
+    const covered = (path: string) => ['apiVersion', 'kind', 'meta.project'].includes(path) || /^spec\.(userData|cloudInit)/.test(path) /* of systems alone: model/user-data.test.ts */ || FIELDS.some((field) => field.path === path || field.path.startsWith(`${path} (`) || field.path.startsWith(`${path}.`));
     assert.ok(found.length > 20);
     assert.deepEqual(found.filter((path) => !covered(path)), []);
   });

@@ -5,6 +5,7 @@ import type { MetaInput } from '../model/meta.ts';
 import type { Context, Flag } from './command.ts';
 import * as values from './instance-values.ts';
 import { readTextFile } from './input-file.ts';
+import { userData } from './user-data-file.ts';
 import type { Words } from './words.ts';
 
 /** A spec in the making. */
@@ -51,6 +52,10 @@ export const FIELD_FLAGS: readonly FieldFlag[] = [
   },
   { name: 'user', short: 'u', value: 'USER[:GROUP]', help: 'User of the process, by name or number.', apply: word('user', 'user') },
   { name: 'workdir', short: 'w', value: 'DIR', help: 'Where the process starts.', apply: word('workdir', 'workdir') },
+  {
+    name: 'user-data', value: 'FILE', help: 'cloud-config for the first boot of a system: users, keys, files, commands.',
+    async apply(spec, words, context) { Object.assign(spec, await userData(await readTextFile(words.text('user-data')!, context.stdio))); },
+  },
   { name: 'hostname', value: 'NAME', help: 'Host name; the instance’s name when missing.', apply: word('hostname', 'hostname') },
   {
     name: 'entrypoint', value: 'COMMAND', help: 'Replaces the image’s entrypoint; empty takes it away.',

@@ -1,7 +1,8 @@
 /** Instance: one running unit of any form. Every field has one meaning, written per form in `means`. */
 import * as z from 'zod';
-import { byBoundary, containersAndMicroVMs, everyForm, field, LATER_VM } from './define.ts';
+import { byBoundary, containersAndMicroVMs, everyForm, field, LATER_VM, type Meaning } from './define.ts';
 import { ISOLATIONS, MODES } from './forms.ts';
+import { cloudInitText, userDataSchema } from './user-data.ts';
 import { bytesNumber, dataText, environmentName, insidePath, mountTarget, nameText, plainText, workDirectory } from './text.ts';
 
 export const RESTART_POLICIES = ['no', 'on-failure', 'always', 'unless-stopped'] as const;
@@ -11,6 +12,8 @@ const CAPABILITY = z.string().regex(/^[A-Z][A-Z_]{2,40}$/, 'not a capability nam
 const IP_TEXT = z.string().max(45).regex(/^[0-9a-fA-F.:]+$/, 'not an IP address');
 const PORT = z.number().int().min(1).max(65535);
 const ULIMITS = ['core', 'cpu', 'data', 'fsize', 'memlock', 'msgqueue', 'nofile', 'nproc', 'rss', 'sigpending', 'stack'] as const;
+
+const NO_FIRST_BOOT: Meaning = { refused: 'An application has no first boot; give it its configuration by env or volumes.' };
 
 const portSchema = z.strictObject({
   protocol: z.enum(['tcp', 'udp']).default('tcp'),
@@ -54,6 +57,14 @@ export const instanceSpec = z.strictObject({
   }),
   hostname: field(nameText.optional(), 'Host name; the instance’s name when missing.', {
     change: 'restart', flag: 'hostname', value: 'NAME', means: containersAndMicroVMs('Name in the UTS namespace.', 'Name in the UTS namespace and in /etc/hostname, where it stays as the system changes it.', 'The guest’s host name.'),
+  }),
+  userData: field(userDataSchema.optional(), 'What to make of the system at its first boot: users, keys, files, commands; the part of cloud-config that Berth applies itself.', {
+    change: 'never', secret: true, flag: 'user-data', value: 'FILE',
+    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Applied inside before the init starts, or handed to the image’s own cloud-init.', microVM: NO_FIRST_BOOT, vm: LATER_VM },
+  }),
+  cloudInit: field(cloudInitText.optional(), 'User data for the image’s own cloud-init, as it is (NoCloud).', {
+    change: 'never', secret: true,
+    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Laid out for cloud-init; refused where the image has none.', microVM: NO_FIRST_BOOT, vm: LATER_VM },
   }),
   terminal: field(z.boolean().optional(), 'Give the process a terminal.', {
     change: 'restart', flag: 'tty', short: 't', means: containersAndMicroVMs('A pseudo-terminal held by the monitor.', 'Always so: the system’s console, held by the monitor.', 'A pseudo-terminal in the guest.'),

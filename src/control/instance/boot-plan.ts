@@ -1,7 +1,71 @@
-/** What is made of an OS instance at its first boot. */
-import type { BootPlan } from '../../drivers/runtime/driver.ts';
+/** What is made of an OS instance at its first boot: its user data, resolved. */
+import type { BootFile, BootPlan, BootUser } from '../../drivers/runtime/driver.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { Image } from '../../model/image.ts';
 import type { Instance } from '../../model/instance-status.ts';
+import type { InstanceSpec } from '../../model/instance.ts';
+import type { UserData } from '../../model/user-data.ts';
+import type { Services } from '../services.ts';
 
-export function bootPlan(_instance: Instance): BootPlan {
-  return { users: [], files: [], commands: [] };
+/** A short script of Python. */
+const MAX_CLOUD_INIT_BYTES = 256 * 1024;
+
+/** Looked for in the image only where it matters. */
+export async function hasCloudInit(services: Services, spec: InstanceSpec, image: Image): Promise<boolean> {
+  if (spec.userData === undefined && spec.cloudInit === undefined) return false;
+  const layers = image.status.layers.map((layer) => services.content.layerPath(layer.diffId));
+  return (await services.unpacker.readFile(layers, '/usr/bin/cloud-init', MAX_CLOUD_INIT_BYTES)) !== undefined;
+}
+
+/** @throws unsupported when the image cannot do what is asked, invalid when two fields contradict each other. */
+export function assertUserData(spec: InstanceSpec, cloudInit: boolean): void {
+  if (spec.userData !== undefined && spec.cloudInit !== undefined) throw new BerthError('invalid', 'There is both userData and cloudInit: give one of them.', { fields: [{ path: 'spec.cloudInit', message: 'conflicts with userData' }] });
+  if (spec.cloudInit !== undefined && !cloudInit) throw new BerthError('unsupported', 'The image has no cloud-init that could read this user data.', { hint: 'users, ssh_authorized_keys, hostname, write_files and runcmd alone are applied by Berth itself; or use an image with cloud-init.', fields: [{ path: 'spec.cloudInit', message: 'the image has no /usr/bin/cloud-init' }] });
+}
+
+export function bootPlan({ spec, meta }: Instance, hostname: string, cloudInit: boolean): BootPlan {
+  const data = spec.userData;
+  if (cloudInit) {
+    // JSON is YAML.
+    const userData = spec.cloudInit ?? `#cloud-config\n${JSON.stringify(data)}\n`;
+    return { users: [], files: [], commands: [], cloud: { userData, metaData: `${JSON.stringify({ 'instance-id': meta.id, 'local-hostname': hostname })}\n` } };
+  }
+  return {
+    users: usersOf(data ?? {}),
+    files: (data?.write_files ?? []).map(fileOf),
+    commands: (data?.runcmd ?? []).map((command) => (typeof command === 'string' ? ['/bin/sh', '-c', command] : command)),
+  };
+}
+
+type WantedUser = NonNullable<UserData['users']>[number];
+
+function usersOf({ users = [], ssh_authorized_keys: keys = [] }: UserData): BootUser[] {
+  const made = users.map((user, index) => userOf(user, index === 0 ? keys : []));
+  return keys.length > 0 && users.length === 0 ? [userOf({ name: 'root' }, keys)] : made;
+}
+
+function userOf(user: WantedUser, more: readonly string[]): BootUser {
+  const { sudo } = user;
+  return {
+    name: user.name, ...(user.uid === undefined ? {} : { uid: user.uid }), gecos: user.gecos ?? '', home: user.homedir ?? '', shell: user.shell ?? '',
+    passwordHash: user.lock_passwd === false ? (user.passwd ?? '') : '',
+    groups: [user.groups ?? []].flat().flatMap((text) => text.split(',')).map((name) => name.trim()).filter((name) => name !== ''),
+    sudo: typeof sudo === 'string' ? [sudo] : Array.isArray(sudo) ? sudo : [],
+    keys: [...(user.ssh_authorized_keys ?? []), ...more],
+  };
+}
+
+function fileOf(file: NonNullable<UserData['write_files']>[number]): BootFile {
+  const [owner = 'root', group = owner] = (file.owner ?? 'root:root').split(':');
+  const content = file.content ?? '';
+  const plain = file.encoding === undefined || file.encoding === 'text/plain';
+  return {
+    path: file.path, mode: Number.parseInt((file.permissions ?? '0644').replace('o', ''), 8), owner, group, append: file.append ?? false,
+    content: plain ? Buffer.from(content, 'utf8') : Buffer.from(content, 'base64'),
+  };
+}
+
+/** The wish, its user data, its name. */
+export function hostnameOf({ spec, meta }: Instance): string {
+  return spec.hostname ?? spec.userData?.hostname ?? meta.name;
 }

@@ -18,6 +18,7 @@ import { bindPorts, hostPortKey, makePort, portTaken, statusOfPort } from '../ne
 import { targetOf } from '../records.ts';
 import type { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
+import { assertUserData, hasCloudInit } from './boot-plan.ts';
 import { closeUnused, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { makeName } from './names.ts';
 import { capabilitiesOf, osProcessPlan, processPlan, stopSignalOf } from './process.ts';
@@ -170,6 +171,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   if (registry.find('Instance', project, name) !== undefined) throw new BerthError('alreadyExists', `There is already an instance '${name}'.`, { hint: `Choose another name, or delete it first: berth rm ${name}`, details: { name } });
   assertNoConflicts(spec);
   validateProcess(spec, image, name, form);
+  assertUserData(spec, await hasCloudInit(services, spec, image));
   const volumes = chooseVolumes(services, project, spec, caller);
   const published = bindPorts(spec.ports ?? [], registry, randomness);
   const networks = (spec.networks ?? [{ name: DEFAULT_NETWORK }]).map((wanted) => ({ wanted, network: registry.get<Network>('Network', project, wanted.name) }));

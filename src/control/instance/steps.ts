@@ -9,6 +9,7 @@ import { planOfPort, publishedPorts } from '../network/ports.ts';
 import type { Step } from '../journal.ts';
 import type { Services } from '../services.ts';
 import { idOf, imageOf, rangeOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
+import { hasCloudInit } from './boot-plan.ts';
 import { unitPlan } from './unit-plan.ts';
 
 type InstanceStep = Step<InstanceContext>;
@@ -110,7 +111,7 @@ export const makeUnit: InstanceStep = {
     const image = imageOf(services, instance);
     const taps = new Map<string, { name: string; bridge: string }>();
     if (isVm(context)) for (const port of ports(context)) taps.set(port.portId, await services.network.prepareTap(port));
-    const plan = unitPlan(services, instance, { image, root: await rootPlan(context), mounts: volumeMounts(context), sandbox: context.sandbox, taps });
+    const plan = unitPlan(services, instance, { image, root: await rootPlan(context), mounts: volumeMounts(context), cloudInit: await hasCloudInit(services, instance.spec, image), sandbox: context.sandbox, taps });
     context.info = await runtimeOf(services, instance).create(plan, context.signal);
     if (context.sandbox !== undefined) await services.network.handOver(context.sandbox);
   },

@@ -7,13 +7,15 @@ import type { Instance } from '../../model/instance-status.ts';
 import type { Network } from '../../model/network.ts';
 import type { Services } from '../services.ts';
 import { idOf } from './context.ts';
-import { bootPlan } from './boot-plan.ts';
+import { bootPlan, hostnameOf } from './boot-plan.ts';
 import { capabilitiesOf, osProcessPlan, processPlan, rlimitsOf, stopSignalOf } from './process.ts';
 
 export interface UnitPlanParts {
   readonly image: Image;
   readonly root: RootPlan;
   readonly mounts: readonly MountPlan[];
+  /** The image has cloud-init, and there is user data for it. */
+  readonly cloudInit: boolean;
   readonly sandbox: Sandbox | undefined;
   /** By port id, for VM forms. */
   readonly taps: ReadonlyMap<string, { readonly name: string; readonly bridge: string }>;
@@ -22,7 +24,7 @@ export interface UnitPlanParts {
 export function unitPlan(services: Services, instance: Instance, parts: UnitPlanParts): UnitPlan {
   const { spec, status, meta } = instance;
   const defaults = FORM_DEFAULTS[status.form];
-  const hostname = spec.hostname ?? meta.name;
+  const hostname = hostnameOf(instance);
   const networks = status.ports.map((port) => services.registry.get<Network>('Network', meta.project, port.network));
   const interfaces: InterfacePlan[] = status.ports.map((port, index) => {
     const network = networks[index]!;
@@ -63,7 +65,7 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
       searchDomains: first === undefined ? [] : [`${meta.project}.berth`],
     },
     log: spec.log ?? defaults.log,
-    ...(os ? { boot: bootPlan(instance) } : {}),
+    ...(os ? { boot: bootPlan(instance, hostname, parts.cloudInit) } : {}),
     stopSignal: stopSignalOf(spec, parts.image, status.form),
   });
 }

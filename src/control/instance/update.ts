@@ -25,7 +25,7 @@ export interface PatchRequest {
 }
 
 /** Fields whose places are taken at create: an update of them comes with live network changes. */
-const PLACED: readonly (keyof InstanceSpec)[] = ['networks', 'ports', 'volumes', 'isolation', 'mode', 'rootDiskBytes', 'removeOnExit'];
+const PLACED: readonly (keyof InstanceSpec)[] = ['networks', 'ports', 'volumes', 'isolation', 'mode', 'rootDiskBytes', 'removeOnExit', 'userData', 'cloudInit'];
 
 export async function updateInstance(services: InstanceServices, caller: Caller, instance: Instance, patch: PatchRequest): Promise<Instance> {
   const updated = await services.locks.hold(instance.meta.id, 'instance.update', async () => {
