@@ -1,6 +1,8 @@
 /** The answer about an estate as scripts read it: plain data with words that stay (`berth advise -o json`, POST /v1/advise). */
 import type { Workload } from '../model/workload.ts';
+import { densityOf } from './cost/density.ts';
 import type { CostReport } from './cost/cost-report.ts';
+import type { DensityReport } from './cost/density-report.ts';
 import { ANSWER_WORD, type Answer, type Decision, type EstateAdvice, type Flip } from './decision.ts';
 import type { Figures } from '../model/figures.ts';
 import type { ImportedEstate } from './importers/import-estate.ts';
@@ -51,6 +53,8 @@ export interface AdviceDocument {
   readonly totals: { readonly workloads: number; readonly byForm: Readonly<Record<AnswerWord, number>> };
   /** Which numbers were used: of this host, or those that come with Berth. */
   readonly figures: { readonly host: string; readonly shipped: boolean; readonly hardwareVirtualization: boolean };
+  /** How many instances of each form share the same memory. */
+  readonly density: DensityReport;
   readonly files: readonly { readonly name: string; readonly format: string }[];
   /** Four scenarios side by side; with prices only. */
   readonly cost?: CostReport | undefined;
@@ -77,6 +81,7 @@ export function adviceDocument({ estate, advice, figures, cost, explain }: Advic
     estateFlags: advice.redFlags.map(({ flag, sentence, workloads: names }) => ({ flag, sentence, workloads: names })),
     totals: { workloads: workloads.length, byForm },
     figures: { host: figures.host, shipped: figures.shipped, hardwareVirtualization: figures.hardwareVirtualization },
+    density: densityOf(figures),
     files: estate.files.map(({ name, formatLabel }) => ({ name, format: formatLabel })),
     ...(cost === undefined ? {} : { cost }),
     problems: estate.problems,

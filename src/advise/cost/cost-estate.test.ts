@@ -109,16 +109,6 @@ test('what nobody said is named, not hidden', () => {
   assert.match(of(report, 'today').notes.join('\n'), /Nobody said what they run as today/);
 });
 
-test('density is what the figures say, and says whose they are', () => {
-  const shipped = cost([app('web')]).density;
-  assert.match(shipped.classes[0]!.forms[0]!.sentence, /^shipped with Berth, measured on another host: \d+\.\d ×$/);
-  const own = costEstate([app('web')], adviseEstate([app('web')]), prices(), { ...SHIPPED_FIGURES, shipped: false }).density;
-  assert.match(own.classes[0]!.forms[0]!.sentence, /^measured on this host: \d+\.\d ×$/);
-  assert.equal(own.classes[0]!.forms.find(({ form }) => form === 'vm')!.timesVms, 1);
-  const none = costEstate([app('web')], adviseEstate([app('web')]), prices(), { ...SHIPPED_FIGURES, forms: {} }).density;
-  assert.deepEqual(none.classes.map(({ forms }) => forms), [[], [], []], 'what nobody measured is not claimed');
-});
-
 test('a price file is checked field by field', () => {
   const wrong = (more: object, pattern: RegExp): void => { assert.throws(() => prices(more), pattern); };
   wrong({ currency: '€' }, /currency/);

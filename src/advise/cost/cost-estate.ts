@@ -6,7 +6,6 @@ import type { Workload } from '../../model/workload.ts';
 import type { Estate, EstateAdvice } from '../decision.ts';
 import { order } from '../packing/prepared.ts';
 import type { CostReport } from './cost-report.ts';
-import { densityOf } from './density.ts';
 import { share, type Money } from './money.ts';
 import { itemsOf, placedWorkload, type PlacedWorkload } from './placement-items.ts';
 import { costScenario, type ScenarioResult } from './scenario-cost.ts';
@@ -24,7 +23,6 @@ export function costEstate(estate: Estate, advice: EstateAdvice, prices: PriceFi
   return {
     currency: prices.currency, decimals: prices.decimals, examplePrices: prices.example, note: prices.note,
     scenarios: results.map(({ cost, total }) => ({ ...cost, savedPercent: cost.scenario === 'today' ? null : savedPercent(today.total, total) })),
-    density: densityOf(figures, prices.hostTypes.reduce((largest, type) => (type.memory > largest.memory ? type : largest))),
     rules: rulesOf(prices), assumptions: assumptionsOf(estate, byName, advice, figures),
   };
 }

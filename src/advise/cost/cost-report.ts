@@ -12,7 +12,6 @@ export interface CostReport {
   readonly note?: string | undefined;
   /** In the order all-vm, all-container, today, recommended. */
   readonly scenarios: readonly ScenarioCost[];
-  readonly density: DensityReport;
   /** How things were counted, in sentences. */
   readonly rules: readonly string[];
   /** What was taken because nobody said it. */
@@ -57,26 +56,4 @@ export interface ScenarioCost {
   readonly workloads: readonly { readonly name: string; readonly form: PlacedWord; readonly instances: number; readonly monthly: string }[];
   readonly unplaced: readonly { readonly name: string; readonly reason: string }[];
   readonly notes: readonly string[];
-}
-
-export interface DensityReport {
-  /** 'measured on this host' or 'shipped with Berth, of another host'. */
-  readonly basis: string;
-  /** Are the figures those of the host that asks? */
-  readonly measured: boolean;
-  readonly classes: readonly DensityClass[];
-}
-
-/** How many instances of one size share a host’s memory, beside as many VMs. */
-export interface DensityClass {
-  readonly name: string;
-  readonly applicationMemoryBytes: number;
-  readonly forms: readonly {
-    readonly form: PlacedWord;
-    readonly perHost: number;
-    /** Times as many as VMs. */
-    readonly timesVms: number;
-    /** “measured on this host: 2.4 ×” */
-    readonly sentence: string;
-  }[];
 }

@@ -1,9 +1,8 @@
 /** “Two to three times as many applications on a host” is a claim; here is what the measured figures say. */
 import type { Figures } from '../../model/figures.ts';
 import { FORMS } from '../../model/forms.ts';
-import type { HostTypePrice } from '../../model/prices.ts';
 import { ANSWER_WORD } from '../decision.ts';
-import type { DensityReport } from './cost-report.ts';
+import type { DensityReport } from './density-report.ts';
 
 const MIB = 1024 * 1024;
 /** What the application itself takes, beside the overhead of its form. */
@@ -13,14 +12,17 @@ const CLASSES = [
   { name: 'large', applicationMemoryBytes: 4096 * MIB },
 ] as const;
 
+/** Instances are counted against so much memory. */
+const MEMORY_BYTES = 64 * 1024 * MIB;
+
 /** Never quoted from elsewhere: forms that nobody measured are left out. */
-export function densityOf(figures: Figures, host: HostTypePrice): DensityReport {
+export function densityOf(figures: Figures): DensityReport {
   const measured = !figures.shipped;
   const basis = measured ? 'measured on this host' : 'shipped with Berth, measured on another host';
   const overhead = (form: (typeof FORMS)[number]): number | undefined => figures.forms[form]?.memoryOverheadBytes?.value;
   const vm = overhead('vm');
   return {
-    basis, measured,
+    basis, measured, memoryBytes: MEMORY_BYTES,
     classes: CLASSES.map(({ name, applicationMemoryBytes }) => ({
       name, applicationMemoryBytes,
       forms: FORMS.flatMap((form) => {
@@ -28,7 +30,7 @@ export function densityOf(figures: Figures, host: HostTypePrice): DensityReport 
         if (own === undefined || vm === undefined) return [];
         const timesVms = (applicationMemoryBytes + vm) / (applicationMemoryBytes + own);
         return [{
-          form: ANSWER_WORD[form], perHost: Math.min(host.maxInstances, Math.floor(host.memory / (applicationMemoryBytes + own))),
+          form: ANSWER_WORD[form], instances: Math.floor(MEMORY_BYTES / (applicationMemoryBytes + own)),
           timesVms: Math.round(timesVms * 100) / 100, sentence: `${basis}: ${timesVms.toFixed(1)} ×`,
         }];
       }),
