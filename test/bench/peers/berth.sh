@@ -19,4 +19,6 @@ x_again()   { C=($B start $1); }
 x_rm()      { C=($B rm -f $1); }
 x_list()    { C=($B ps -a); }
 x_import()  { C=($B image import /lab/image/v$1.tar --as 127.0.0.1:5000/$P:$1); }
+x_pull()    { C=($B image pull 127.0.0.1:5000/debian:$1); }
+x_push()    { C=($B image push 127.0.0.1:5000/$P:$1); }
 x_unimage() { C=($B image delete 127.0.0.1:5000/$2:$1); }
