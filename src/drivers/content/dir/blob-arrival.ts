@@ -10,7 +10,7 @@ import type { ContentLease } from '../driver.ts';
 import type { BlobStore } from './blob-store.ts';
 import type { PartialBlobs } from './partial-blobs.ts';
 
-const READ_BYTES = 512 * 1024;
+const READ_BYTES = 256 * 1024;
 /** Packets are gathered to writes of this size. */
 const WRITE_BYTES = 256 * 1024;
 /** Less is not worth a file. */
