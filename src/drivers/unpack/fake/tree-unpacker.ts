@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { Readable, Writable } from 'node:stream';
+import { pipeline as pipelineOf, Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
 import tar from 'tar-stream';
@@ -165,7 +165,8 @@ async function text(entry: AsyncIterable<Uint8Array>): Promise<string> {
 
 async function* decompressed(source: LayerSource): AsyncIterable<Uint8Array> {
   const bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array> = 'file' in source ? [await fs.readFile(source.file)] : source.stream;
-  yield* source.compression === 'none' ? bytes : Readable.from(bytes).compose(decoder(source.compression)) as AsyncIterable<Uint8Array>;
+  // Not compose(): its reader waits for ever when the last bytes are missing.
+  yield* source.compression === 'none' ? bytes : pipelineOf(Readable.from(bytes), decoder(source.compression), () => undefined);
 }
 
 function decoder(compression: Exclude<Compression, 'none'>) {
