@@ -4,10 +4,12 @@ import { terminalSafe, terminalSafeLine } from '../lib/terminal-safe.ts';
 import { nearest } from '../lib/nearest.ts';
 import { BerthError, ERROR_RULES } from '../model/errors.ts';
 import { printable } from '../model/ids.ts';
+import type { PriceFile } from '../model/prices.ts';
 import type { Context } from './command.ts';
 import type { AdviseInput, AdviseOutput } from './commands/advise.ts';
+import { daemonClient } from './daemon-client.ts';
 import { readDocument, readEstateFiles } from './estate-files.ts';
-import { terminalWidth, yamlText } from './output.ts';
+import { terminalWidth } from './output.ts';
 import { paint } from './paint.ts';
 
 // Types by import(): the engine and its libraries are loaded when there is something to advise on.
@@ -26,7 +28,7 @@ export async function runAdvise(context: Context, input: AdviseRun): Promise<num
   const advised = await advisedFiles(context, input, input.explain !== undefined);
   const { document } = advised;
   if (input.explain !== undefined && input.output === 'table') await explain(context, advised, input.explain);
-  else await write(context, document, input.output);
+  else await write(context, advised, input.output);
   return tellProblems(context, document);
 }
 
@@ -36,20 +38,39 @@ async function advisedFiles(context: Context, input: AdviseInput, explained: boo
   const { weightsFrom } = await import('../advise/weights.ts');
   const weights = input.weights === undefined ? undefined : weightsFrom(await readDocument(context, input.weights));
   const figures = await figuresOf(context, input.figures);
-  return adviseFiles({ files, weights, figures, host: { hardwareVirtualization: input.hardwareVirtualization }, explain: explained });
+  const prices = input.prices === undefined ? undefined : (await import('../advise/prices-from.ts')).pricesFrom(await readDocument(context, input.prices));
+  return adviseFiles({ files, weights, figures, prices, host: { hardwareVirtualization: input.hardwareVirtualization }, explain: explained });
 }
 
 async function figuresOf(context: Context, wanted: string | undefined): Promise<Figures | undefined> {
-  if (wanted === 'shipped' || wanted === undefined) return undefined;
+  if (wanted === 'shipped') return undefined;
+  if (wanted === undefined) return daemonFigures(context);
   const { figuresFrom } = await import('../advise/figures-from.ts');
   return figuresFrom(await readDocument(context, wanted));
 }
 
-async function write(context: Context, document: AdviceDocument, output: AdviseOutput): Promise<void> {
-  if (output === 'json') return context.stdio.out(`${JSON.stringify(document, undefined, 2)}\n`);
-  if (output === 'yaml') return context.stdio.out(await yamlText(document));
-  if (output === 'table') return context.stdio.out(await table(context, document));
-  throw new BerthError('unsupported', `-o ${output} is not there yet.`);
+/** What the daemon's node measured, where one answers; an estate is weighed without it, too. */
+async function daemonFigures(context: Context): Promise<Figures | undefined> {
+  try {
+    const { items } = await daemonClient(context).call('node.list');
+    return items.find((one) => one.status.figures !== undefined)?.status.figures;
+  } catch (error) {
+    // A daemon that was named is one that is meant.
+    if (context.host !== undefined) throw error;
+    return undefined;
+  }
+}
+
+async function pricesOf(context: Context, file: string | undefined): Promise<PriceFile | undefined> {
+  if (file === undefined) return undefined;
+  const { priceFile } = await import('../model/prices.ts');
+  const { parseInput } = await import('../model/define.ts');
+  return parseInput(priceFile, await readDocument(context, file), 'price file');
+}
+
+async function write(context: Context, advised: AdvisedFiles, format: AdviceFormat): Promise<void> {
+  const { adviceText } = await import('../advise/advice-text.ts');
+  await context.stdio.out(adviceText(advised, format).text);
 }
 
 async function explain(context: Context, { advice, estate }: AdvisedFiles, names: readonly string[]): Promise<void> {
@@ -67,12 +88,15 @@ async function explain(context: Context, { advice, estate }: AdvisedFiles, names
 const NOTHING = '-';
 
 async function table(context: Context, document: AdviceDocument): Promise<string> {
-  const columns = [{ title: 'WORKLOAD' }, { title: 'FORM' }, { title: 'RUNNER-UP' }, { title: 'SURE', align: 'right' as const }, { title: 'FLAGS', align: 'right' as const }, { title: 'WHY' }];
-  const rows = document.workloads.map((one) => [one.name, one.form, one.runnerUp ?? NOTHING, `${Math.round(one.confidence * 100)} %`, one.flags.length === 0 ? NOTHING : String(one.flags.length), why(one)]);
+  const right = (title: string) => ({ title, align: 'right' as const });
+  const { cost } = document;
+  const columns = [{ title: 'WORKLOAD' }, { title: 'FORM' }, { title: 'RUNNER-UP' }, right('SURE'), ...(cost === undefined ? [] : [right(`${cost.currency} A MONTH`)]), right('FLAGS'), { title: 'WHY' }];
+  const rows = document.workloads.map((one) => [one.name, one.form, one.runnerUp ?? NOTHING, `${Math.round(one.confidence * 100)} %`, ...(cost === undefined ? [] : [one.monthlyCost ?? NOTHING]), one.flags.length === 0 ? NOTHING : String(one.flags.length), ...(document.cost === undefined ? [] : [one.monthlyCost ?? NOTHING]), why(one)]);
   const text = textTable(columns, rows, { width: await terminalWidth(context) });
   const paints = await paint(1, context.stdio, context.env);
   const end = text.indexOf('\n');
-  return `${paints.bold(text.slice(0, end))}${text.slice(end)}\n${totals(document).join('\n')}\n`;
+  const costs = cost === undefined ? '' : `\n${textTable([{ title: 'SCENARIO' }, right('HOSTS'), right('AT LEAST'), right('SYSTEMS TO PATCH'), right('A MONTH'), right('3 YEARS'), right('SAVES')], cost.scenarios.map((one) => [one.label, `${one.hosts.needed}${one.hosts.spare === 0 ? '' : ` + ${one.hosts.spare}`}`, String(one.hosts.lowerBound), String(one.operatingSystems), `${one.monthly.total} ${cost.currency}`, one.threeYears, one.savedPercent === null ? NOTHING : `${one.savedPercent} %`]))}`;
+  return `${paints.bold(text.slice(0, end))}${text.slice(end)}${costs}\n${totals(document).join('\n')}\n`;
 }
 
 function why(one: WorkloadAdvice): string {
@@ -86,9 +110,19 @@ function totals(document: AdviceDocument): string[] {
   const { figures } = document;
   return [
     `${document.totals.workloads} ${document.totals.workloads === 1 ? 'workload' : 'workloads'}: ${counts.join(', ') || 'nothing'}.`,
+    ...costLines(document),
     ...document.estateFlags.map((one) => terminalSafeLine(`Red flag, ${one.flag}: ${one.sentence}`)),
     terminalSafeLine(figures.shipped ? `Figures: shipped with Berth, of another host (${figures.host}) \`berth advise calibrate\` measures yours.` : `Figures: ${figures.host}`),
   ];
+}
+
+function costLines({ cost }: AdviceDocument): string[] {
+  if (cost === undefined) return [];
+  const lines = cost.scenarios.map(({ label, hosts, monthly, savedPercent, operatingSystems }) => {
+    const less = savedPercent === null ? '' : `, ${Math.abs(savedPercent)} % ${savedPercent < 0 ? 'more' : 'less'} than today`;
+    return terminalSafeLine(`${label}: ${monthly.total} ${cost.currency} a month on ${hosts.needed}${hosts.spare === 0 ? '' : ` + ${hosts.spare} spare`} hosts (at least ${hosts.lowerBound}), ${operatingSystems} operating systems to patch${less}.`);
+  });
+  return cost.examplePrices ? [...lines, 'Prices: the example of Berth, nobody’s.'] : lines;
 }
 
 /** On standard error, a line a problem: FILE:LINE: FIELD: what is wrong. */
@@ -97,6 +131,8 @@ async function tellProblems(context: Context, { problems }: AdviceDocument): Pro
   return problems.length === 0 ? 0 : ERROR_RULES.invalid.exitCode;
 }
 
-export async function runManifests(_context: Context, _input: AdviseInput): Promise<number> {
-  throw new BerthError('unsupported', '`berth advise manifests` is not there yet.');
+export async function runManifests(context: Context, input: AdviseInput): Promise<number> {
+  const advised = await advisedFiles(context, input, false);
+  await write(context, advised, 'manifests');
+  return tellProblems(context, advised.document);
 }

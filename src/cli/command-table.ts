@@ -57,7 +57,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   node: { group: 'kinds', summary: 'Nodes: the hosts.', verbs: ['list', 'get'] },
   operation: { group: 'kinds', summary: 'Operations: long verbs at work.', verbs: ['list', 'get', 'wait', 'cancel'] },
   apply: { group: 'manifests', summary: 'Make what a manifest describes, and change what differs.' },
-  advise: { group: 'manifests', summary: 'Say which form each workload should have, why, and what it costs.', verbs: ['manifests'], alone: true },
+  advise: { group: 'manifests', summary: 'Say which form each workload should have, why, and what it costs.', verbs: ['manifests', 'review', 'calibrate'], alone: true },
   events: { group: 'other', summary: 'Show or follow what happens.' },
   audit: { group: 'other', summary: 'Show who did what.' },
   system: { group: 'machine', summary: 'What the daemon keeps on the disk.', verbs: ['df'] },

@@ -54,7 +54,7 @@ test('Kubernetes and KubeVirt', () => {
   assert.deepEqual(estate.problems, []);
   check(estate, [
     ['web', 'replicas', 3, 'knew'], ['web', 'resources.limits.memoryBytes', undefined, 'unknown'], ['report', 'inside.oneCommand', true, 'inferred'],
-    ['orders-db', 'inside.applications', 2, 'inferred'], ['orders-db', 'resources.requests.cpus', 0.55, 'knew'], ['orders-db', 'state.bytes', 200 * GIB, 'knew'], ['orders-db', 'state.ownPerReplica', true, 'inferred'],
+    ['orders-db', 'inside.applications', 1, 'inferred'], ['orders-db', 'resources.requests.cpus', 0.5, 'knew'], ['orders-db/metrics', 'resources.requests.cpus', 0.05, 'knew'], ['orders-db/metrics', 'placement.onHostWith', ['orders-db'], 'knew'], ['orders-db/metrics', 'state.kind', 'none', 'inferred'], ['orders-db', 'state.bytes', 200 * GIB, 'knew'], ['orders-db', 'state.ownPerReplica', true, 'inferred'],
     ['orders-db', 'placement.notOnHostWith', ['orders-db'], 'knew'], ['orders-db', 'environment', 'prod', 'inferred'], ['orders-db', 'inside.envSecrets', ['POSTGRES_PASSWORD'], 'inferred'], ['orders-db', 'privileges.root', false, 'knew'],
     ['flow-observer', 'os.ebpf', 'host', 'inferred'], ['flow-observer', 'replicas', undefined, 'unknown'], ['flow-observer', 'privileges.hostNetwork', true, 'knew'],
     ['erp-windows', 'os.family', 'windows', 'knew'], ['erp-windows', 'os.version', '2022', 'knew'], ['erp-windows', 'lifecycle.liveMigration', true, 'knew'], ['erp-windows', 'resources.requests.diskBytes', 120 * GIB, 'knew'], ['erp-windows', 'change.currentForm', 'vm', 'knew'],

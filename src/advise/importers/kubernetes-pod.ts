@@ -1,18 +1,17 @@
-/** What a pod's spec says: sums over its containers, and the strongest wish of any of them. */
+/** What a pod's spec says of one of its containers. */
 import { parseBytes } from '../../lib/bytes.ts';
 import { capabilityNames, writeCommand, writeContainerToday, writeEbpf, writeHostPaths, writeModules, writeSecrets, writeSsh, writeState, type HostPath } from './container-rules.ts';
 import type { SourceNode } from './source-node.ts';
 import type { WorkloadDraft } from './workload-draft.ts';
 
-export function writePod(draft: WorkloadDraft, pod: SourceNode, claims: readonly SourceNode[]): void {
-  const containers = pod.at('containers').list();
+export function writePod(draft: WorkloadDraft, pod: SourceNode, first: SourceNode, claims: readonly SourceNode[]): void {
   writeContainerToday(draft, 'appContainer', 'spec.containers');
   if (pod.at('os', 'name').value === 'windows' || pod.at('nodeSelector', 'kubernetes.io/os').value === 'windows') draft.knew('os.family', 'windows', 'os.name');
   draft.knew('source.kind', 'image', 'containers.image');
-  const [first] = containers;
-  draft.knew('source.image', first?.at('image').text(), 'containers.0.image');
-  draft.inferred('inside.applications', containers.length === 0 ? undefined : containers.length, 'Each container of the pod is one application.', 'containers');
-  if (first !== undefined) writeCommand(draft, [...first.at('command').list(), ...first.at('args').list()].flatMap((one) => one.text() ?? []), 'containers.0.command');
+  const containers = [first];
+  draft.knew('source.image', first.at('image').text(), 'containers.image');
+  draft.inferred('inside.applications', 1, 'A container of a pod is one application, as long as its command supervises no others.', 'containers');
+  writeCommand(draft, [...first.at('command').list(), ...first.at('args').list()].flatMap((one) => one.text() ?? []), 'containers.command');
   const env = containers.flatMap((one) => one.at('env').list()).map((one) => [one.at('name').text() ?? '', one.at('value').text()] as const);
   writeSecrets(draft, env, 'containers.env');
   const runtime = pod.at('runtimeClassName').text();
@@ -64,21 +63,23 @@ function writeAmounts(draft: WorkloadDraft, containers: readonly SourceNode[], k
 }
 
 function writeVolumes(draft: WorkloadDraft, pod: SourceNode, containers: readonly SourceNode[], claims: readonly SourceNode[]): readonly HostPath[] {
-  const kept = new Set(claims.map((one) => one.at('metadata', 'name').text() ?? ''));
+  const mounts = containers.flatMap((one) => one.at('volumeMounts').list());
+  const mounted = new Set(mounts.map((one) => one.at('name').text() ?? ''));
+  const own = claims.filter((one) => mounted.has(one.at('metadata', 'name').text() ?? ''));
+  const kept = new Set(own.map((one) => one.at('metadata', 'name').text() ?? ''));
   const hosts = new Map<string, string>();
   for (const volume of pod.at('volumes').list()) {
     const name = volume.at('name').text() ?? '';
     if (['persistentVolumeClaim', 'ephemeral', 'nfs', 'csi', 'iscsi', 'cephfs', 'rbd'].some((kind) => !volume.at(kind).missing) && volume.at('ephemeral').missing) kept.add(name);
     const path = volume.at('hostPath', 'path').text();
-    if (path !== undefined) hosts.set(name, path);
+    if (path !== undefined && mounted.has(name)) hosts.set(name, path);
   }
-  const mounts = containers.flatMap((one) => one.at('volumeMounts').list());
   const targets = mounts.filter((one) => kept.has(one.at('name').text() ?? '') && one.at('readOnly').flag() !== true).map((one) => one.at('mountPath').text() ?? '');
   const paths = [...hosts].map(([name, path]) => ({ path, readOnly: mounts.filter((one) => one.at('name').value === name).every((one) => one.at('readOnly').flag() === true) }));
   writeHostPaths(draft, paths, 'volumes.hostPath');
   writeState(draft, targets, 'volumes');
-  const sizes = claims.map((one) => bytesOf(one.at('spec', 'resources', 'requests', 'storage')));
-  if (claims.length > 0 && sizes.every((one) => one !== undefined)) draft.knew('state.bytes', sizes.reduce<number>((total, one) => total + one!, 0), 'volumeClaimTemplates');
+  const sizes = own.map((one) => bytesOf(one.at('spec', 'resources', 'requests', 'storage')));
+  if (own.length > 0 && sizes.every((one) => one !== undefined)) draft.knew('state.bytes', sizes.reduce<number>((total, one) => total + one!, 0), 'volumeClaimTemplates');
   else if (targets.length > 0) draft.unknown('state.bytes', 'volumes: the claim says how large, elsewhere');
   return paths;
 }

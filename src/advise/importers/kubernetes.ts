@@ -28,13 +28,32 @@ export function importKubernetes(document: SourceDocument, problems: ImportProbl
     }
     // A Pod that something made is a copy of what that something describes.
     if (node.at('metadata', 'ownerReferences').list().length > 0) return [];
+    const finish = (draft: WorkloadDraft): readonly Workload[] => {
+      const done = draft.finish();
+      problems.push(...done.problems);
+      return done.workload === undefined ? [] : [done.workload];
+    };
+    if (!kind.startsWith('VirtualMachine')) return podsOf(node, kind, name).flatMap(finish);
     const draft = openDraft(name, { file: document.file, line: node.line() });
     writeMeta(draft, node);
-    if (kind.startsWith('VirtualMachine')) writeVirtualMachine(draft, node, kind);
-    else writeWorkload(draft, node, kind);
-    const done = draft.finish();
-    problems.push(...done.problems);
-    return done.workload === undefined ? [] : [done.workload];
+    writeVirtualMachine(draft, node, kind);
+    return finish(draft);
+  });
+}
+
+/** Containers of a pod have an image, limits and rights each: each is a workload, and all lie on one host. */
+function podsOf(node: SourceNode, kind: string, name: string): readonly WorkloadDraft[] {
+  const template = node.at(...POD_TEMPLATE[kind]!);
+  const pod = template.at('spec');
+  if (!isMap(pod.value)) pod.problem(`The ${kind} has no pod template.`);
+  const containers = pod.at('containers').list();
+  const names = containers.map((container, at) => (at === 0 ? name : `${name}/${container.at('name').text() ?? at}`));
+  return (containers.length === 0 ? [pod.at('containers', 0)] : containers).map((container, at) => {
+    const draft = openDraft(names[at] ?? name, { file: node.file, line: at === 0 ? node.line() : container.line() });
+    writeMeta(draft, node);
+    writeWorkload(draft, node, kind, container);
+    if (at > 0) draft.knew('placement.onHostWith', [name], 'spec.containers: one pod');
+    return draft;
   });
 }
 
@@ -50,13 +69,12 @@ function writeMeta(draft: WorkloadDraft, node: SourceNode): void {
   if (known !== undefined) draft.inferred('environment', { development: 'dev', testing: 'test', qa: 'test', staging: 'test', production: 'prod' }[known] ?? known, 'Its label or namespace is the name of an environment.', 'metadata');
 }
 
-function writeWorkload(draft: WorkloadDraft, node: SourceNode, kind: string): void {
+function writeWorkload(draft: WorkloadDraft, node: SourceNode, kind: string, container: SourceNode): void {
   const template = node.at(...POD_TEMPLATE[kind]!);
   const pod = template.at('spec');
-  if (!isMap(pod.value)) pod.problem(`The ${kind} has no pod template.`);
   writeReplicas(draft, node, kind);
   const claims = node.at('spec', 'volumeClaimTemplates').list();
-  writePod(draft, pod, claims);
+  writePod(draft, pod, container, claims);
   if (kind === 'StatefulSet') draft.inferred('state.ownPerReplica', claims.length > 0, claims.length > 0 ? 'A StatefulSet with claim templates gives each replica its own volume.' : 'Without claim templates no replica has a volume of its own.', 'spec.volumeClaimTemplates');
   if (kind === 'Job' || kind === 'CronJob') draft.inferred('inside.oneCommand', true, `A ${kind} runs one command and ends.`, 'kind');
   else draft.inferred('inside.oneCommand', false, `A ${kind} goes on running.`, 'kind');
