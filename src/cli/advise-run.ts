@@ -3,8 +3,8 @@ import { textTable } from '../lib/text-table.ts';
 import { terminalSafe, terminalSafeLine } from '../lib/terminal-safe.ts';
 import { nearest } from '../lib/nearest.ts';
 import { BerthError, ERROR_RULES } from '../model/errors.ts';
+import type { AdviceFormat } from '../model/advise-request.ts';
 import { printable } from '../model/ids.ts';
-import type { PriceFile } from '../model/prices.ts';
 import type { Context } from './command.ts';
 import type { AdviseInput, AdviseOutput } from './commands/advise.ts';
 import { daemonClient } from './daemon-client.ts';
@@ -28,6 +28,7 @@ export async function runAdvise(context: Context, input: AdviseRun): Promise<num
   const advised = await advisedFiles(context, input, input.explain !== undefined);
   const { document } = advised;
   if (input.explain !== undefined && input.output === 'table') await explain(context, advised, input.explain);
+  else if (input.output === 'table') await context.stdio.out(await table(context, document));
   else await write(context, advised, input.output);
   return tellProblems(context, document);
 }
@@ -61,13 +62,6 @@ async function daemonFigures(context: Context): Promise<Figures | undefined> {
   }
 }
 
-async function pricesOf(context: Context, file: string | undefined): Promise<PriceFile | undefined> {
-  if (file === undefined) return undefined;
-  const { priceFile } = await import('../model/prices.ts');
-  const { parseInput } = await import('../model/define.ts');
-  return parseInput(priceFile, await readDocument(context, file), 'price file');
-}
-
 async function write(context: Context, advised: AdvisedFiles, format: AdviceFormat): Promise<void> {
   const { adviceText } = await import('../advise/advice-text.ts');
   await context.stdio.out(adviceText(advised, format).text);
@@ -91,7 +85,7 @@ async function table(context: Context, document: AdviceDocument): Promise<string
   const right = (title: string) => ({ title, align: 'right' as const });
   const { cost } = document;
   const columns = [{ title: 'WORKLOAD' }, { title: 'FORM' }, { title: 'RUNNER-UP' }, right('SURE'), ...(cost === undefined ? [] : [right(`${cost.currency} A MONTH`)]), right('FLAGS'), { title: 'WHY' }];
-  const rows = document.workloads.map((one) => [one.name, one.form, one.runnerUp ?? NOTHING, `${Math.round(one.confidence * 100)} %`, ...(cost === undefined ? [] : [one.monthlyCost ?? NOTHING]), one.flags.length === 0 ? NOTHING : String(one.flags.length), ...(document.cost === undefined ? [] : [one.monthlyCost ?? NOTHING]), why(one)]);
+  const rows = document.workloads.map((one) => [one.name, one.form, one.runnerUp ?? NOTHING, `${Math.round(one.confidence * 100)} %`, ...(cost === undefined ? [] : [one.monthlyCost ?? NOTHING]), one.flags.length === 0 ? NOTHING : String(one.flags.length), why(one)]);
   const text = textTable(columns, rows, { width: await terminalWidth(context) });
   const paints = await paint(1, context.stdio, context.env);
   const end = text.indexOf('\n');
@@ -110,19 +104,10 @@ function totals(document: AdviceDocument): string[] {
   const { figures } = document;
   return [
     `${document.totals.workloads} ${document.totals.workloads === 1 ? 'workload' : 'workloads'}: ${counts.join(', ') || 'nothing'}.`,
-    ...costLines(document),
+    ...(document.cost?.examplePrices === true ? ['Prices: those of Berth’s example, and nobody’s.'] : []),
     ...document.estateFlags.map((one) => terminalSafeLine(`Red flag, ${one.flag}: ${one.sentence}`)),
     terminalSafeLine(figures.shipped ? `Figures: shipped with Berth, of another host (${figures.host}) \`berth advise calibrate\` measures yours.` : `Figures: ${figures.host}`),
   ];
-}
-
-function costLines({ cost }: AdviceDocument): string[] {
-  if (cost === undefined) return [];
-  const lines = cost.scenarios.map(({ label, hosts, monthly, savedPercent, operatingSystems }) => {
-    const less = savedPercent === null ? '' : `, ${Math.abs(savedPercent)} % ${savedPercent < 0 ? 'more' : 'less'} than today`;
-    return terminalSafeLine(`${label}: ${monthly.total} ${cost.currency} a month on ${hosts.needed}${hosts.spare === 0 ? '' : ` + ${hosts.spare} spare`} hosts (at least ${hosts.lowerBound}), ${operatingSystems} operating systems to patch${less}.`);
-  });
-  return cost.examplePrices ? [...lines, 'Prices: the example of Berth, nobody’s.'] : lines;
 }
 
 /** On standard error, a line a problem: FILE:LINE: FIELD: what is wrong. */

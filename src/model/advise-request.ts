@@ -4,7 +4,7 @@ import { figures } from './figures.ts';
 import { priceFile } from './prices.ts';
 import { dataText, plainText } from './text.ts';
 
-export const ADVICE_FORMATS = ['json', 'markdown', 'html', 'csv', 'manifests'] as const;
+export const ADVICE_FORMATS = ['json', 'yaml', 'markdown', 'html', 'csv', 'manifests'] as const;
 export type AdviceFormat = (typeof ADVICE_FORMATS)[number];
 
 export const adviseRequest = z.strictObject({
