@@ -40,6 +40,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   exec: { group: 'instances', summary: 'Run a command inside an instance.', room: 'talk' },
   shell: { group: 'instances', summary: 'Open a shell inside an instance.', room: 'talk' },
   attach: { group: 'instances', summary: 'Connect to the input and output of an instance.' },
+  console: { group: 'instances', summary: 'Connect to the console of a system, to log in.' },
   logs: { group: 'instances', summary: 'Show the output of an instance.' },
   stats: { group: 'instances', summary: 'Show what running instances use.' },
   wait: { group: 'instances', summary: 'Wait until instances end, and print their exit codes.' },
@@ -79,7 +80,7 @@ export const LAUNCHED: Readonly<Record<string, string>> = {
 /** Words of docker, incus and kubectl, and what they are called here. */
 const HABITS: Readonly<Record<string, string>> = {
   images: 'image list', df: 'system df', prune: 'image prune', rmi: 'image delete', load: 'image import', save: 'image export', tag: 'image tag', history: 'image history', inspect: 'get instance NAME -o json', ls: 'list',
-  unpause: 'resume', freeze: 'pause', unfreeze: 'resume', info: 'get instance NAME', networks: 'network list', volumes: 'volume list', top: 'stats', log: 'logs', console: 'attach', bash: 'shell', sh: 'shell', edit: 'apply -f FILE', patch: 'update',
+  unpause: 'resume', freeze: 'pause', unfreeze: 'resume', info: 'get instance NAME', networks: 'network list', volumes: 'volume list', top: 'stats', log: 'logs', bash: 'shell', sh: 'shell', edit: 'apply -f FILE', patch: 'update',
 };
 
 /** Of the design, and not in this version. */

@@ -13,6 +13,8 @@ export interface SessionOptions {
   /** The process has a terminal: keys go to it unread, and it is told the size of ours. */
   readonly terminal: boolean;
   readonly detachKeys?: DetachKeys | undefined;
+  /** A signal to us leaves: to an init, SIGINT would be a reboot. */
+  readonly leaveOnSignal?: boolean | undefined;
   /** Attach shows nothing of its own when it is left. */
   readonly onStarted?: ((what: unknown) => Promise<void>) | undefined;
 }
@@ -33,12 +35,14 @@ export async function converse(context: Context, stream: FrameStream, options: S
     const isTerminal = options.terminal && options.stdin && (await stdio.isTerminal(0));
     if (isTerminal) cleanUp.push(await stdio.raw());
     if (options.terminal) cleanUp.push(followSize(context, stream));
-    cleanUp.push(forwardSignals(stream, () => isTerminal && detached));
+    const leave = (): void => {
+      detached = true;
+      stream.close();
+    };
+    cleanUp.push(options.leaveOnSignal === true ? onSignals(leave) : forwardSignals(stream, () => isTerminal && detached));
     if (options.stdin) {
       void copyInput(context, stream, isTerminal ? options.detachKeys : undefined).then((left) => {
-        if (!left) return;
-        detached = true;
-        stream.close();
+        if (left) leave();
       }, () => undefined);
     }
     for await (const frame of stream.frames()) {
@@ -77,6 +81,11 @@ function forwardSignals(stream: FrameStream, muted: () => boolean): () => void {
   }] as const);
   for (const [name, handler] of handlers) process.on(name, handler);
   return () => { for (const [name, handler] of handlers) process.off(name, handler); };
+}
+
+function onSignals(leave: () => void): () => void {
+  for (const name of FORWARDED) process.on(name, leave);
+  return () => { for (const name of FORWARDED) process.off(name, leave); };
 }
 
 function followSize({ stdio }: Context, stream: FrameStream): () => void {

@@ -6,22 +6,33 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { debianLayer } from '../../src/drivers/content/bootstrap/debian.ts';
+import { debianLayer, type DebianSuite } from '../../src/drivers/content/bootstrap/debian.ts';
 
 const CACHE = path.resolve(import.meta.dirname, '../../.build/test-images');
-/** Packages of another month may be gone from the mirror; what was built then still does. */
-const SUITE = 'bookworm';
 
-/** Path of a tar for `berth image import`. Minutes the first time. */
-export async function debianArchive(name: string, include: readonly string[]): Promise<string> {
-  const file = path.join(CACHE, `${SUITE}-${name}-${include.join('+')}.tar`);
+/** What a system needs to be one that people work on. */
+const SYSTEM = ['dbus', 'openssh-server', 'iproute2', 'procps', 'sudo', 'kmod', 'iputils-ping'];
+const INITS = {
+  systemd: ['systemd-sysv', 'libpam-systemd', ...SYSTEM],
+  sysvinit: ['sysvinit-core', 'sysv-rc', 'initscripts', 'iproute2', 'procps'],
+  openrc: ['sysvinit-core', 'openrc', 'initscripts', 'iproute2', 'procps'],
+} as const;
+
+/** A system with this init; a tar for `berth image import`. */
+export function systemArchive(init: keyof typeof INITS, suite: DebianSuite = 'bookworm'): Promise<string> {
+  return debianArchive(`os-${init}`, INITS[init], suite);
+}
+
+/** Path of a tar for `berth image import`. Minutes the first time. Packages of another month may be gone from the mirror; what was built then still does. */
+export async function debianArchive(name: string, include: readonly string[], suite: DebianSuite = 'bookworm'): Promise<string> {
+  const file = path.join(CACHE, `${suite}-${name}-${include.join('+')}.tar`);
   if (fs.existsSync(file)) return file;
   await fs.promises.mkdir(CACHE, { recursive: true });
   const temporaryDir = await fs.promises.mkdtemp(path.join(os.tmpdir(), 'berth-test-debian-'));
   const temporary = `${file}.${process.pid}`;
   try {
     await fs.promises.chmod(temporaryDir, 0o755);
-    await pipeline(debianLayer(SUITE, { include, temporaryDir }), fs.createWriteStream(temporary));
+    await pipeline(debianLayer(suite, { include, temporaryDir }), fs.createWriteStream(temporary));
     await fs.promises.rename(temporary, file);
     return file;
   } finally {

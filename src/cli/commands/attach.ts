@@ -1,8 +1,10 @@
-/** `berth attach`: the input and output of what runs. */
-import type { Command } from '../command.ts';
+/** `berth attach`: the input and output of what runs; `berth console`: the same, by its name for systems. */
+import { hasTerminal } from '../../model/instance-status.ts';
+import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { DEFAULT_DETACH_KEYS, detachKeys } from '../detach-keys.ts';
 import { converse } from '../session.ts';
+import type { Words } from '../words.ts';
 import { DETACH_KEYS } from './run.ts';
 
 export const attach: Command = {
@@ -13,16 +15,25 @@ export const attach: Command = {
   words: { min: 1, max: 1 },
   runsCommand: true,
   notes: [`On a terminal, ${DEFAULT_DETACH_KEYS} leaves and the instance goes on.`],
-  async run(context, words) {
-    const client = daemonClient(context);
-    const name = words.words[0]!;
-    const { spec } = await client.call('instance.get', { name });
-    const stdin = spec.stdin === true && !words.on('no-stdin');
-    const terminal = spec.terminal === true;
-    const keys = terminal ? detachKeys(words.text('detach-keys') ?? DEFAULT_DETACH_KEYS) : undefined;
-    const size = terminal ? await context.stdio.size() : undefined;
-    const stream = await client.stream('instance.attach', { name }, { stdin, ...(size === undefined ? {} : { size }) });
-    const end = await converse(context, stream, { stdin, terminal, detachKeys: keys });
-    return end.kind === 'exit' ? end.exit.exitCode : 0;
-  },
+  run: connect,
 };
+
+export const consoleCommand: Command = {
+  ...attach,
+  name: 'console',
+  summary: 'Connect to the console of a system, to log in.',
+};
+
+async function connect(context: Context, words: Words): Promise<number> {
+  const client = daemonClient(context);
+  const name = words.words[0]!;
+  const instance = await client.call('instance.get', { name });
+  const system = instance.status.mode === 'os';
+  const stdin = (instance.spec.stdin === true || system) && !words.on('no-stdin');
+  const terminal = hasTerminal(instance);
+  const keys = terminal ? detachKeys(words.text('detach-keys') ?? DEFAULT_DETACH_KEYS) : undefined;
+  const size = terminal ? await context.stdio.size() : undefined;
+  const stream = await client.stream('instance.attach', { name }, { stdin, ...(size === undefined ? {} : { size }) });
+  const end = await converse(context, stream, { stdin, terminal, detachKeys: keys, leaveOnSignal: system });
+  return end.kind === 'exit' ? end.exit.exitCode : 0;
+}
