@@ -33,6 +33,7 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'procps', use: 'test', why: 'ps, as a second opinion on processes' },
   { name: 'etcd-server', use: 'test', why: 'the store conformance suite runs on a real etcd' },
   { name: 'docker-registry', use: 'test', why: 'the registry contract runs on a real registry' },
+  { name: 'chromium', use: 'test', why: 'reports are looked at in a real browser' },
   { name: 'skopeo', use: 'test', why: 'a second opinion on exported images' },
 ];
 
