@@ -3,6 +3,7 @@ import type { Client } from '../client/client.ts';
 import { BerthError } from '../model/errors.ts';
 import type { Image } from '../model/image.ts';
 import type { Operation } from '../model/operation.ts';
+import { canonicalReference, LOCAL_REGISTRY, parseReference } from '../model/reference.ts';
 import { parsePlatform } from '../model/platform.ts';
 import type { Context, Flag } from './command.ts';
 import { daemonClient } from './daemon-client.ts';
@@ -28,8 +29,12 @@ export async function withImage<T>(context: Context, words: Words, image: string
   const platform = words.text('platform');
   if (platform !== undefined) parsePlatform(platform);
   const fetch = async (): Promise<void> => (await import('./cold.ts')).COLD.pull(context, image, platform);
-  if (policy === 'always') await fetch();
-  if (policy === 'missing' && (look || platform !== undefined) && !(await isHere(daemonClient(context), image, platform))) await fetch();
+  const client = daemonClient(context);
+  if (policy === 'always' && !isMadeHere(await imageOf(client, image), image)) await fetch();
+  if (policy === 'missing' && (look || platform !== undefined)) {
+    const here = await imageOf(client, image);
+    if (here === undefined || (platform !== undefined && here.status.config.architecture !== parsePlatform(platform).architecture)) await fetch();
+  }
   try {
     return await make();
   } catch (error) {
@@ -39,15 +44,20 @@ export async function withImage<T>(context: Context, words: Words, image: string
   }
 }
 
-async function isHere(client: Client, reference: string, platform: string | undefined): Promise<boolean> {
-  let image: Image;
+async function imageOf(client: Client, reference: string): Promise<Image | undefined> {
   try {
-    image = await client.call('image.get', { query: { reference } });
+    return await client.call('image.get', { query: { reference } });
   } catch (error) {
-    if (error instanceof BerthError && error.code === 'notFound') return false;
+    if (error instanceof BerthError && error.code === 'notFound') return undefined;
     throw error;
   }
-  return platform === undefined || image.status.config.architecture === parsePlatform(platform).architecture;
+}
+
+/** What a short name means here first came from no registry: there is nothing newer to fetch. */
+function isMadeHere(image: Image | undefined, text: string): boolean {
+  if (image === undefined) return false;
+  const reference = parseReference(text);
+  return (reference.registry ?? LOCAL_REGISTRY) === LOCAL_REGISTRY && image.spec.references.includes(canonicalReference({ ...reference, registry: LOCAL_REGISTRY }));
 }
 
 /** Only the image itself: a network or a project that is missing is no reason to fetch anything. */

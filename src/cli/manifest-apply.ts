@@ -6,6 +6,7 @@ import type { BerthObject } from '../model/meta.ts';
 import type { Context } from './command.ts';
 import { daemonClient } from './daemon-client.ts';
 import { FIELD_TABLE } from './generated/field-table.ts';
+import { withImage } from './image-first.ts';
 import { metaPatch, specPatch } from './manifest-difference.ts';
 import { readManifests, type Manifest } from './manifest.ts';
 import { idempotencyKey, longVerb } from './operation.ts';
@@ -65,7 +66,8 @@ async function createOne(context: Context, client: Client, manifest: Manifest, w
   const { kind, project, meta, spec } = manifest;
   const input = { project, idempotencyKey: idempotencyKey() };
   // What somebody describes, they want to have: it runs unless the manifest says otherwise.
-  if (kind === 'Instance') await longVerb(context, client, 'instance.create', { ...input, body: { meta, spec: { running: true, ...spec } } }, words);
+  const makeInstance = () => longVerb(context, client, 'instance.create', { ...input, body: { meta, spec: { running: true, ...spec } } }, words);
+  if (kind === 'Instance') await withImage({ ...context, project: project ?? context.project }, words, typeof spec['image'] === 'string' ? spec['image'] : '', {}, makeInstance);
   else if (kind === 'Project') await client.call('project.create', { body: { meta, spec } });
   else await longVerb(context, client, kind === 'Network' ? 'network.create' : 'volume.create', { ...input, body: { meta, spec } }, words);
 }

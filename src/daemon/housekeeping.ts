@@ -1,4 +1,5 @@
-/** What is done now and then: logs rotated, networks compared with what they should be, old revisions forgotten. */
+/** What is done now and then: logs rotated, networks compared with what they should be, old revisions forgotten, content without an owner swept. */
+import { sweepContent } from '../control/image/sweep.ts';
 import { idOf, runtimeOf, type InstanceServices } from '../control/instance/context.ts';
 import { describe } from '../control/journal.ts';
 import { Transaction } from '../control/registry.ts';
@@ -7,6 +8,8 @@ import type { Instance } from '../model/instance-status.ts';
 const LOGS_EVERY_MS = 1000;
 const NETWORKS_EVERY_MS = 5000;
 const STORE_EVERY_MS = 60_000;
+/** What a pull or an import left that was given up. */
+const CONTENT_EVERY_MS = 3_600_000;
 const KEPT_REVISIONS = 10_000;
 
 export function keepHouse(services: InstanceServices): AsyncDisposable {
@@ -44,6 +47,8 @@ export function keepHouse(services: InstanceServices): AsyncDisposable {
     const revision = services.registry.revision - KEPT_REVISIONS;
     if (revision > 0) await services.registry.store.compact(revision);
   });
+
+  every(CONTENT_EVERY_MS, 'content', async () => { await sweepContent(services); });
 
   return {
     async [Symbol.asyncDispose]() {

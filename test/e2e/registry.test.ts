@@ -1,10 +1,11 @@
 /** Images from registries and back, against Debian's docker-registry: plain on loopback, and over TLS with its own CA and a login. skopeo is the witness. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ACCOUNT, startDockerRegistry, type DockerRegistry } from '../lib/docker-registry.ts';
-import { buildImage, digestOf, writeLayout, type BuiltImage } from '../lib/image-builder.ts';
+import { buildImage, digestOf, file as entry, layerTar, writeLayout, type BuiltImage } from '../lib/image-builder.ts';
 import { berth, type CliOptions, type CliResult } from '../lib/cli.ts';
 import { startCli } from '../lib/cli-process.ts';
 import { TestDaemon } from '../lib/daemon.ts';
@@ -81,9 +82,16 @@ describe('images and registries', () => {
     assert.match(run.stderr, /^[0-9a-f]{12}: waiting .*\n(?:.*\n)*[0-9a-f]{12}: done /m);
     assert.equal((await as(['run', '--rm', 'tool:2', 'echo', 'again'])).stderr, '', 'it is here');
     assert.match((await as(['run', '--rm', '--pull', 'always', 'tool:2', 'true'])).stderr, /already there/);
+    assert.equal(await ok(['image', 'tag', 'tool:2', 'here:1']), 'here:1');
+    assert.equal((await as(['run', '--rm', '--pull', 'always', 'here:1', 'true'])).stderr, '', 'made here: no registry has a newer one');
     await forget('tool:2');
     const piped = await as(['run', '--rm', '-i', 'tool:2', 'cat'], { input: 'all of it\n' });
     assert.deepEqual([piped.code, piped.stdout], [0, 'all of it\n'], piped.stderr);
+    await forget('tool:2');
+    const manifest = path.join(daemon.base, 'app.yaml');
+    fs.writeFileSync(manifest, 'apiVersion: berth/v1\nkind: Instance\nmeta: {name: applied}\nspec: {image: "tool:2", command: [sleep, "1000"], stopSignal: SIGKILL}\n');
+    assert.equal(await ok(['apply', '-f', manifest]), 'instance/applied created');
+    await ok(['rm', '-f', 'applied']);
     await forget('tool:2');
     assert.equal(await ok(['create', '--name', 'made', 'tool:2', 'true']), 'made');
     await ok(['rm', 'made']);
@@ -208,6 +216,18 @@ describe('images and registries', () => {
     assert.match(fs.readFileSync(calls, 'utf8'), new RegExp(`^erase ${CLOSED}$`, 'm'));
     fs.writeFileSync(path.join(config, 'config.json'), JSON.stringify({ credsStore: '../../bin/sh' }), { mode: 0o600 });
     assert.equal((await as(['pull', APP], { env })).code, 2);
+  });
+
+  test('registry.list: whose credentials a pull may need; on a terminal each layer has its line', async () => {
+    assert.deepEqual((({ search, items }) => ({ search, items }))(await daemon.ok('GET', '/v1/registries')), { search: [PLAIN], items: [{ name: CLOSED, mirrors: [] }] });
+    const layers = [1, 2].map((index) => layerTar([entry(`random${index}`, randomBytes(24 << 20))]));
+    const layout = path.join(daemon.base, 'large');
+    await writeLayout(buildImage({ layers, compression: 'gzip', name: 'x' }), layout);
+    await skopeo('copy', '--quiet', '--dest-tls-verify=false', `oci:${layout}:x`, `docker://${PLAIN}/large:1`);
+    const { code, stdout } = await startCli('bun', `unix:${daemon.socketPath}`, ['pull', `${PLAIN}/large:1`], { env: { HOME: home }, terminal: true }).ended;
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /image\.pull 127\.0\.0\.1:5000\/large:1 {2}0 of 2 layers\r?\n {2}[0-9a-f]{12} {2}.*\r?\n {2}[0-9a-f]{12} {2}/);
+    assert.match(stdout, /\x1b\[2A\x1b\[J127\.0\.0\.1:5000\/large:1\r?\n$/, 'the block is gone when it is done');
   });
 
   for (const runtime of ['bun', 'node'] as const) {
