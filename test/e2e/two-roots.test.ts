@@ -73,6 +73,12 @@ describe('J13: two roots', () => {
     await assertApart('id ranges', async (daemon) => (await instances(daemon)).flatMap(({ status: { uidMap } }) => (uidMap === undefined ? [] : [{ first: uidMap.base, last: uidMap.base + uidMap.count - 1 }])), 2 * CONTAINERS + 2, [foreign]);
   });
 
+  test('J13: a range that two have would be noticed', async () => {
+    const spans = async (daemon: TestDaemon): Promise<Span[]> => (await instances(daemon)).flatMap(({ status: { uidMap } }) => (uidMap === undefined ? [] : [{ first: uidMap.base, last: uidMap.base + uidMap.count - 1 }]));
+    const [taken] = await spans(one);
+    await assert.rejects(assertApart('id ranges', spans, 1, [{ first: taken!.last, last: taken!.last + 1 }]), assert.AssertionError);
+  });
+
   test('user ids of machines', async () => {
     await assertApart('user ids', async (daemon) => {
       const { pid } = (await daemon.instance('machine')).status;
