@@ -66,6 +66,13 @@ describe('B03: secrets in the environment of an instance', () => {
         assert.ok(text.includes(name), `${kind} speak of the instance`);
         assert.ok(!text.includes(secret), `in ${kind}`);
       }
+      // Who asks for the one sees what was set, as with docker inspect; who lists sees that something was set.
+      for (const words of [['get', 'instance', name, '-o', 'json'], ['describe', name]]) assert.ok((await berth(daemon, words)).stdout.includes(secret), words.join(' '));
+      for (const words of [['list', '-a', '-o', 'json'], ['list', '-a', '-o', 'yaml'], ['ps', '-o', 'wide'], ['get', 'instance', '-o', 'json'], ['events', '-o', 'json'], ['why', name], ['logs', name]]) {
+        const { code, stdout, stderr } = await berth(daemon, words);
+        assert.deepEqual([code, (stdout + stderr).includes(secret)], [0, false], words.join(' '));
+      }
+      assert.match((await berth(daemon, ['list', '-a', '-o', 'json'])).stdout, /"TOKEN": *\{\s*"hidden": *true/);
       for (const dir of [daemon.rootDir, daemon.runDir]) assert.deepEqual(readable(dir, secret), [], 'in a file that others may read');
       await daemon.ok('DELETE', `/v1/projects/default/instances/${name}?force=1&waitMs=60000`);
     });

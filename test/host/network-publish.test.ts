@@ -116,6 +116,23 @@ test('F14: a port that somebody has is refused before anything changes', async (
   assert.equal(await lab.ask(undefined, 'tcp', '127.0.0.1', 8080), plan.ipv4.gateway);
 });
 
+test('F14: what refuses is that somebody has it: with nobody there the same port is published', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network();
+  const server = await lab.sandbox(plan);
+  const wanted: PublishedPort[] = [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 8081, targetAddress: server.ports[0]!.ipv4, targetPort: 80 }];
+  const somebody = await lab.serve(undefined, 'tcp', '127.0.0.1', 8081);
+  await lab.serve(server, 'tcp', '0.0.0.0', 80);
+  await assert.rejects(lab.driver.publish(newId(), wanted), refusedWith('alreadyExists', /8081/));
+  // 127.0.0.1 said it, not the instance: nothing was taken from who has the port.
+  assert.equal(await lab.ask(undefined, 'tcp', '127.0.0.1', 8081), '127.0.0.1');
+  const gone = new Promise((resolve) => somebody.once('close', resolve));
+  somebody.kill('SIGKILL');
+  await gone;
+  await lab.driver.publish(newId(), wanted);
+  assert.equal(await lab.ask(undefined, 'tcp', '127.0.0.1', 8081), plan.ipv4.gateway);
+});
+
 test('published ports answer while no daemon runs, and the next one takes them over', async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network();
