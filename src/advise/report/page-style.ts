@@ -27,21 +27,26 @@ svg .group { font-weight: 600; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: .5rem 0; }
 caption { text-align: left; color: var(--quiet); padding: .25rem 0; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: normal; }
-th { overflow-wrap: anywhere; min-width: 6rem; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
+th { max-width: 20rem; }
+tbody th { min-width: 9rem; }
 thead th { background: var(--soft); border-bottom: 2px solid var(--line); }
-tbody th { font-weight: 600; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
 th a { display: inline-block; min-height: 1.5rem; min-width: 1.5rem; }
 .flag { font-weight: 600; color: #8f1d1d; }
 ul { margin: .25rem 0; padding-left: 1.25rem; }
-article { break-inside: avoid; }
 @media print {
   @page { margin: 14mm; }
-  body { padding: 0; max-width: none; font-size: 9.5pt; }
+  body { padding: 0; max-width: none; font-size: 9pt; line-height: 1.35; }
+  article ul { columns: 2; column-gap: 1.5rem; }
+  p, li { orphans: 2; widows: 2; }
+  h2 { margin-top: 1.2rem; }
+  h3 { margin-top: .8rem; }
   .skip { display: none; }
   .scroll { overflow: visible; }
   table { font-size: 8pt; }
+  tbody th { min-width: 0; }
+  th, td { padding: .15rem .35rem; overflow-wrap: anywhere; }
   thead { display: table-header-group; }
   tr, figure, .facts div, .notice { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
