@@ -16,7 +16,7 @@ export function explainText(decision: Decision, workload: Workload | undefined):
   section('What makes the other one win', decision.sensitivity.map((one) => one.sentence));
   section('Ways out', decision.waysOut.map((one) => one.sentence));
   section('Red flags', decision.redFlags.map(({ flag, sentence }) => `${flag}: ${sentence}`));
-  section('Effort', [decision.effort.toForm, decision.effort.toRunnerUp].filter((one) => one !== undefined));
+  section('Effort', [[ANSWER_LABEL[decision.form], decision.effort.toForm], [decision.runnerUp === undefined ? '' : FORM_LABEL[decision.runnerUp], decision.effort.toRunnerUp]].flatMap(([form, effort]) => (effort === undefined ? [] : [`To ${form!}: ${effort}`])));
   section('Controls that it brings with it', decision.controls.map(({ control, sentence }) => `[ ] ${control}: ${sentence}`));
   section('Where the facts come from', factLines(workload));
   return parts.join('\n\n');

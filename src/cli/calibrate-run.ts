@@ -38,7 +38,7 @@ export async function runCalibrate(context: Context, input: CalibrateInput): Pro
   const [node] = (await client.call('node.list')).items as readonly Node[];
   if (node === undefined) throw new BerthError('unavailable', 'The daemon knows no node.');
   const load = await hostLoad(LOOK_MS);
-  if (load > BUSY && !input.force) throw new BerthError('busy', `This host is busy: ${Math.round(load * 100)} % of its processors are used by others, so that times would be theirs.`, { hint: 'Wait until it is calm, or measure with --force.' });
+  assertCalm(load, input.force);
   await removeLeftovers(context, client);
   const forms = await plannedForms(context, client, node, input);
   const interrupt = new AbortController();
@@ -63,6 +63,11 @@ export async function runCalibrate(context: Context, input: CalibrateInput): Pro
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, stop);
     await removeLeftovers(context, client);
   }
+}
+
+/** @throws BerthError `busy` where others use more than a quarter of the processors, unless that was asked for. */
+export function assertCalm(load: number, force: boolean): void {
+  if (load > BUSY && !force) throw new BerthError('busy', `This host is busy: ${Math.round(load * 100)} % of its processors are used by others, so that times would be theirs.`, { hint: 'Wait until it is calm, or measure with --force.' });
 }
 
 /** Of this run, and of one that was killed. */

@@ -18,7 +18,7 @@ export async function completions(line: readonly string[], context: Context): Pr
 async function candidates(before: readonly string[], current: string, context: Context): Promise<readonly string[]> {
   if (before.length === 0) return [...Object.keys(COMMANDS), ...Object.keys(LAUNCHED)];
   const entry = Object.hasOwn(COMMANDS, before[0]!) ? COMMANDS[before[0]!]! : undefined;
-  if (entry?.verbs !== undefined && before.length === 1) return entry.verbs;
+  if (entry?.verbs !== undefined && before.length === 1 && !(entry.alone === true && current.startsWith('-'))) return entry.verbs;
   if (before[0] === 'help') return Object.keys(COMMANDS);
   const { rest, load } = findCommand(before);
   const command = await load();

@@ -1,4 +1,5 @@
 /** The decision engine on a thread of its own, made for each estate and ended with it: it may take seconds and much memory, and must take neither from the daemon. */
+import fs from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Adviser } from '../control/services.ts';
@@ -7,8 +8,17 @@ import { BerthError, type ErrorBody } from '../model/errors.ts';
 
 export type AdviserAnswer = { readonly contentType: string; readonly text: string } | { readonly error: ErrorBody };
 
-/** From the sources, because a thread begins with a file of its own: they lie beside every bundle. */
-const WORKER = path.join(process.env['BERTH_HOME'] ?? path.resolve(import.meta.dirname, '../..'), 'src/daemon/adviser-thread.ts');
+const THREAD_FILE = 'src/daemon/adviser-thread.ts';
+
+/** A thread begins with a file of its own, so it runs from the sources; they lie above every bundle, in a checkout and in an installed copy. */
+function threadFile(): string {
+  for (let dir = import.meta.dirname; ; dir = path.dirname(dir)) {
+    const file = path.join(dir, THREAD_FILE);
+    if (fs.existsSync(file)) return file;
+    if (dir === path.dirname(dir)) throw new BerthError('unavailable', 'The engine’s own files are not there.', { hint: 'Install Berth again: sudo ./berth up.' });
+  }
+}
+
 const TIMEOUT_MS = 60_000;
 const MAX_WAITING = 8;
 const MAX_HEAP_MEGABYTES = 512;
@@ -32,7 +42,7 @@ export function openAdviser(): Adviser & AsyncDisposable {
 }
 
 async function oneThread(request: AdviseRequest, threads: Set<Worker>): Promise<{ readonly contentType: string; readonly text: string }> {
-  const thread = new Worker(WORKER, { workerData: request, resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MEGABYTES }, env: {}, stdin: false });
+  const thread = new Worker(threadFile(), { workerData: request, resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MEGABYTES }, env: {}, stdin: false });
   threads.add(thread);
   let timer: NodeJS.Timeout | undefined;
   try {
