@@ -62,7 +62,7 @@ describe('advise', () => {
     assert.deepEqual([wrong.status, wrong.body.code], [400, 'invalid']);
   });
 
-  test('advise calibrate measures, keeps the figures on the node, and leaves nothing', async () => {
+  test('advise calibrate measures, keeps the figures on the node (node.setFigures), and leaves nothing', async () => {
     const { code, stdout, stderr } = await berth(daemon, ['advise', 'calibrate', '--force', '--form', 'appContainer', '-n', '4', '--starts', '2', '--idle', '1', '-o', 'json'], { timeoutMs: 120_000 });
     assert.equal(code, 0, stderr);
     const figures = JSON.parse(stdout);
