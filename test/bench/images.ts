@@ -13,13 +13,12 @@ import { textTable } from '../../src/lib/text-table.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { debianArchive } from '../lib/debian-images.ts';
 import { startDockerRegistry } from '../lib/docker-registry.ts';
-import { buildImage } from '../lib/image-builder.ts';
+import { buildImage, ociArchive } from '../lib/image-builder.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 5);
 const IMAGES_AT_ONCE = 10;
 const SAMPLE_MS = 50;
 const HOST = '127.0.0.1:5000';
-const EMPTY = '127.0.0.1:5001';
 const HOME = path.resolve(import.meta.dirname, '../..');
 const groups = new Set(process.argv.length > 2 ? process.argv.slice(2) : ['pull', 'import', 'push', 'memory']);
 const rows: string[][] = [];
@@ -59,11 +58,6 @@ function berth(...args: string[]): void {
   if (result.status !== 0) throw new Error(`berth ${args.join(' ')} ended with ${result.status}: ${result.stderr}`);
 }
 
-function clear(): void {
-  berth('image', 'prune', '--all');
-  for (const name of fs.readdirSync(scratch)) if (name.startsWith('out')) fs.rmSync(path.join(scratch, name), { recursive: true });
-}
-
 async function timed(work: () => void | Promise<void>): Promise<number> {
   const begin = performance.now();
   await work();
@@ -72,93 +66,85 @@ async function timed(work: () => void | Promise<void>): Promise<number> {
 
 interface Contender {
   readonly name: string;
-  readonly prepare?: () => void | Promise<void>;
-  readonly work: () => void;
+  /** Each round has content of its own, and nothing is deleted between: ext4 is slow for minutes after a large deletion. */
+  work(round: number): void;
 }
 
 /** One after the other in each round, so that all meet the same machine. The first is Berth, the others what is compared. */
 async function inTurns(what: string, contenders: readonly Contender[]): Promise<void> {
   const all = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round <= ROUNDS; round++) {
-    for (const { name, prepare, work } of contenders) {
-      clear();
-      await prepare?.();
-      const took = await timed(work);
-      if (round > 0) all.get(name)!.push(took); // the first warms up
+    for (const contender of contenders) {
+      const took = await timed(() => contender.work(round));
+      if (round > 0) all.get(contender.name)!.push(took); // the first warms up
     }
   }
   const own = median(all.get(contenders[0]!.name)!);
-  for (const { name } of contenders) {
+  for (const [index, { name }] of contenders.entries()) {
     const value = median(all.get(name)!);
     const ratio = own / value;
-    console.log(JSON.stringify({ what, who: name, ms: Math.round(value), fastestMs: Math.round(Math.min(...all.get(name)!)), ...(value === own ? {} : { berthIsTimes: Number(ratio.toFixed(2)) }) }));
-    rows.push([what, name, `${Math.round(value)} ms`, value === own ? '' : `${ratio.toFixed(2)} ×`]);
+    console.log(JSON.stringify({ what, who: name, ms: Math.round(value), fastestMs: Math.round(Math.min(...all.get(name)!)), ...(index === 0 ? {} : { berthIsTimes: Number(ratio.toFixed(2)) }) }));
+    rows.push([what, name, `${Math.round(value)} ms`, index === 0 ? '' : `${ratio.toFixed(2)} ×`]);
   }
 }
 
-const packed = publish('debian:plain', root);
-const gzipFile = path.join(scratch, 'layer.tar.gz');
-const tarFile = path.join(scratch, 'layer.tar');
-fs.writeFileSync(gzipFile, packed);
-fs.writeFileSync(tarFile, root);
-console.log(JSON.stringify({ what: 'the image', unpackedBytes: root.length, gzipBytes: packed.length }));
-const untar = (file: string): void => {
-  fs.mkdirSync(path.join(scratch, 'out-tree'));
-  execFileSync('tar', ['-xf', file, '-C', path.join(scratch, 'out-tree')], { stdio: 'ignore' });
-};
+function untar(file: string, into: string): void {
+  fs.mkdirSync(path.join(scratch, into));
+  execFileSync('tar', ['-xf', file, '-C', path.join(scratch, into)], { stdio: 'ignore' });
+}
 
-if (groups.has('pull')) {
-  await inTurns(`pull, ${formatBytes(root.length)} unpacked, ${formatBytes(packed.length)} gzip`, [
-    { name: 'berth pull', work: () => berth('pull', '-q', `${HOST}/debian:plain`) },
-    { name: 'skopeo, download alone', work: () => inside('skopeo', 'copy', '--quiet', '--src-tls-verify=false', `docker://${HOST}/debian:plain`, `dir:${scratch}/out-dir`) },
-    { name: 'tar -xzf, unpack alone', work: () => untar(gzipFile) },
+let gzipBytes = 0;
+if (groups.has('pull') || groups.has('push')) {
+  for (let round = 0; round <= ROUNDS; round++) {
+    const packed = publish(`debian:v${round}`, variant(round));
+    gzipBytes = packed.length;
+    fs.writeFileSync(path.join(scratch, `v${round}.tar.gz`), packed);
+  }
+  console.log(JSON.stringify({ what: 'the image', unpackedBytes: root.length, gzipBytes }));
+  await inTurns(`pull, ${formatBytes(root.length)} unpacked, ${formatBytes(gzipBytes)} gzip`, [
+    { name: 'berth pull', work: (round) => berth('pull', '-q', `${HOST}/debian:v${round}`) },
+    { name: 'skopeo, download alone', work: (round) => inside('skopeo', 'copy', '--quiet', '--src-tls-verify=false', `docker://${HOST}/debian:v${round}`, `dir:${scratch}/dir${round}`) },
+    { name: 'tar -xzf, unpack alone', work: (round) => untar(path.join(scratch, `v${round}.tar.gz`), `tree${round}`) },
+  ]);
+}
+
+if (groups.has('push')) {
+  // Each to a registry that has nothing.
+  await using _own = await startDockerRegistry({ enter: daemon.enter, below: daemon.base, port: 5001 });
+  await using _other = await startDockerRegistry({ enter: daemon.enter, below: daemon.base, port: 5002 });
+  await inTurns('push', [
+    { name: 'berth push', work: (round) => berth('push', '-q', `${HOST}/debian:v${round}`, `127.0.0.1:5001/pushed${round}:1`) },
+    { name: 'skopeo from a directory', work: (round) => inside('skopeo', 'copy', '--quiet', '--dest-tls-verify=false', `dir:${scratch}/dir${round}`, `docker://127.0.0.1:5002/pushed${round}:1`) },
   ]);
 }
 
 if (groups.has('import')) {
-  const archive = path.join(scratch, 'image.tar');
-  berth('pull', '-q', `${HOST}/debian:plain`);
-  berth('image', 'export', '--format', 'docker-archive', `${HOST}/debian:plain`, archive);
-  await inTurns('import of a docker-archive', [
-    { name: 'berth image import', work: () => berth('image', 'import', '--as', 'debian:imported', archive) },
-    { name: 'skopeo to a directory', work: () => inside('skopeo', 'copy', '--quiet', `docker-archive:${archive}`, `dir:${scratch}/out-dir`) },
-    { name: 'tar -xf, unpack alone', work: () => untar(tarFile) },
+  const own = (round: number): number => 100 + round;
+  for (let round = 0; round <= ROUNDS; round++) {
+    fs.writeFileSync(path.join(scratch, `import${round}.tar`), ociArchive(buildImage({ layers: [variant(own(round))], name: 'x' })));
+    fs.writeFileSync(path.join(scratch, `layer${round}.tar`), variant(own(round)));
+  }
+  await inTurns('import of an uncompressed OCI archive', [
+    { name: 'berth image import', work: (round) => berth('image', 'import', '--as', `debian:imported${round}`, path.join(scratch, `import${round}.tar`)) },
+    { name: 'tar -xf, unpack alone', work: (round) => untar(path.join(scratch, `layer${round}.tar`), `imported${round}`) },
   ]);
-  fs.rmSync(archive);
-}
-
-if (groups.has('push')) {
-  // Into a registry that has nothing, each time.
-  let empty: Awaited<ReturnType<typeof startDockerRegistry>> | undefined;
-  const fresh = async (): Promise<void> => {
-    await empty?.[Symbol.asyncDispose]();
-    empty = await startDockerRegistry({ enter: daemon.enter, below: daemon.base, port: 5001 });
-  };
-  const copied = path.join(daemon.base, 'copied');
-  inside('skopeo', 'copy', '--quiet', '--src-tls-verify=false', `docker://${HOST}/debian:plain`, `dir:${copied}`);
-  await inTurns('push', [
-    { name: 'berth push', prepare: async () => { await fresh(); berth('pull', '-q', `${HOST}/debian:plain`); }, work: () => berth('push', '-q', `${HOST}/debian:plain`, `${EMPTY}/debian:pushed`) },
-    { name: 'skopeo from a directory', prepare: fresh, work: () => inside('skopeo', 'copy', '--quiet', '--dest-tls-verify=false', `dir:${copied}`, `docker://${EMPTY}/debian:pushed`) },
-  ]);
-  await empty?.[Symbol.asyncDispose]();
 }
 
 if (groups.has('memory')) {
-  for (let index = 0; index < IMAGES_AT_ONCE; index++) publish(`debian:v${index}`, variant(index));
-  clear();
+  for (let index = 0; index < IMAGES_AT_ONCE; index++) publish(`debian:m${index}`, variant(200 + index));
   await daemon.restart();
   const field = (file: string, name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(fs.readFileSync(`/proc/${daemon.pid}/${file}`, 'latin1'))?.[1] ?? 0) / 1024;
   const before = field('smaps_rollup', 'Pss');
   let most = 0;
   const look = setInterval(() => { most = Math.max(most, field('smaps_rollup', 'Pss')); }, SAMPLE_MS);
   const took = await timed(async () => {
-    await Promise.all(Array.from({ length: IMAGES_AT_ONCE }, (_, index) => daemon.ok('POST', '/v1/projects/default/images/-/pull?waitMs=600000', { reference: `${HOST}/debian:v${index}` })));
+    await Promise.all(Array.from({ length: IMAGES_AT_ONCE }, (_, index) => daemon.ok('POST', '/v1/projects/default/images/-/pull?waitMs=600000', { reference: `${HOST}/debian:m${index}` })));
   });
   clearInterval(look);
-  console.log(JSON.stringify({ what: `daemon, ${IMAGES_AT_ONCE} pulls at once`, ms: Math.round(took), idlePssMiB: Math.round(before), mostPssMiB: Math.round(most), peakRssMiB: Math.round(field('status', 'VmHWM')) }));
-  rows.push([`daemon's memory, ${IMAGES_AT_ONCE} pulls at once`, 'PSS before, most; peak RSS', `${Math.round(before)}, ${Math.round(most)}; ${Math.round(field('status', 'VmHWM'))} MiB`, '']);
-  rows.push([`${IMAGES_AT_ONCE} pulls at once`, 'all', `${Math.round(took)} ms`, '']);
-  clear();
+  const peak = Math.round(field('status', 'VmHWM'));
+  console.log(JSON.stringify({ what: `daemon, ${IMAGES_AT_ONCE} pulls at once`, ms: Math.round(took), idlePssMiB: Math.round(before), mostPssMiB: Math.round(most), peakRssMiB: peak }));
+  rows.push([`${IMAGES_AT_ONCE} pulls at once`, 'berth', `${Math.round(took)} ms`, '']);
+  rows.push([`daemon's memory meanwhile`, 'PSS idle, most; peak RSS', `${Math.round(before)}, ${Math.round(most)}; ${peak} MiB`, '']);
 }
 
 console.log(textTable([{ title: 'what' }, { title: 'who' }, { title: 'median', align: 'right' }, { title: 'Berth is', align: 'right' }], rows, { width: 140 }));

@@ -230,6 +230,29 @@ describe('images and registries', () => {
     assert.match(stdout, /\x1b\[2A\x1b\[J127\.0\.0\.1:5000\/large:1\r?\n$/, 'the block is gone when it is done');
   });
 
+  test('a pull that was cancelled half way leaves nothing that can be seen, and the next one goes on where it ended', { timeout: 120_000 }, async () => {
+    const reference = `${PLAIN}/large:1`;
+    await forget(reference);
+    await ok(['image', 'prune']);
+    const received = async (): Promise<number> => Number(/^ *lo: *(\d+)/m.exec(await daemon.fromTheHost(['cat', '/proc/net/dev']))![1]);
+    const partials = (): number => fs.readdirSync(path.join(daemon.rootDir, 'images/partial')).reduce((sum, name) => sum + fs.statSync(path.join(daemon.rootDir, 'images/partial', name)).size, 0);
+    await daemon.fromTheHost(['tc', 'qdisc', 'add', 'dev', 'lo', 'root', 'tbf', 'rate', '80mbit', 'burst', '256kb', 'latency', '400ms']);
+    const { child, ended } = startCli('bun', `unix:${daemon.socketPath}`, ['pull', reference], { env: { HOME: home } });
+    await until(() => partials() > 16 << 20, { deadlineMs: 30_000, intervalMs: 20, what: 'a third of it' });
+    child.kill('SIGINT');
+    const { code, stdout, stderr } = await ended;
+    assert.deepEqual([code, stdout], [130, ''], stderr);
+    assert.match(stderr, /moving/);
+    await daemon.fromTheHost(['tc', 'qdisc', 'del', 'dev', 'lo', 'root']);
+    assert.equal((await as(['image', 'get', reference])).code, 5);
+    const kept = partials();
+    const before = await received();
+    await ok(['pull', reference]);
+    const again = (await received()) - before;
+    assert.ok(kept > 16 << 20 && again < (48 << 20) - kept + (2 << 20), `${kept} bytes were kept, ${again} came again`);
+    assert.equal(partials(), 0);
+  });
+
   for (const runtime of ['bun', 'node'] as const) {
     test(`Ctrl-C cancels a pull, nothing of it can be seen, and the next one makes it (${runtime})`, async () => {
       await forget(APP);
