@@ -8,8 +8,10 @@ import { FakeWorld, ROOT } from '../../test/lib/fake-control.ts';
 import { deleteInstance } from './instance/delete.ts';
 import { startInstance } from './instance/start.ts';
 import { stopInstance } from './instance/stop.ts';
+import { goesRed } from '../../test/lib/red.ts';
 import { createNetwork } from './network/network.ts';
 import { createProject } from './project/project.ts';
+import { Registry } from './registry.ts';
 import { createVolume } from './volume/volume.ts';
 import { KINDS, type KindName } from '../model/kinds.ts';
 import type { AuditRecord } from '../model/audit-record.ts';
@@ -136,4 +138,16 @@ describe('J06: a record of the store is damaged', () => {
       assert.ok(after.length > before.length);
     });
   }
+
+  it('goes red with a reader that believes what it reads', async () => {
+    await using world = await worldWithAll();
+    const key = 'o/Instance/default/hurt';
+    const value = (await world.store.get(key))!.value;
+    await world.store.txn([], [{ put: key, value: DAMAGES['with a status of another shape']!(value) }]);
+    const setAside = async (...decode: [((bytes: Uint8Array) => never)?]): Promise<void> => {
+      assert.deepEqual((await Registry.open(world.store, ...decode)).quarantined.map((one) => one.key), [key]);
+    };
+    await setAside();
+    await goesRed(() => setAside((stored) => (JSON.parse(text.decode(stored)) as { object: never }).object));
+  });
 });

@@ -125,12 +125,15 @@ export class Registry {
   /** Keys whose value could not be read: shown, never overwritten. */
   readonly quarantined: { readonly key: string; readonly reason: string }[] = [];
 
-  private constructor(store: Store) {
+  readonly #decode: typeof decodeObject;
+
+  private constructor(store: Store, decode: typeof decodeObject) {
     this.#store = store;
+    this.#decode = decode;
   }
 
-  static async open(store: Store): Promise<Registry> {
-    const registry = new Registry(store);
+  static async open(store: Store, decode = decodeObject): Promise<Registry> {
+    const registry = new Registry(store, decode);
     for (const prefix of [...Object.values(KINDS).filter((rule) => !UNINDEXED.has(rule.kind)).map((rule) => `o/${rule.kind}/`), 'u/']) {
       let after: string | undefined;
       for (;;) {
@@ -174,7 +177,7 @@ export class Registry {
       return;
     }
     try {
-      const object = decodeObject(value, revision);
+      const object = this.#decode(value, revision);
       if (keyOf(object) !== key) throw new Error('the key and the object disagree');
       this.#index(key, object);
     } catch (error) {

@@ -115,6 +115,17 @@ describe('the daemon is away', () => {
     assert.ok(Date.parse(now.status.startedAt) >= Date.parse(then.retryAt), `${now.status.startedAt} is before ${then.retryAt}`);
   });
 
+  test('J07 goes red when what holds ports and names ends with the daemon', { timeout: 60_000 }, async () => {
+    await daemon.kill();
+    const holders = (await daemon.fromTheHost(['ps', '-eo', 'pid=,args='])).split('\n').filter((line) => line.includes(`${daemon.base}/`) && /dnsmasq| proxy /.test(line)).map((line) => Number.parseInt(line, 10));
+    assert.ok(holders.length >= 2, `${holders.length} holders`);
+    for (const pid of holders) process.kill(pid, 'SIGKILL');
+    assert.equal(await answers(18_080), false);
+    await assert.rejects(resolved('web.default.berth'));
+    await daemon.up();
+    await until(() => answers(18_080), { deadlineMs: 30_000, what: 'the port again' });
+  });
+
   test('nothing leaked', async () => {
     await daemon.ok('DELETE', '/v1/projects/default/instances/flaky?force=1&waitMs=60000');
     await daemon.untilNoLeaks();

@@ -93,7 +93,7 @@ describe('E14: texts that look like options', () => {
     assert.deepEqual(strays(), []);
   });
 
-  test('the programs were written down, and one that carries the text is found', () => {
+  test('E14 goes red: the programs were written down, and one that carries the text is found, as is a file', () => {
     const all = programs();
     for (const name of ['conmon', 'dnsmasq']) assert.ok(all.some(({ file }) => path.basename(file) === name), `${name} among ${[...new Set(all.map(({ file }) => path.basename(file)))].join(', ')}`);
     assert.ok(all.some(({ args }) => args.includes('vm')) && all.some(({ args }) => args.includes('join') || args.some((one) => one.includes('join'))), 'both forms were started');

@@ -10,6 +10,7 @@ import { run } from '../../src/host/run.ts';
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { enterOwnNamespaces } from '../lib/own-namespaces.ts';
+import { goesRed } from '../lib/red.ts';
 import { until } from '../lib/until.ts';
 
 enterOwnNamespaces();
@@ -90,13 +91,17 @@ describe('J04: a full disk', () => {
     'stop': () => daemon.request('POST', `${P}/instances/sleeper/stop?waitMs=60000`),
   };
 
+  async function refusedAsExhausted(request: () => ReturnType<TestDaemon['request']>): Promise<void> {
+    const answer = await request();
+    const error = answer.body.kind === 'Operation' ? answer.body.status.error : answer.body;
+    assert.equal(error?.code, 'exhausted', JSON.stringify(answer.body));
+    assert.match(error.hint, /./);
+  }
+
   for (const [what, request] of Object.entries(REQUESTS)) {
     test(`${what}: refused as exhausted, with a hint`, { timeout: 60_000 }, async () => {
       fill();
-      const answer = await request();
-      const error = answer.body.kind === 'Operation' ? answer.body.status.error : answer.body;
-      assert.equal(error?.code, 'exhausted', JSON.stringify(answer.body));
-      assert.match(error.hint, /./);
+      await refusedAsExhausted(request);
       assert.deepEqual(await acknowledged(), kept);
     });
   }
@@ -132,5 +137,9 @@ describe('J04: a full disk', () => {
     await daemon.create('new', SLEEP);
     await daemon.bootstrapBusybox();
     await daemon.untilNoLeaks();
+  });
+
+  test('J04 goes red with room', { timeout: 60_000 }, async () => {
+    await goesRed(() => refusedAsExhausted(() => daemon.request('PATCH', `${P}/instances/idle`, { meta: { purpose: 'there is room' } })));
   });
 });

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { goesRed } from '../../../../test/lib/red.ts';
 import { SeccompCache } from './seccomp-cache.ts';
 import { seccompProfile } from './seccomp-profile.ts';
 
@@ -29,17 +30,22 @@ test('what was learnt is there for the next daemon', () => withCache((dir) => {
   assert.deepEqual(new SeccompCache(dir, 'crun 1.9').prepare(RULES), { rules: RULES }, 'another compiler');
 }));
 
-test('every flipped bit, every cut and what has no seal is compiled anew', () => withCache((dir, file) => {
-  const whole = fs.readFileSync(file);
-  const damaged = [
-    ...Array.from({ length: whole.length * 8 }, (_, bit) => whole.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))),
-    ...[0, 1, 31, 32, 40, whole.length >> 1, whole.length - 8, whole.length - 1].map((length) => whole.subarray(0, length)),
-    FILTER, Buffer.concat([whole, Buffer.alloc(8)]),
-  ];
-  for (const bytes of damaged) {
-    fs.writeFileSync(file, bytes);
-    assert.deepEqual(new SeccompCache(dir, 'crun 1.8').prepare(RULES), { rules: RULES });
-  }
-  fs.writeFileSync(file, whole);
-  assert.deepEqual(new SeccompCache(dir, 'crun 1.8').prepare(RULES), { bpf: FILTER.toString('base64') });
-}));
+async function damageIsNoticed(...unseal: [((file: Buffer) => Buffer | undefined)?]): Promise<void> {
+  await withCache((dir, file) => {
+    const whole = fs.readFileSync(file);
+    const damaged = [
+      ...Array.from({ length: whole.length * 8 }, (_, bit) => whole.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))),
+      ...[0, 1, 31, 32, 40, whole.length >> 1, whole.length - 8, whole.length - 1].map((length) => whole.subarray(0, length)),
+      FILTER, Buffer.concat([whole, Buffer.alloc(8)]),
+    ];
+    for (const bytes of damaged) {
+      fs.writeFileSync(file, bytes);
+      assert.deepEqual(new SeccompCache(dir, 'crun 1.8', ...unseal).prepare(RULES), { rules: RULES });
+    }
+    fs.writeFileSync(file, whole);
+    assert.deepEqual(new SeccompCache(dir, 'crun 1.8').prepare(RULES), { bpf: FILTER.toString('base64') });
+  });
+}
+
+test('J06: every flipped bit, every cut and what has no seal is compiled anew', () => damageIsNoticed());
+test('J06 goes red when what has the size of a filter is taken for one', () => goesRed(() => damageIsNoticed((file) => (file.length % 8 === 0 ? file.subarray(32) : undefined))));

@@ -19,10 +19,13 @@ export class SeccompCache {
   readonly #known = new Map<string, string>();
   readonly #keys = new WeakMap<OciSeccomp, string>();
 
+  readonly #unseal: typeof unsealedFilter;
+
   /** `compiler` names what compiled: another version may compile differently. undefined: crun caches by itself. */
-  constructor(dir: string, compiler: string | undefined) {
+  constructor(dir: string, compiler: string | undefined, unseal = unsealedFilter) {
     this.#dir = dir;
     this.#compiler = compiler;
+    this.#unseal = unseal;
   }
 
   prepare(rules: OciSeccomp): CompiledSeccomp {
@@ -31,7 +34,7 @@ export class SeccompCache {
     const known = this.#known.get(file);
     if (known !== undefined) return { bpf: known };
     try {
-      const filter = unsealed(fs.readFileSync(file));
+      const filter = this.#unseal(fs.readFileSync(file));
       if (filter === undefined) return { rules };
       const bpf = filter.toString('base64');
       this.#known.set(file, bpf);
@@ -74,7 +77,7 @@ function digestOf(filter: Buffer): Buffer {
 }
 
 /** A flipped bit can make a refusal an approval, and the kernel would take it: what is damaged is compiled anew. */
-function unsealed(file: Buffer): Buffer | undefined {
+function unsealedFilter(file: Buffer): Buffer | undefined {
   const filter = file.subarray(DIGEST_BYTES);
   return isFilter(filter) && digestOf(filter).equals(file.subarray(0, DIGEST_BYTES)) ? filter : undefined;
 }
