@@ -1,5 +1,6 @@
 /** Images from registries and back, against Debian's docker-registry: plain on loopback, and over TLS with its own CA and a login. skopeo is the witness. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -162,7 +163,17 @@ describe('images and registries', () => {
     assert.equal(await ok(['image', 'list', '-q']), before);
   });
 
-  test('registry.login: TLS with a CA of its own and a password that is on no command line, in no log and in no record', { timeout: 120_000 }, async () => {
+  test('B03: the look at processes and files notices a password where there is one', async () => {
+    const secret = `S3CR3T-${randomBytes(8).toString('hex')}`;
+    const child = spawn('sleep', ['60'], { env: { TOKEN: secret }, stdio: 'ignore' });
+    await until(() => exposed(secret).length > 0, { what: 'what is shown is noticed' });
+    child.kill();
+    fs.writeFileSync(path.join(daemon.runDir, 'noted'), secret);
+    assert.deepEqual(holding(daemon.runDir, secret), [path.join(daemon.runDir, 'noted')]);
+    fs.rmSync(path.join(daemon.runDir, 'noted'));
+  });
+
+  test('B03: registry.login: TLS with a CA of its own and a password that is on no command line, in no log and in no record', { timeout: 120_000 }, async () => {
     const reference = `${CLOSED}/private/app:1`;
     assert.equal((await as(['push', APP, reference])).code, 3, 'nobody is logged in');
     const wrong = await as(['login', CLOSED, '-u', ACCOUNT.username, '--password-stdin'], { input: 'wrong-password\n' });

@@ -12,7 +12,7 @@ import { deleteInstance } from '../instance/delete.ts';
 import { createProject } from '../project/project.ts';
 import { copyImage } from './copy.ts';
 import { findImage } from './find.ts';
-import { bootstrapImage, deleteImage, importImage, tagImage } from './image.ts';
+import { bootstrapImage, deleteImage, importImage, recordOf, tagImage } from './image.ts';
 import { checkLogin } from './login.ts';
 import { pruneImages } from './prune.ts';
 import { pullImage } from './pull.ts';
@@ -299,14 +299,23 @@ describe('what images take', () => {
   });
 });
 
-describe('projects', () => {
-  it('an image that one pulled is none of another', async () => {
+describe('B04: an image that one project pulled from a private registry', () => {
+  const readable = async (world: FakeWorld): Promise<boolean> => ended(pullImage(world.services, ROOT, 'other', { reference: APP })).then(() => true, (error: BerthError) => {
+    assert.equal(error.code, 'unauthenticated');
+    return false;
+  });
+
+  it('is none of another’s: every pull asks the registry with the credentials of its own caller, also for what is here', async () => {
     await using world = await FakeWorld.open();
-    await published(world);
+    const digest = await published(world);
     await pull(world, APP);
     await createProject(world.services, ROOT, { name: 'other' }, {});
-    assert.throws(() => findImage(world.services, 'other', APP), { code: 'notFound' });
     world.registries.accounts.set('registry.example:5000', new Map([['me', 'right']]));
-    await assert.rejects(ended(pullImage(world.services, ROOT, 'other', { reference: APP })), { code: 'unauthenticated' });
+    for (const text of [APP, digest, `registry.example:5000/team/app@${digest}`]) assert.throws(() => findImage(world.services, 'other', text), { code: 'notFound' });
+    assert.equal(await readable(world), false);
+    // A store that gives out what it has without asking would be noticed.
+    const here = recordOf(findImage(world.services, 'default', APP));
+    await world.reopen({ parts: (parts) => ({ ...parts, content: { ...parts.content, fetchImage: async () => ({ ...here, namedDigest: digest }), lease: parts.content.lease, [Symbol.asyncDispose]: async () => undefined } }) });
+    assert.equal(await readable(world), true);
   });
 });
