@@ -14,8 +14,8 @@ export const CALIBRATE_LABEL = 'berth/calibrate';
 export interface CalibratePlan {
   readonly form: Form;
   readonly image: string;
-  /** Not on working KVM: times say nothing about other hosts. */
-  readonly emulated: boolean;
+  /** Times say nothing about other hosts: a VM without working KVM, or a host that others kept busy. */
+  readonly timesAreLocal: boolean;
   /** How many to run at once at most. */
   readonly instances: number;
   /** And no more than fit into this. */
@@ -54,8 +54,8 @@ export async function calibrateForm(plan: CalibratePlan, steps: CalibrateSteps):
   return { ...times, ...many };
 }
 
-function measuredFigure(value: number, spread: number | undefined, n: number, source: string, { date, emulated }: CalibratePlan, isTime: boolean): Measured {
-  return { value: Math.max(0, value), ...(spread === undefined ? {} : { spread: Math.max(0, spread) }), n, date, source, transferable: !(isTime && emulated) };
+function measuredFigure(value: number, spread: number | undefined, n: number, source: string, { date, timesAreLocal }: CalibratePlan, isTime: boolean): Measured {
+  return { value: Math.max(0, value), ...(spread === undefined ? {} : { spread: Math.max(0, spread) }), n, date, source, transferable: !(isTime && timesAreLocal) };
 }
 
 async function startTimes(plan: CalibratePlan, steps: CalibrateSteps): Promise<FormFigures> {

@@ -51,7 +51,7 @@ export async function runCalibrate(context: Context, input: CalibrateInput): Pro
       const run = Math.random().toString(36).slice(2, 8);
       const emulated = node.status.forms.find((one) => one.form === form)?.boundary === 'emulated';
       measured[form] = await calibrateForm({
-        form, image, run, emulated, starts: input.starts, idleSeconds: input.idleSeconds, date: new Date().toISOString().slice(0, 10),
+        form, image, run, timesAreLocal: emulated || load > BUSY, starts: input.starts, idleSeconds: input.idleSeconds, date: new Date().toISOString().slice(0, 10),
         instances: form === 'microVM' || form === 'vm' ? input.machines : input.instances, memoryBytes: node.status.memoryBytes * (input.memoryPercent / 100),
       }, { client, tell: (text) => context.tell(text), dropCaches: input.dropCaches ? dropCaches : undefined, signal: interrupt.signal });
     }
@@ -132,5 +132,5 @@ async function write(context: Context, figures: Figures, output: CalibrateInput[
   const right = (title: string) => ({ title, align: 'right' as const });
   const table = textTable([{ title: 'FORM' }, right('START, COLD'), right('START, WARM'), right('MEMORY EACH'), right('DISK EACH'), right('IDLE CPU'), right('N'), { title: 'DATE' }], rows, { width: await terminalWidth(context) });
   const marked = rows.some((row) => row.some((one) => one.endsWith('*')));
-  await context.stdio.out(`${table}\n${figures.host}\n${marked ? '* measured on emulated VMs: says nothing about other hosts.\n' : ''}`);
+  await context.stdio.out(`${table}\n${figures.host}\n${marked ? '* of an emulated VM, or of a host that others kept busy: says nothing about other hosts.\n' : ''}`);
 }

@@ -8,6 +8,8 @@ export interface DensityReport {
   readonly measured: boolean;
   /** What instances are counted against. */
   readonly memoryBytes: number;
+  /** What `timesVms` counts against: microVMs where nobody measured a VM. */
+  readonly comparedTo: 'VMs' | 'microVMs';
   readonly classes: readonly DensityClass[];
 }
 
@@ -18,7 +20,7 @@ export interface DensityClass {
   readonly forms: readonly {
     readonly form: (typeof ANSWER_WORD)[keyof typeof ANSWER_WORD];
     readonly instances: number;
-    /** Times as many as VMs. */
+    /** Times as many as VMs, or as `comparedTo` says. */
     readonly timesVms: number;
     /** “measured on this host: 2.4 ×” */
     readonly sentence: string;

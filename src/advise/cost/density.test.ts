@@ -19,6 +19,12 @@ test('shipped figures are marked as such wherever they speak', () => {
   for (const { forms } of densityOf(SHIPPED_FIGURES).classes) for (const { sentence } of forms) assert.match(sentence, /^shipped with Berth, measured on another host: \d+\.\d ×$/);
 });
 
+test('without a measured VM, the microVM is what the others are held against', () => {
+  const { comparedTo, classes } = densityOf({ host: 'mine', shipped: false, hardwareVirtualization: false, forms: { appContainer: { memoryOverheadBytes: measured(0) }, microVM: { memoryOverheadBytes: measured(64 * MIB) } } });
+  assert.equal(comparedTo, 'microVMs');
+  assert.deepEqual(classes[0]!.forms.map((one) => [one.form, one.timesVms, one.sentence]), [['app-container', 2, 'measured on this host: 2.0 × beside microVMs'], ['microvm', 1, 'measured on this host: 1.0 × beside microVMs']]);
+});
+
 test('what nobody measured is not claimed', () => {
   assert.deepEqual(densityOf({ ...SHIPPED_FIGURES, forms: {} }).classes.map(({ forms }) => forms), [[], [], []]);
 });

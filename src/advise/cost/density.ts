@@ -20,9 +20,11 @@ export function densityOf(figures: Figures): DensityReport {
   const measured = !figures.shipped;
   const basis = measured ? 'measured on this host' : 'shipped with Berth, measured on another host';
   const overhead = (form: (typeof FORMS)[number]): number | undefined => figures.forms[form]?.memoryOverheadBytes?.value;
-  const vm = overhead('vm');
+  // A host whose VMs nobody measured still says what its microVMs take.
+  const comparedTo = overhead('vm') === undefined && overhead('microVM') !== undefined ? 'microVMs' : 'VMs';
+  const vm = overhead(comparedTo === 'VMs' ? 'vm' : 'microVM');
   return {
-    basis, measured, memoryBytes: MEMORY_BYTES,
+    basis, measured, memoryBytes: MEMORY_BYTES, comparedTo,
     classes: CLASSES.map(({ name, applicationMemoryBytes }) => ({
       name, applicationMemoryBytes,
       forms: FORMS.flatMap((form) => {
@@ -31,7 +33,7 @@ export function densityOf(figures: Figures): DensityReport {
         const timesVms = (applicationMemoryBytes + vm) / (applicationMemoryBytes + own);
         return [{
           form: ANSWER_WORD[form], instances: Math.floor(MEMORY_BYTES / (applicationMemoryBytes + own)),
-          timesVms: Math.round(timesVms * 100) / 100, sentence: `${basis}: ${timesVms.toFixed(1)} ×`,
+          timesVms: Math.round(timesVms * 100) / 100, sentence: `${basis}: ${timesVms.toFixed(1)} ×${comparedTo === 'VMs' ? '' : ' beside microVMs'}`,
         }];
       }),
     })),

@@ -31,15 +31,15 @@ export function costChart({ scenarios, currency }: CostReport): Markup {
   })}<figcaption>Cost in a month by scenario, in ${currency}, by part. The numbers stand in the table below.</figcaption></figure>`;
 }
 
-export function densityChart({ classes, basis, memoryBytes }: DensityReport): Markup {
+export function densityChart({ classes, basis, memoryBytes, comparedTo }: DensityReport): Markup {
   const bars = classes.flatMap(({ name, applicationMemoryBytes, forms }) => forms.map((one, at) => ({
     label: FORM_WORDS[one.form], text: `${one.timesVms.toFixed(1)} × (${grouped(String(one.instances))})`, parts: [{ value: one.timesVms, colour: 0 }],
     group: at === 0 ? `${name}: an application of ${memory(applicationMemoryBytes)}` : undefined,
   })));
   if (bars.length === 0) return html`<p>Nothing about memory was measured, so nothing is said about density.</p>`;
-  return html`<figure>${barChart({ id: 'density-by-form', title: 'Density by form, as multiples of VMs', description: `Basis: ${basis}. ${classes.map(({ name, forms }) => `${name}: ${forms.map((one) => `${FORM_WORDS[one.form]} ${one.timesVms.toFixed(1)} times`).join(', ')}`).join('; ')}.`, bars })
-  }<figcaption>Density by form as multiples of VMs, ${basis}; in brackets, instances in ${memory(memoryBytes)}.</figcaption></figure>${dataTable(
-    `Instances that share ${memory(memoryBytes)}, ${basis}`, [{ title: 'Application' }, { title: 'Form' }, { title: 'Instances', isNumber: true }, { title: 'Beside VMs', isNumber: true }],
+  return html`<figure>${barChart({ id: 'density-by-form', title: `Density by form, as multiples of ${comparedTo}`, description: `Basis: ${basis}. ${classes.map(({ name, forms }) => `${name}: ${forms.map((one) => `${FORM_WORDS[one.form]} ${one.timesVms.toFixed(1)} times`).join(', ')}`).join('; ')}.`, bars })
+  }<figcaption>Density by form as multiples of ${comparedTo}, ${basis}; in brackets, instances in ${memory(memoryBytes)}.</figcaption></figure>${dataTable(
+    `Instances that share ${memory(memoryBytes)}, ${basis}`, [{ title: 'Application' }, { title: 'Form' }, { title: 'Instances', isNumber: true }, { title: `Beside ${comparedTo}`, isNumber: true }],
     classes.flatMap(({ name, applicationMemoryBytes, forms }) => forms.map((one) => [`${name}, ${memory(applicationMemoryBytes)}`, FORM_WORDS[one.form], grouped(String(one.instances)), `${one.timesVms.toFixed(1)} ×`])),
   )}`;
 }

@@ -22,7 +22,7 @@ export function reportMarkdown(document: AdviceDocument): string {
       ]),
     )),
     ...(cost === undefined ? [] : section('What it costs', costTable(cost), bullets(cost.scenarios.flatMap(({ label, notes, unplaced }) => [...notes.map((note) => `${label}: ${note}`), ...unplaced.map(({ name, reason }) => `${label}: ${name} is not counted, because ${reason}.`)])))),
-    ...section(`How many share ${memory(density.memoryBytes)}, ${density.basis}`, table(['Application', 'Form', 'Instances', 'Beside VMs'], [2, 3], density.classes.flatMap(({ name, applicationMemoryBytes, forms: rows }) => rows.map((one) => [`${name}, ${memory(applicationMemoryBytes)}`, FORM_WORDS[one.form], grouped(String(one.instances)), `${one.timesVms.toFixed(1)} ×`])))),
+    ...section(`How many share ${memory(density.memoryBytes)}, ${density.basis}`, table(['Application', 'Form', 'Instances', `Beside ${density.comparedTo}`], [2, 3], density.classes.flatMap(({ name, applicationMemoryBytes, forms: rows }) => rows.map((one) => [`${name}, ${memory(applicationMemoryBytes)}`, FORM_WORDS[one.form], grouped(String(one.instances)), `${one.timesVms.toFixed(1)} ×`])))),
     ...section('What flips', table(['A change of', 'gives another answer for'], [], flippingFacts(document).map((one) => [one.fact, count(one.workloads, 'workload')]))),
     ...section('The smallest changes', bullets(workloads.flatMap(({ name, sensitivity }) => sensitivity.slice(0, 2).map(({ sentence }) => `${name}: ${sentence}`)))),
     ...section('Who may lie beside whom', bullets(placement.map(({ reason }) => reason))),
