@@ -13,8 +13,9 @@ import { resourcePrices } from './prices.ts';
 import { sparesFor } from './spare.ts';
 import { spread } from './spread.ts';
 
-/** Classes (not items) of one part. */
+/** Of one part. */
 const PART_CLASSES = 2000;
+const PART_ITEMS = 5000;
 const MOST_PAIRED = 5;
 
 /** @throws BerthError `invalid` for no host types, ids that are there twice, sizes that are no whole numbers */
@@ -47,7 +48,7 @@ function best(prepared: Prepared, bound: PackingBound, failures: number): Attemp
     return { bins, types, spares, cost: costOf(prepared, bins) + spareCost(prepared, spares) };
   };
   if (prepared.classes === 0) return attempt([], []);
-  const parts = Math.ceil(prepared.classes / PART_CLASSES);
+  const parts = Math.ceil(Math.max(prepared.classes / PART_CLASSES, prepared.counts.reduce((sum, count) => sum + count, 0) / PART_ITEMS));
   let chosen: Attempt | undefined;
   for (const types of choices(prepared, failures)) {
     for (const rule of [...FILL_RULES, 'spread'] as const) {

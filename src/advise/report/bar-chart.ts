@@ -25,8 +25,8 @@ export interface BarChart {
 }
 
 const WIDTH = 760;
-const LABEL_WIDTH = 190;
-const TEXT_WIDTH = 190;
+const LABEL_WIDTH = 240;
+const TEXT_WIDTH = 170;
 const BAR = 22;
 const STEP = 30;
 const GROUP = 26;
@@ -64,7 +64,7 @@ function legendOf(words: readonly string[]): Markup[] {
 
 function shortened(label: string): string {
   const letters = [...label];
-  return letters.length > 28 ? `${letters.slice(0, 27).join('')}…` : label;
+  return letters.length > 34 ? `${letters.slice(0, 33).join('')}…` : label;
 }
 
 function round(value: number): number {
