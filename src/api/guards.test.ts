@@ -30,6 +30,14 @@ const CASES: readonly Case[] = [
   { guard: 'strictBody', what: 'E07: nesting without end', without: plainJson, attack: async (api) => !/nested deeper/.test((await create(api, `{"spec":${'['.repeat(5000)}${']'.repeat(5000)}}`)).text) },
   { guard: 'input', what: 'E13: fields that nobody asked for', without: trusting, attack: async (api) => (await create(api, '{"meta":{"name":"web","id":"abcdefghijkl"},"spec":{"image":"busybox","privileged":true}}')).status === 202 },
   { guard: 'input', what: 'A17: a line feed in a host name', without: trusting, attack: async (api) => (await create(api, '{"meta":{"name":"web"},"spec":{"image":"busybox","hostname":"a\\nb"}}')).status === 202 },
+  { guard: 'input', what: 'E06: a query that leads up and out', without: trusting, attack: async (api) => !/notFound|invalid/.test((await api.request('GET', '/v1/projects/default/instances?filter=name=a&limit=-1&x=..')).text) },
+  { guard: 'input', what: 'E06: a label whose name is a path', without: trusting, attack: async (api) => (await create(api, '{"meta":{"name":"web","labels":{"../../x":"y"}},"spec":{"image":"busybox"}}')).status === 202 },
+  { guard: 'caller', what: 'I04: an identity that is not the socket’s', without: () => ({ actor: 'uid:0', admin: true, hostPaths: true, requestId: 'x' }) satisfies Caller, attack: async (api) => {
+    api.peer = { uid: 1234, gid: 1, pid: 1 };
+    await create(api, '{"meta":{"name":"web"},"spec":{"image":"busybox"}}', { 'x-user': 'root' });
+    const { body } = await api.request('GET', '/v1/projects/default/audit?filter=target=web');
+    return body.items[0].spec.actor !== 'uid:1234';
+  } },
   { guard: 'notCrossSite', what: 'E11: another Host', without: () => undefined, attack: async (api) => (await api.request('GET', INSTANCES, undefined, { host: 'evil.test' })).status === 200 },
   { guard: 'notCrossSite', what: 'E10: a web page’s Origin on a stream', without: () => undefined, attack: async (api) => (await api.stream(`${INSTANCES}/-/run`, { Origin: 'https://evil.test' })).status === 101 },
   { guard: 'caller', what: 'E01: nobody knows who asks', without: () => ({ actor: 'uid:0', admin: true, hostPaths: true, requestId: 'x' }) satisfies Caller, attack: async (api) => {
