@@ -1,6 +1,7 @@
 /** run, create and launch: an image that is missing is fetched first, as `--pull` says. */
 import type { Client } from '../client/client.ts';
 import { BerthError } from '../model/errors.ts';
+import { printable } from '../model/ids.ts';
 import type { Image } from '../model/image.ts';
 import type { Operation } from '../model/operation.ts';
 import { canonicalReference, LOCAL_REGISTRY, parseReference } from '../model/reference.ts';
@@ -39,7 +40,7 @@ export async function withImage<T>(context: Context, words: Words, image: string
     return await make();
   } catch (error) {
     if (policy !== 'missing' || !isMissingImage(error)) throw error;
-    await fetch();
+    await fetch().catch((why: unknown) => { throw notFetched(image, why, error.details); });
     return make();
   }
 }
@@ -60,7 +61,13 @@ function isMadeHere(image: Image | undefined, text: string): boolean {
   return (reference.registry ?? LOCAL_REGISTRY) === LOCAL_REGISTRY && image.spec.references.includes(canonicalReference({ ...reference, registry: LOCAL_REGISTRY }));
 }
 
+/** A name that was mistyped leads to a registry first: both are said, and what the daemon knows of names is kept. */
+function notFetched(image: string, why: unknown, details: BerthError['details']): unknown {
+  if (!(why instanceof BerthError) || why.code === 'internal') return why;
+  return new BerthError(why.code, `There is no image '${printable(image)}' here, and it could not be fetched: ${why.message}`, { hint: why.hint, details: { ...details, ...why.details }, cause: why });
+}
+
 /** Only the image itself: a network or a project that is missing is no reason to fetch anything. */
-function isMissingImage(error: unknown): boolean {
+function isMissingImage(error: unknown): error is BerthError {
   return error instanceof BerthError && error.code === 'notFound' && error.details?.['kind'] === 'Image';
 }

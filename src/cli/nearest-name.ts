@@ -6,11 +6,14 @@ import type { Context } from './command.ts';
 import { daemonClient } from './daemon-client.ts';
 import { KIND_TABLE } from './generated/kind-table.ts';
 
+/** Not here, and for images: not to be had from a registry either, for whatever reason. */
+const MISSING: ReadonlySet<string> = new Set(['notFound', 'unavailable', 'unauthenticated', 'forbidden', 'timeout']);
+
 /** The error with a better hint where a name is near; else as it was. Never fails itself. */
 export async function withNearestName(error: BerthError, where: Pick<Context, 'host' | 'project'>): Promise<BerthError> {
   const kind = KIND_TABLE[String(error.details?.['kind'])];
   const name = error.details?.['name'];
-  if (error.code !== 'notFound' || kind === undefined || typeof name !== 'string') return error;
+  if (!MISSING.has(error.code) || kind === undefined || typeof name !== 'string') return error;
   try {
     const { items } = await daemonClient(where).call(`${kind.singular}.list` as 'image.list');
     const meant = nearest(name, items.flatMap((one) => (kind.kind === 'Image' ? one.spec.references.map(shortReference) : [one.meta.name])));

@@ -98,7 +98,9 @@ describe('images and registries', () => {
     await ok(['rm', 'made']);
     const nowhere = await as(['run', '--rm', 'no/such:3', 'true']);
     assert.equal(nowhere.code, 125);
-    assert.match(nowhere.stderr, /no\/such/);
+    assert.match(nowhere.stderr, /There is no image 'no\/such:3' here, and it could not be fetched/);
+    await ok(['image', 'tag', 'tool:2', 'here:1']);
+    assert.match((await as(['run', '--rm', 'here:2', 'true'])).stderr, /Did you mean 'here:1'/);
   });
 
   test('one image, both forms, pushed back: the same digest', { timeout: 240_000 }, async () => {
