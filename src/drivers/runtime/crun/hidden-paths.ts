@@ -11,7 +11,11 @@ export const MASKED_PATHS: readonly string[] = [
 
 export const READ_ONLY_PATHS: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 /** A system sets its own network and IPC by sysctl; what is the whole host's the kernel keeps from its user namespace. */
-export const OS_READ_ONLY_PATHS: readonly string[] = READ_ONLY_PATHS.filter((file) => file !== '/proc/sys');
+export const OS_READ_ONLY_PATHS: readonly string[] = [
+  ...READ_ONLY_PATHS.filter((file) => file !== '/proc/sys'),
+  // Seen in every network namespace and one switch of the whole host, which cannot be turned back.
+  '/proc/sys/net/netfilter/nf_hooks_lwtunnel',
+];
 
 /** How often a CPU was throttled tells what its neighbours do. One path per CPU of this host. */
 export function thermalPaths(cpus: number): readonly string[] {
