@@ -3,6 +3,7 @@ import type { Figures } from '../model/figures.ts';
 import type { PriceFile } from '../model/prices.ts';
 import { adviceDocument, type AdviceDocument } from './advice-document.ts';
 import { adviseEstate } from './advise-estate.ts';
+import { completeFigures } from './complete-figures.ts';
 import { costEstate } from './cost/cost-estate.ts';
 import type { CostReport } from './cost/cost-report.ts';
 import type { EstateAdvice, HostCapabilities, Weights } from './decision.ts';
@@ -34,7 +35,8 @@ export function adviseFiles({ files, weights, figures = SHIPPED_FIGURES, prices,
   // Shipped figures tell nothing about the user's own hosts.
   const known = figures.shipped ? undefined : figures.hardwareVirtualization;
   const capabilities: HostCapabilities = { hardwareVirtualization: host?.hardwareVirtualization ?? known };
-  const advice = adviseEstate(estate.workloads, { host: capabilities, weights, figures });
-  const cost = prices === undefined ? undefined : costEstate(estate.workloads, advice, prices, figures);
+  const complete = completeFigures(figures);
+  const advice = adviseEstate(estate.workloads, { host: capabilities, weights, figures: complete });
+  const cost = prices === undefined ? undefined : costEstate(estate.workloads, advice, prices, complete);
   return { estate, advice, figures, cost, document: adviceDocument({ estate, advice, figures, cost, explain: explain === true }) };
 }

@@ -26,6 +26,8 @@ export interface InstanceEvidence {
   /** The rest is seen of containers only: a VM keeps its inside to itself. */
   readonly processes?: number | undefined;
   readonly listeningPorts?: readonly number[] | undefined;
+  /** Installed in its image (Debian's dpkg, Alpine's apk); what was installed since is not counted. */
+  readonly packages?: number | undefined;
   /** Does a process run as its root (id 0 inside)? */
   readonly root?: boolean | undefined;
   /** Capabilities whose use left a trace; more may have been used. */

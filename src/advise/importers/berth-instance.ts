@@ -120,6 +120,7 @@ function writeEvidence(draft: WorkloadDraft, evidence: InstanceEvidence | undefi
   draft.knew('resources.mean.diskBytes', evidence.diskBytes, 'evidence');
   draft.knew('evidence.processes', evidence.processes, 'evidence');
   draft.knew('evidence.listeningPorts', evidence.listeningPorts, 'evidence');
+  draft.inferred('evidence.packages', evidence.packages, 'Counted in its image; what was installed since is not seen.', 'evidence');
   draft.inferred('evidence.capabilitiesUsed', evidence.capabilitiesUsed, SEEN, 'evidence');
   if (evidence.listeningPorts?.includes(22) === true && !draft.has('inside.sshLogins')) draft.inferred('inside.sshLogins', true, 'Something listens on port 22.', 'evidence');
 }

@@ -32,7 +32,7 @@ function writeContainer(draft: WorkloadDraft, node: SourceNode): void {
   writeContainerToday(draft, 'appContainer', 'HostConfig');
   if (node.at('Platform').value === 'windows') draft.knew('os.family', 'windows', 'Platform');
   draft.knew('source.kind', 'image', 'Config.Image');
-  draft.knew('source.image', config.at('Image').text(), 'Config.Image');
+  draft.knew('source.image', config.at('Image').text() ?? node.at('ImageName').text(), 'Config.Image');
   draft.inferred('replicas', 1, 'It is one container.', 'Name');
   draft.label('docker.state', node.at('State', 'Status').text());
   writeCommand(draft, [node.at('Path').text() ?? '', ...node.at('Args').list().flatMap((one) => one.text() ?? [])].filter((one) => one !== ''), 'Path');

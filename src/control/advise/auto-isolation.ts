@@ -1,6 +1,7 @@
 /** `isolation: auto`: the engine weighs what the spec says, and picks among the forms that this node can run. */
 import { decide } from '../../advise/decide.ts';
 import { ANSWER_LABEL, type Decision } from '../../advise/decision.ts';
+import { completeFigures } from '../../advise/complete-figures.ts';
 import { instanceWorkload } from '../../advise/importers/berth-instance.ts';
 import { BerthError } from '../../model/errors.ts';
 import { formOf, FORM_LABEL, type Form, type SettledIsolation } from '../../model/forms.ts';
@@ -22,7 +23,7 @@ export function decideIsolation(services: Services, { name, meta, spec, image }:
   const { workload, problems } = instanceWorkload({ name, owner: meta.owner, purpose: meta.purpose, labels: meta.labels, spec, image: image.status.config });
   const [problem] = problems;
   if (problem !== undefined) throw new BerthError('invalid', `${problem.field}: ${problem.message}`, { fields: problems.map((one) => ({ path: `meta.${one.field ?? ''}`, message: one.message })) });
-  const decision = decide(workload, { host: { hardwareVirtualization: hardwareVirtualization(services) }, figures: nodeFigures(services) });
+  const decision = decide(workload, { host: { hardwareVirtualization: hardwareVirtualization(services) }, figures: completeFigures(nodeFigures(services)) });
   const mode = spec.mode ?? 'app';
   const possible = (['container', 'vm'] as const).filter((isolation) => decision.totals[formOf(isolation, mode)] !== undefined && runsHere(services, formOf(isolation, mode)) && refusedField(spec, formOf(isolation, mode)) === undefined);
   const best = possible.toSorted((a, b) => decision.totals[formOf(b, mode)]! - decision.totals[formOf(a, mode)]!)[0];

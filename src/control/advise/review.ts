@@ -1,6 +1,7 @@
 /** advise.review: running instances weighed again with what was seen of them. Says what it would change, and changes nothing. */
 import { ANSWER_LABEL, ANSWER_WORD } from '../../advise/decision.ts';
 import { decide } from '../../advise/decide.ts';
+import { completeFigures } from '../../advise/complete-figures.ts';
 import { instanceWorkload } from '../../advise/importers/berth-instance.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import type { InstanceEvidence, InstanceReview } from '../../model/evidence.ts';
@@ -27,12 +28,12 @@ async function reviewInstance(services: InstanceServices, instance: Instance): P
   const image = services.registry.list<Image>('Image', meta.project).find((one) => one.status.digest === status.imageId);
   const config = image?.status.config ?? UNKNOWN_IMAGE;
   const { workload } = instanceWorkload({ name: meta.name, owner: meta.owner, purpose: meta.purpose, labels: meta.labels, spec, image: config, form: status.form, evidence });
-  const decision = decide(workload, { host: { hardwareVirtualization: hardwareVirtualization(services) }, figures: nodeFigures(services) });
+  const decision = decide(workload, { host: { hardwareVirtualization: hardwareVirtualization(services) }, figures: completeFigures(nodeFigures(services)) });
   const wouldChange = decision.form !== status.form;
   return {
     name: meta.name, project: meta.project, form: status.form, advised: ANSWER_WORD[decision.form], runnerUp: decision.runnerUp === undefined ? null : ANSWER_WORD[decision.runnerUp], confidence: decision.confidence,
     wouldChange,
-    sentence: wouldChange ? `'${meta.name}' is a ${FORM_LABEL[status.form]}; by what is known now it should be: ${ANSWER_LABEL[decision.form]}.` : `'${meta.name}' is a ${FORM_LABEL[status.form]}, and should be.`,
+    sentence: wouldChange ? `'${meta.name}' runs as ${FORM_LABEL[status.form]}; by what is known now it should be: ${ANSWER_LABEL[decision.form]}.` : `'${meta.name}' runs as ${FORM_LABEL[status.form]}, and should.`,
     reasons: decision.reasons, flags: decision.redFlags.map((one) => one.flag), wouldChangeIf: decision.unknowns.map((one) => one.sentence),
     limits: limitNotes(instance, evidence), evidence,
   };
