@@ -23,7 +23,9 @@ export async function repositoryFiles(): Promise<readonly SourceFile[]> {
   return paths.flatMap((file) => {
     const stat = fs.lstatSync(path.join(HOME, file), { throwIfNoEntry: false });
     if (stat === undefined || !stat.isFile() || stat.size > MAX_TEXT_BYTES) return [];
-    return [{ path: file, text: fs.readFileSync(path.join(HOME, file), 'utf8') }];
+    const text = fs.readFileSync(path.join(HOME, file), 'utf8');
+    // A picture: its bytes spell words by chance.
+    return text.includes('\0') && file.endsWith('.png') ? [] : [{ path: file, text }];
   });
 }
 
