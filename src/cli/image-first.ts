@@ -21,20 +21,20 @@ export const PULL_FLAGS: readonly Flag[] = [
 
 export async function createWithImage(context: Context, words: Words, body: { readonly spec: { readonly image?: string | undefined } }): Promise<Operation | undefined> {
   const make = () => longVerb(context, daemonClient(context), 'instance.create', { body, idempotencyKey: idempotencyKey() }, words);
-  return withImage(context, words, body.spec.image ?? '', {}, make);
+  return withImage(context, words, body.spec.image ?? '', make);
 }
 
-/** `look`: find out beforehand whether the image is here, because `make` cannot be repeated. */
-export async function withImage<T>(context: Context, words: Words, image: string, { look = false }: { readonly look?: boolean }, make: () => Promise<T>): Promise<T> {
+/** `make` is called again when it failed for the missing image alone. */
+export async function withImage<T>(context: Context, words: Words, image: string, make: () => Promise<T>): Promise<T> {
   const policy = POLICIES.find((one) => one === (words.text('pull') ?? 'missing')) ?? refuse('pull', words.text('pull')!, 'there is no such policy', `There are ${POLICIES.join(', ')}.`);
   const platform = words.text('platform');
   if (platform !== undefined) parsePlatform(platform);
   const fetch = async (): Promise<void> => (await import('./cold.ts')).COLD.pull(context, image, platform);
   const client = daemonClient(context);
   if (policy === 'always' && !isMadeHere(await imageOf(client, image), image)) await fetch();
-  if (policy === 'missing' && (look || platform !== undefined)) {
+  if (policy === 'missing' && platform !== undefined) {
     const here = await imageOf(client, image);
-    if (here === undefined || (platform !== undefined && here.status.config.architecture !== parsePlatform(platform).architecture)) await fetch();
+    if (here === undefined || here.status.config.architecture !== parsePlatform(platform).architecture) await fetch();
   }
   try {
     return await make();

@@ -67,7 +67,7 @@ async function createOne(context: Context, client: Client, manifest: Manifest, w
   const input = { project, idempotencyKey: idempotencyKey() };
   // What somebody describes, they want to have: it runs unless the manifest says otherwise.
   const makeInstance = () => longVerb(context, client, 'instance.create', { ...input, body: { meta, spec: { running: true, ...spec } } }, words);
-  if (kind === 'Instance') await withImage({ ...context, project: project ?? context.project }, words, typeof spec['image'] === 'string' ? spec['image'] : '', {}, makeInstance);
+  if (kind === 'Instance') await withImage({ ...context, project: project ?? context.project }, words, typeof spec['image'] === 'string' ? spec['image'] : '', makeInstance);
   else if (kind === 'Project') await client.call('project.create', { body: { meta, spec } });
   else await longVerb(context, client, kind === 'Network' ? 'network.create' : 'volume.create', { ...input, body: { meta, spec } }, words);
 }

@@ -13,6 +13,8 @@ export interface SessionOptions {
   /** The process has a terminal: keys go to it unread, and it is told the size of ours. */
   readonly terminal: boolean;
   readonly detachKeys?: DetachKeys | undefined;
+  /** Input that was read for a process that never began would be lost for the one that does: read it with the first word from there. */
+  readonly inputWhenStarted?: boolean | undefined;
   /** A signal to us leaves: to an init, SIGINT would be a reboot. */
   readonly leaveOnSignal?: boolean | undefined;
   /** Attach shows nothing of its own when it is left. */
@@ -40,12 +42,17 @@ export async function converse(context: Context, stream: FrameStream, options: S
       stream.close();
     };
     cleanUp.push(options.leaveOnSignal === true ? onSignals(leave) : forwardSignals(stream, () => isTerminal && detached));
-    if (options.stdin) {
+    let waits = options.stdin;
+    const takeInput = (): void => {
+      if (!waits) return;
+      waits = false;
       void copyInput(context, stream, isTerminal ? options.detachKeys : undefined).then((left) => {
         if (left) leave();
       }, () => undefined);
-    }
+    };
+    if (options.inputWhenStarted !== true) takeInput();
     for await (const frame of stream.frames()) {
+      takeInput();
       if (frame.type === FRAME.stdout) await stdio.out(frame.payload);
       else if (frame.type === FRAME.stderr) await stdio.err(frame.payload);
       else if (frame.type === FRAME.started) await options.onStarted?.(frameJson(frame));

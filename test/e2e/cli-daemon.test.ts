@@ -177,7 +177,7 @@ describe('the command line and the daemon', () => {
     await say('create', '--name', 'shelled', 'busybox');
     const script = 'source <(berth completion bash); for COMP_LINE in "berth start sh" "berth run busybox:la" "berth stop --time=1 she" "berth image "; do COMP_POINT=${#COMP_LINE} COMPREPLY=(); _berth; echo "${COMPREPLY[*]}"; done';
     const { stdout } = await promisify(execFile)('bash', ['--norc', '-c', script], { env: { PATH: `${path.resolve(import.meta.dirname, '../..')}:${process.env['PATH']}`, BERTH_HOST: host() } });
-    assert.equal(stdout, 'shelled\nlatest\nshelled\nbootstrap delete export get history import list tag\n');
+    assert.equal(stdout, 'shelled\nlatest\nshelled\nbootstrap copy delete export get history import list prune pull push tag\n');
     await say('rm', 'shelled');
   });
 

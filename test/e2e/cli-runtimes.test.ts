@@ -50,6 +50,7 @@ for (const runtime of Object.keys(RUNTIMES) as Runtime[]) {
       const sent = Buffer.alloc(6 * 1024 * 1024, 0);
       for (let at = 0; at < sent.length; at += 4) sent.writeUInt32LE((at * 2_654_435_761) >>> 0, at);
       onRun(async (talk) => {
+        await talk.send(FRAME.started, { name: 'a' });
         const hash = createHash('sha256');
         for await (const frame of talk.frames()) {
           if (frame.type === FRAME.stdinEnd) break;

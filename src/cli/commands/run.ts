@@ -53,10 +53,9 @@ async function inForeground(context: Context, words: Words, object: NewInstance)
   const keys = terminal ? detachKeys(words.text('detach-keys') ?? DEFAULT_DETACH_KEYS) : undefined;
   if (terminal && stdin && !(await context.stdio.isTerminal(0))) await context.tell('berth: standard input is not a terminal: -t gives the process one all the same.');
   const size = terminal ? await context.stdio.size() : undefined;
-  // Input that was read for a run that did not begin would be lost for the one that does.
-  const end = await withImage(context, words, object.spec.image!, { look: stdin }, async () => {
+  const end = await withImage(context, words, object.spec.image!, async () => {
     const stream = await daemonClient(context).stream('instance.run', {}, { object, ...(size === undefined ? {} : { size }) });
-    return converse(context, stream, { stdin, terminal, detachKeys: keys });
+    return converse(context, stream, { stdin, terminal, detachKeys: keys, inputWhenStarted: true });
   });
   return end.kind === 'exit' ? end.exit.exitCode : 0;
 }
