@@ -14,7 +14,7 @@ export interface TextPlace {
 }
 
 /** Texts that some field takes; the first that the schema accepts stands for it. */
-const HARMLESS = ['busybox', 'a1', '/data', 'SIGTERM', 'NET_BIND_SERVICE', '10.77.0.0/24', '127.0.0.1', '1', '0644', 'A', 'TERM', 'default', 'no', 'sha256:0000000000000000000000000000000000000000000000000000000000000000'];
+const HARMLESS = ['busybox', 'a1', '/data', 'SIGTERM', 'NET_BIND_SERVICE', '10.77.0.0/24', '127.0.0.1', '1', '0644', 'A', 'TERM', 'default', 'no', 'EUR', '12.50', '2g', 'sha256:0000000000000000000000000000000000000000000000000000000000000000'];
 
 // JSON Schema of any shape.
 type Schema = any; // eslint-disable-line
