@@ -135,9 +135,10 @@ export class TestDaemon implements AsyncDisposable {
   async up(options: TestDaemonOptions = {}): Promise<void> {
     await this.faults(options);
     const [program, ...rest] = this.enter;
-    const child = spawn(program!, [...rest, process.execPath, daemonProgram(), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir, '--kernels', KERNEL_DIR], {
+    // With what the launcher gives it, so that measured memory is that of an installed one.
+    const child = spawn(program!, [...rest, process.execPath, '--max-semi-space-size=4', daemonProgram(), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir, '--kernels', KERNEL_DIR], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, BERTH_NATIVE_DIR: path.resolve(HERE, '../../.build/native'), BERTH_TEST_FAULTS: this.#faultsFile, ...options.env },
+      env: { ...process.env, MALLOC_ARENA_MAX: '2', BERTH_NATIVE_DIR: path.resolve(HERE, '../../.build/native'), BERTH_TEST_FAULTS: this.#faultsFile, ...options.env },
     });
     this.#child = child;
     const from = this.log.length;
