@@ -136,7 +136,7 @@ function mountOf(one: SourceNode): Mount | undefined {
     return { kind: one.at('type').text() ?? 'volume', source, target: one.at('target').text() ?? '', readOnly: one.at('read_only').flag() ?? false };
   }
   const text = one.text();
-  if (text === undefined) return undefined;
+  if (text === undefined || text.length > MAX_INTERPOLATED) return undefined;
   // [SOURCE:]TARGET[:MODE]; a variable may hold a colon with its default.
   const [before = '', second, mode] = text.replaceAll(/\$\{[^}]*\}/g, (variable) => variable.replaceAll(':', '\u0001')).split(':').map((part) => part.replaceAll('\u0001', ':'));
   if (second === undefined) return { kind: 'volume', source: '', target: before, readOnly: false };
@@ -197,21 +197,29 @@ function pairs(at: SourceNode): ReadonlyMap<string, string | undefined> {
   }));
 }
 
+/** `[::]:8000-9000:8000-9000/tcp` and its like are shorter. */
+const MAX_PORT_TEXT = 64;
+
 /** The container's side of `ports`. */
 function publishedPorts(at: SourceNode): readonly number[] {
   return at.list().flatMap((one) => {
     const text = isMap(one.value) ? one.at('target').text() : one.text();
-    const port = Number(/(\d+)(?:-\d+)?(?:\/\w+)?$/.exec(text ?? '')?.[1]);
+    const port = Number(/(\d{1,5})(?:-\d{1,5})?(?:\/\w{1,5})?$/.exec((text ?? '').slice(-MAX_PORT_TEXT))?.[1]);
     return Number.isInteger(port) && port > 0 && port < 65_536 ? [port] : [];
   });
 }
 
+const MAX_INTERPOLATED = 4096;
 const VARIABLE = /\$\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\}|\$([A-Za-z_]\w*)/g;
 
 /** A variable's default stands for it; one without a default leaves the fact unknown. */
 function interpolated(draft: WorkloadDraft, at: SourceNode, path: string): string | undefined {
   const text = at.text();
   if (text === undefined || !text.includes('$')) return text;
+  if (text.length > MAX_INTERPOLATED) {
+    at.problem('The text is too long to look for variables in it.');
+    return undefined;
+  }
   let open = false;
   const result = text.replaceAll('$$', '\u0001').replaceAll(VARIABLE, (_, _name: string, operator: string | undefined, fallback: string | undefined) => {
     if (operator?.endsWith('-') === true && fallback !== undefined) return fallback;

@@ -184,3 +184,19 @@ test('namesakes of two projects are two workloads', () => {
   assert.equal(twice.workloads.length, 1);
   assert.match(twice.problems[0]!.message, /described twice/);
 });
+
+test('texts made to be slow to read are not', () => {
+  const long = 200_000;
+  const slow: Readonly<Record<string, string>> = {
+    'lines.txt': `rootfs: a\n${'\n'.repeat(long)}x`, 'blank.txt': `ostype: l26\n${' '.repeat(long)}\n`,
+    'port.yaml': `services: { a: { image: b, ports: ["${'1'.repeat(60_000)}x"] } }\n`, 'variable.yaml': `services: { a: { image: "${'${A-'.repeat(15_000)}" } }\n`,
+    'secret.yaml': `services: { a: { image: b, environment: ["X=${'a+'.repeat(30_000)}"] } }\n`, 'os.csv': `VM,Powerstate,CPUs,OS according to the configuration file\na,poweredOn,1,${'windows '.repeat(4000)}\n`,
+    'quotes.csv': `name,os\n${'a,"\n'.repeat(long / 4)}`, 'entity.xml': `<domain><name>${'&amp;'.repeat(long / 5)}</name></domain>`, 'attributes.xml': `<domain ${'a'.repeat(long)}`,
+  };
+  for (const [name, text] of Object.entries(slow)) {
+    const before = performance.now();
+    importEstate([{ name, text }]);
+    const tookMs = performance.now() - before;
+    assert.ok(tookMs < 3000, `${name} took ${Math.round(tookMs)} ms`);
+  }
+});

@@ -69,6 +69,7 @@ function put(root: Record<string, unknown>, path: string, value: unknown): void 
 }
 
 function apart(group: readonly FoundWorkload[], taken: Set<string>, problems: ImportProblem[]): readonly Workload[] {
+  const next = new Map<string, number>();
   const inOrder = group.toSorted((a, b) => compareUtf8(a.file, b.file));
   return inOrder.flatMap((one, index) => {
     if (index > 0 && one.format === 'berth') {
@@ -78,15 +79,17 @@ function apart(group: readonly FoundWorkload[], taken: Set<string>, problems: Im
     const labels = one.workload.meta.labels ?? {};
     const qualifier = QUALIFIERS.map((label) => labels[label]).find((value) => value !== undefined);
     const wished = qualifier === undefined ? one.workload.meta.name : `${qualifier}/${one.workload.meta.name}`;
-    return [{ ...one.workload, meta: { ...one.workload.meta, name: index === 0 && qualifier === undefined ? wished : free(wished.slice(0, 240), taken) } }];
+    return [{ ...one.workload, meta: { ...one.workload.meta, name: index === 0 && qualifier === undefined ? wished : free(wished.slice(0, 240), taken, next) } }];
   });
 }
 
-function free(wished: string, taken: Set<string>): string {
-  for (let number = 1; ; number++) {
+/** `next` remembers how far the numbers of a name have come: a table may hold one name a hundred thousand times. */
+function free(wished: string, taken: Set<string>, next: Map<string, number>): string {
+  for (let number = next.get(wished) ?? 1; ; number++) {
     const name = number === 1 ? wished : `${wished} (${number})`;
     if (taken.has(name)) continue;
     taken.add(name);
+    next.set(wished, number + 1);
     return name;
   }
 }

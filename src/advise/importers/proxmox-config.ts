@@ -12,7 +12,7 @@ export function isProxmoxConfig(text: string): boolean {
   const lines = text.split(/\r?\n/, 400).filter((line) => line.trim() !== '');
   const fitting = lines.filter((line) => LINE.test(line) || line.startsWith('#') || /^\[[\w:-]+\]$/.test(line) || /^lxc\.[\w.]+\s*[=:]/.test(line));
   // A damaged line must not make it another format.
-  return TELLTALE.test(text) && fitting.length >= lines.length * 0.8 && !/^\s+-?\s*\w/m.test(text);
+  return TELLTALE.test(text) && fitting.length >= lines.length * 0.8 && !/^[ \t]+\S/m.test(text);
 }
 
 interface Guest {

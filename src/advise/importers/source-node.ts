@@ -39,6 +39,8 @@ interface Reader {
 }
 
 const MAX_PROBLEMS = 1000;
+/** A certificate in a variable is some thousands. */
+const MAX_TEXT = 64 * 1024;
 const MAX_ALIASES = 100;
 const MAX_DOCUMENTS = 5000;
 const JSON_BOUNDS = { maxBytes: 64 * 1024 * 1024, maxDepth: 64, maxKeys: 5_000_000 };
@@ -57,7 +59,7 @@ export function node(value: unknown, path: Path, reader: Reader): SourceNode {
     problem(message) {
       if (reader.problems.length < MAX_PROBLEMS) reader.problems.push({ file: reader.file, line: reader.lineOf(path), field: path.join('.'), message });
     },
-    text: () => scalar(self, 'text', (one) => (typeof one === 'string' ? one : typeof one === 'number' || typeof one === 'boolean' ? String(one) : undefined)),
+    text: () => scalar(self, `text of at most ${MAX_TEXT} characters`, (one) => (typeof one === 'string' ? (one.length > MAX_TEXT ? undefined : one) : typeof one === 'number' || typeof one === 'boolean' ? String(one) : undefined)),
     number: () => scalar(self, 'a number', (one) => {
       const number = typeof one === 'string' && /^-?\d+(\.\d+)?$/.test(one.trim()) ? Number(one) : one;
       return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
