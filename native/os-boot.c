@@ -263,6 +263,22 @@ static void keep_journal(void) {
   if (mkdir("/var/log/journal", 0755) == 0 && (chown("/var/log/journal", 0, gid) != 0 || chmod("/var/log/journal", 02755) != 0)) os_say("cannot set up /var/log/journal: %s", strerror(errno));
 }
 
+/* System V's init: no terminals are there but the console, which wants a login. */
+static void console_login(void) {
+  char *text = os_read("/etc/inittab"), *copy, *line, *rest = NULL;
+  int there = 0;
+  if (!text) return;
+  size_t size = strlen(text) * 2 + 128, used = 0;
+  if (!(copy = malloc(size))) return;
+  for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+    int login = *line != '#' && strstr(line, "getty") != NULL;
+    there |= login && strstr(line, " console");
+    used += (size_t)snprintf(copy + used, size - used, "%s%s\n", login && strstr(line, " tty") ? "#" : "", line);
+  }
+  if (!there) snprintf(copy + used, size - used, "co:2345:respawn:/sbin/getty --noclear 38400 console\n");
+  put("/etc/inittab", copy, 0644);
+}
+
 /* The kernel's is the host's, the same at every boot of the instance: logs could not be told apart. As systemd-nspawn. */
 static void new_boot_id(void) {
   static const char target[] = "/proc/sys/kernel/random/boot_id", file[] = "/run/.boot-id";
@@ -287,6 +303,7 @@ static int first_boot(struct seed *seed, const char *hostname, const char *hosts
   remove_host_keys();
   make_host_keys();
   keep_journal();
+  console_login();
   while (next_record(seed, &r)) {
     const char *what = r.fields[0].bytes;
     if (strcmp(what, "user") == 0 && r.count == 10) os_add_user(&(struct os_user){r.fields[1].bytes, r.fields[2].bytes, r.fields[3].bytes, r.fields[4].bytes, r.fields[5].bytes, r.fields[6].bytes, r.fields[7].bytes, r.fields[8].bytes, r.fields[9].bytes});

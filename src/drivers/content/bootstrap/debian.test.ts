@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BerthError } from '../../../model/errors.ts';
 import { PUBLIC_MIRROR } from './apt-mirror.ts';
-import { checkPackages, debianCommand } from './debian.ts';
+import { checkPackages, debianCommand, debianConfig } from './debian.ts';
 
 describe('debianCommand', () => {
   it('is a list of arguments without any text of a user but package names', () => {
@@ -12,6 +12,14 @@ describe('debianCommand', () => {
       '--aptopt=Acquire::http::Proxy "http://proxy:3128"', '--include=nginx,libstdc++6', 'trixie', '-',
       'deb http://deb.debian.org/debian trixie main', 'deb http://deb.debian.org/debian trixie-updates main', 'deb http://deb.debian.org/debian-security trixie-security main',
     ]);
+  });
+});
+
+describe('debianConfig', () => {
+  it('starts the init where there is one, else a shell', () => {
+    assert.deepEqual(debianConfig(['nginx', 'systemd-sysv']), { command: ['/sbin/init'], stopSignal: 'SIGRTMIN+3' });
+    assert.deepEqual(debianConfig(['sysvinit-core']), { command: ['/sbin/init'] });
+    assert.deepEqual(debianConfig(['nginx']), { command: ['bash'] });
   });
 });
 

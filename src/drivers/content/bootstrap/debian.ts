@@ -6,6 +6,7 @@ import { programOutput } from '../../../host/program-output.ts';
 import { run } from '../../../host/run.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
+import type { ImageConfig } from '../../../model/image.ts';
 import { aptMirror, type AptMirror } from './apt-mirror.ts';
 
 export const DEBIAN_SUITES = ['bookworm', 'trixie'] as const;
@@ -35,6 +36,17 @@ export function checkPackages(include: readonly string[]): readonly string[] {
     if (name.length > MAX_NAME_LENGTH || !PACKAGE.test(name)) throw new BerthError('invalid', `'${printable(name)}' is not the name of a Debian package.`, { hint: 'Names have lower-case letters, digits, plus, minus and dots.', fields: [{ path: 'include', message: 'not a package name' }] });
   }
   return [...new Set(include)];
+}
+
+/** Packages that bring /sbin/init, and the signal by which it powers off; others are asked by a command. */
+const INIT_PACKAGES: Readonly<Record<string, string | undefined>> = { 'systemd-sysv': 'SIGRTMIN+3', 'sysvinit-core': undefined, 'runit-init': undefined };
+
+/** With an init among its packages it is a system; as a command, so that `berth run IMAGE bash` is still a shell. */
+export function debianConfig(include: readonly string[]): Pick<ImageConfig, 'command' | 'stopSignal'> {
+  const init = include.find((name) => Object.hasOwn(INIT_PACKAGES, name));
+  if (init === undefined) return { command: ['bash'] };
+  const stopSignal = INIT_PACKAGES[init];
+  return { command: ['/sbin/init'], ...(stopSignal === undefined ? {} : { stopSignal }) };
 }
 
 export interface DebianOptions {

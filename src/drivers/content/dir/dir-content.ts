@@ -8,7 +8,7 @@ import { MAX_DOCUMENT_BYTES } from '../../../model/image-manifest.ts';
 import type { ImageConfig } from '../../../model/image.ts';
 import type { LayerLimits, Unpacker } from '../../unpack/driver.ts';
 import { busyboxLayer } from '../bootstrap/busybox.ts';
-import { checkPackages, DEBIAN_SUITES, debianLayer } from '../bootstrap/debian.ts';
+import { checkPackages, DEBIAN_SUITES, debianConfig, debianLayer } from '../bootstrap/debian.ts';
 import type { BootstrapRequest, ContentStore, Digest, ImageRecord, ProgressSink } from '../driver.ts';
 import { Arrivals } from './arrivals.ts';
 import { BlobStore } from './blob-store.ts';
@@ -132,5 +132,5 @@ function recipeOf(request: BootstrapRequest, temporaryDir: string, signal: Abort
   if (suite === undefined) throw new BerthError('notFound', `There is no recipe '${printable(request.name)}'.`, { hint: `These can be made: busybox, ${DEBIAN_SUITES.map((one) => `debian:${one}`).join(', ')}.` });
   let lines = 0;
   const onLine = (line: string): void => onProgress?.({ done: ++lines, unit: 'steps', what: printable(line.replace(/^I: /, '')) });
-  return { layer: debianLayer(suite, { include, temporaryDir, signal, onLine }), config: { command: ['bash'], env: [PATH] } };
+  return { layer: debianLayer(suite, { include, temporaryDir, signal, onLine }), config: { ...debianConfig(include), env: [PATH] } };
 }
