@@ -8,6 +8,10 @@ export class Slots {
     this.#free = count;
   }
 
+  get isFree(): boolean {
+    return this.#free > 0;
+  }
+
   /** Work whose signal aborts while it waits never starts: the promise rejects with the signal's reason. */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.#enter(signal);

@@ -281,7 +281,7 @@ describe('D11: documents that are too much', () => {
     assert.ok(failure instanceof BerthError && failure.code === 'invalid', String(failure));
   }, { rules: { maxManifestBytes: 1e9 } });
 
-  const image = honest();
+  const image = honest({ config: { rootfs: { type: 'layers', diff_ids: Array.from({ length: 129 }, () => digestOf(LAYER)) } } });
   const manifest = JSON.parse(Buffer.from(image.files.get(`blobs/sha256/${image.manifestDigest.slice(7)}`)!).toString()) as Record<string, unknown> & { layers: unknown[] };
   const text = JSON.stringify(manifest);
   const odd: Readonly<Record<string, string>> = {
@@ -303,8 +303,9 @@ describe('D11: documents that are too much', () => {
 
   guarded('indexes within indexes', async (setting) => {
     await using open = await stage(setting);
-    open.liar.add(image);
-    let inner: unknown = { mediaType: MANIFEST, digest: image.manifestDigest, size: open.liar.manifests.get(image.manifestDigest)!.bytes.length };
+    const single = honest();
+    open.liar.add(single);
+    let inner: unknown = { mediaType: MANIFEST, digest: single.manifestDigest, size: open.liar.manifests.get(single.manifestDigest)!.bytes.length };
     for (const tag of ['3', '2', '1']) inner = open.liar.addManifest({ schemaVersion: 2, mediaType: INDEX, manifests: [inner] }, INDEX, tag);
     taken(await open.pull('a:2'));
     refused(await open.pull('a:1'), 'invalid', /nested too deep/);
@@ -463,6 +464,26 @@ describe('D17: many at once', () => {
     const [bad, good] = await Promise.all([open.pull(), open.store.fetchImage(registries.image(parseReference(`${other.host}/a:1`)))]);
     refused(bad, 'invalid', /digest/);
     assert.equal(good.manifestDigest, image.manifestDigest);
+  });
+
+  it('a registry that drips does not hold up a pull of the same layer from another', async () => {
+    await using open = await stage();
+    await using other = await startLyingRegistry();
+    const image = honest({ layers: [layerTar([file('big', noise(300_000))])] });
+    for (const registry of [open.liar, other]) registry.add(image, '1');
+    // Fast at first, so that its layer is begun early.
+    const name = layerOf(image);
+    const whole = open.liar.blobs.get(name)!;
+    open.liar.lie = (ask, response) => ask.path.endsWith(name) && (response.writeHead(200, { 'content-length': whole.length }), response.write(whole.subarray(0, 280_000)), true);
+    const stop = new AbortController();
+    const slow = open.pull('a:1', stop.signal);
+    const partial = path.join(open.dir, 'images', 'partial', name.slice(7));
+    await until(() => fs.existsSync(partial) && fs.statSync(partial).size >= 262_144, { what: 'a part of the blob' });
+    const registries = openOciRegistries();
+    assert.equal((await open.store.fetchImage(registries.image(parseReference(`${other.host}/a:1`)))).manifestDigest, image.manifestDigest);
+    stop.abort();
+    refused(await slow, 'wrongState', /cancelled/);
+    await until(() => fs.readdirSync(path.join(open.dir, 'images', 'ingest')).length === 0 && fs.readdirSync(path.join(open.dir, 'l')).join() === image.diffIds[0]!.slice(7, 19), { what: 'an end without a rest' });
   });
 
   it('nothing is visible before it is whole, and a second pull goes on where the first ended', async () => {

@@ -48,17 +48,20 @@ export class BlobArrival {
 
   /** Resolves when it is among the blobs. Once. */
   async run(signal: AbortSignal): Promise<void> {
-    const { partials, blob } = this.#parts;
+    const { blobs, partials, blob } = this.#parts;
     using partial = await partials.take(blob.digest);
+    const file = partial?.file ?? blobs.temporary();
     try {
-      await this.#receive(partial.file, signal);
+      await this.#receive(file, signal);
       this.#end('whole');
     } catch (error) {
       this.#end('failed', error);
-      const isWrong = error instanceof BerthError && error.code === 'invalid';
-      if (isWrong || this.#written < MIN_PARTIAL_BYTES) await fs.promises.rm(partial.file, { force: true });
+      const failure = asBerthError(error, 'take in the bytes');
+      // What is wrong, and what filled the disk, goes.
+      const isKept = partial !== undefined && failure.code !== 'invalid' && failure.code !== 'exhausted' && this.#written >= MIN_PARTIAL_BYTES;
+      if (!isKept) await fs.promises.rm(file, { force: true });
       if (signal.aborted) throw new BerthError('wrongState', 'Taking in the bytes was cancelled.', { cause: error });
-      throw asBerthError(error, 'take in the bytes');
+      throw failure;
     }
   }
 

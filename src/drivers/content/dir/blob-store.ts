@@ -65,6 +65,11 @@ export class BlobStore {
     return readBounded(this.pathOf(digest), maxBytes);
   }
 
+  /** The name of a new file for what comes in; swept when the store is opened. */
+  temporary(): string {
+    return path.join(this.#ingestDir, randomUUID());
+  }
+
   /** A file on the same disk that is whole, checked and synced becomes the blob; it is held from before it is visible. */
   async place(file: string, digest: Digest, leases: Iterable<ContentLease>): Promise<void> {
     this.arrivals.add(digest);
@@ -79,7 +84,7 @@ export class BlobStore {
     if (wanted !== undefined) hexOf(wanted);
     if (wantedSize !== undefined && !(Number.isSafeInteger(wantedSize) && wantedSize >= 0)) throw new BerthError('invalid', 'The size of a blob must be a whole number of bytes.');
     const maxBytes = Math.min(options.maxBytes ?? DEFAULT_MAX_BYTES, wantedSize ?? Infinity);
-    const temporary = path.join(this.#ingestDir, randomUUID());
+    const temporary = this.temporary();
     const handle = await fs.promises.open(temporary, 'wx', 0o600);
     const hash = createHash('sha256');
     let size = 0;

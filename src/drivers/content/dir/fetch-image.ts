@@ -1,6 +1,6 @@
 /**
  * `fetchImage`: manifest, config and layers of an image, from a registry into the store. Who wants the same image joins the
- * fetch that runs; who wants another image with the same blob joins that blob. Blobs come in side by side, and a layer is
+ * fetch that runs; who wants another image of that registry with the same blob joins that blob. Blobs come in side by side, and a layer is
  * unpacked while its blob still comes where the rest will not take long.
  */
 import { createHash } from 'node:crypto';
@@ -20,10 +20,12 @@ import { hostPlatform } from './image-config.ts';
 import type { LayerStore } from './layer-store.ts';
 import type { PartialBlobs } from './partial-blobs.ts';
 
-/** Of one image; of all. Memory is what they cost. */
+/** Of one image; from one registry, so that a slow one holds up nobody else. Memory is what they cost. */
 const BLOBS_AT_ONCE = 3;
-const ALL_BLOBS_AT_ONCE = 6;
+const REGISTRY_BLOBS_AT_ONCE = 6;
 const UNPACKS_AT_ONCE = 2;
+/** Jobs that wait for bytes as well: they have places of their own. */
+const EARLY_UNPACKS_AT_ONCE = 2;
 /** Unpacking begins before the end when the rest takes no longer: a job has its own deadline. */
 const EARLY_MS = 30_000;
 
@@ -46,11 +48,13 @@ export class ImageFetcher {
   readonly #parts: FetchParts;
   readonly #images = new SharedWork<string, FetchedImage>();
   readonly #fetches = new Map<string, Fetch>();
-  readonly #blobs = new SharedWork<Digest, void>();
-  readonly #arrivals = new Map<Digest, { readonly arrival: BlobArrival; readonly onBytes: Set<(bytes: number) => void> }>();
-  readonly #ending = new Map<Digest, Promise<unknown>>();
-  readonly #blobSlots = new Slots(ALL_BLOBS_AT_ONCE);
+  readonly #blobs = new SharedWork<string, void>();
+  /** By registry and digest, as is what runs. */
+  readonly #arrivals = new Map<string, { readonly arrival: BlobArrival; readonly onBytes: Set<(bytes: number) => void> }>();
+  readonly #ending = new Map<string, Promise<unknown>>();
+  readonly #blobSlots = new Map<string, Slots>();
   readonly #unpackSlots = new Slots(UNPACKS_AT_ONCE);
+  readonly #earlySlots = new Slots(EARLY_UNPACKS_AT_ONCE);
   #separate = 0;
 
   constructor(parts: FetchParts) {
@@ -169,20 +173,20 @@ export class ImageFetcher {
       }
       const arrival = Promise.withResolvers<BlobArrival | undefined>();
       const blob = this.#blob(remote, layer, fetch, stop, arrival.resolve).finally(() => arrival.resolve(undefined));
-      unpacks.push(this.#unpack(layer, arrival.promise, blob, fetch, stop).catch(fail));
+      unpacks.push(this.#unpack(remote, layer, arrival.promise, blob, fetch, stop).catch(fail));
       await blob;
     }).catch(fail);
     await Promise.all(unpacks);
     if (failure !== undefined) throw failure.error;
   }
 
-  async #unpack(layer: Layer, arriving: Promise<BlobArrival | undefined>, blob: Promise<void>, fetch: Fetch, signal: AbortSignal): Promise<void> {
+  async #unpack(remote: RemoteImage, layer: Layer, arriving: Promise<BlobArrival | undefined>, blob: Promise<void>, fetch: Fetch, signal: AbortSignal): Promise<void> {
     const { layers, blobs } = this.#parts;
     void blob.then(() => fetch.meter!.state(layer.digest, 'unpacking'), () => undefined);
     const arrival = await arriving;
     if (arrival !== undefined && !layers.has(layer.diffId)) {
       while (!arrival.ended && !((arrival.leftMs() ?? Infinity) < EARLY_MS)) await arrival.moved();
-      if (!arrival.ended && await this.#unpackEarly(layer, arrival, blob, signal)) return fetch.meter!.state(layer.digest, 'done');
+      if (!arrival.ended && this.#earlySlots.isFree && await this.#unpackEarly(layer, arrival, `${registryOf(remote)} ${layer.digest}`, blob, signal)) return fetch.meter!.state(layer.digest, 'done');
     }
     await blob;
     await this.#unpackSlots.run(() => layers.ensure(blobs.pathOf(layer.digest), layer.compression, layer.diffId, signal), signal);
@@ -190,14 +194,14 @@ export class ImageFetcher {
   }
 
   /** False when it has to be done again from the whole blob: the wait for bytes, or somebody else's blob, was the reason. */
-  async #unpackEarly(layer: Layer, arrival: BlobArrival, blob: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  async #unpackEarly(layer: Layer, arrival: BlobArrival, key: string, blob: Promise<void>, signal: AbortSignal): Promise<boolean> {
     let mine = false;
     const read = (): AsyncIterable<Uint8Array> => {
       mine = true;
       return arrival.read();
     };
     try {
-      await this.#unpackSlots.run(() => this.#parts.layers.ensure({ key: layer.digest, read, verified: blob }, layer.compression, layer.diffId, signal), signal);
+      await this.#earlySlots.run(() => this.#parts.layers.ensure({ key, read, verified: blob }, layer.compression, layer.diffId, signal), signal);
       await blob;
       return true;
     } catch (error) {
@@ -220,13 +224,13 @@ export class ImageFetcher {
       }
       let mine = false;
       const onBytes = (bytes: number): void => (bytes === blob.size ? meter.state(blob.digest, 'verifying') : meter.bytes(blob.digest, bytes));
-      const key = this.#parts.blobs.guards.shares ? blob.digest : `${blob.digest} ${this.#separate++}`;
+      const key = `${registryOf(remote)} ${blob.digest}${this.#parts.blobs.guards.shares ? '' : ` ${this.#separate++}`}`;
       try {
         const done = this.#blobs.do(key, (stop) => {
           mine = true;
-          return this.#receive(remote, blob, fetch, stop);
+          return this.#receive(key, remote, blob, fetch, stop);
         }, signal);
-        const entry = this.#arrivals.get(blob.digest);
+        const entry = this.#arrivals.get(key);
         entry?.onBytes.add(onBytes);
         onArrival(entry?.arrival);
         await done.finally(() => entry?.onBytes.delete(onBytes));
@@ -240,7 +244,7 @@ export class ImageFetcher {
     }
   }
 
-  async #receive(remote: RemoteImage, blob: RemoteBlob, fetch: Fetch, stop: AbortSignal): Promise<void> {
+  async #receive(key: string, remote: RemoteImage, blob: RemoteBlob, fetch: Fetch, stop: AbortSignal): Promise<void> {
     const { blobs, partials } = this.#parts;
     const onBytes = new Set<(bytes: number) => void>();
     const arrival = new BlobArrival({
@@ -249,21 +253,32 @@ export class ImageFetcher {
       onBytes: (bytes) => { for (const tell of onBytes) tell(bytes); },
     });
     // Two must never write one file: work that was stopped may still be ending.
-    const before = this.#ending.get(blob.digest);
+    const before = this.#ending.get(key);
     const run = (async () => {
       await before?.catch(() => undefined);
-      await this.#blobSlots.run(() => arrival.run(stop), stop);
+      await this.#slots(remote).run(() => arrival.run(stop), stop);
     })();
     const entry = { arrival, onBytes };
-    this.#arrivals.set(blob.digest, entry);
-    this.#ending.set(blob.digest, run);
+    this.#arrivals.set(key, entry);
+    this.#ending.set(key, run);
     try {
       await run;
     } finally {
-      if (this.#arrivals.get(blob.digest) === entry) this.#arrivals.delete(blob.digest);
-      if (this.#ending.get(blob.digest) === run) this.#ending.delete(blob.digest);
+      if (this.#arrivals.get(key) === entry) this.#arrivals.delete(key);
+      if (this.#ending.get(key) === run) this.#ending.delete(key);
     }
   }
+
+  #slots(remote: RemoteImage): Slots {
+    const registry = registryOf(remote);
+    const slots = this.#blobSlots.get(registry) ?? new Slots(REGISTRY_BLOBS_AT_ONCE);
+    this.#blobSlots.set(registry, slots);
+    return slots;
+  }
+}
+
+function registryOf(remote: RemoteImage): string {
+  return remote.name.split('/')[0]!;
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

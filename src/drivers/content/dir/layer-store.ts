@@ -8,6 +8,7 @@ import path from 'node:path';
 import { readBounded, syncDirectory, writeFileAtomic } from '../../../host/files.ts';
 import { removeTree } from '../../../host/remove-tree.ts';
 import { SharedWork } from '../../../lib/shared-work.ts';
+import { Slots } from '../../../lib/slots.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { DEFAULT_LAYER_LIMITS, type Compression, type LayerLimits, type LayerReport, type Unpacker } from '../../unpack/driver.ts';
 import type { ContentInUse, ContentLease, Digest } from '../driver.ts';
@@ -28,7 +29,8 @@ interface Layer {
 
 /** A blob that is still coming in: bytes as they arrive, and the promise that they are right. */
 export interface ArrivingLayer {
-  readonly key: Digest;
+  /** Who waits for the same bytes shares the work; a slow registry must not hold up what comes from another. */
+  readonly key: string;
   read(): AsyncIterable<Uint8Array>;
   readonly verified: Promise<void>;
 }
@@ -42,6 +44,8 @@ export class LayerStore {
   readonly #layers = new Map<Digest, Layer>();
   /** Whose layer it will be, when nobody knows its diffID yet. */
   readonly #holders = new Map<string, Set<ContentLease>>();
+  /** Two may have made the same layer. */
+  readonly #placing = new Slots(1);
   readonly #making = new SharedWork<string, LayerReport>();
 
   constructor(dir: string, unpacker: Unpacker, arrivals: Arrivals, limits = DEFAULT_LAYER_LIMITS, guards: Pick<ContentGuards, 'isDiffId'> = CONTENT_GUARDS) {
@@ -96,7 +100,7 @@ export class LayerStore {
       if (there !== undefined && (await isDirectory(path.join(there.dir, 'fs')))) return there.report;
       this.#layers.delete(expected);
     }
-    const key = expected ?? (typeof blob === 'string' ? `file:${blob}` : blob.key);
+    const key = typeof blob === 'string' ? (expected ?? `file:${blob}`) : `${expected ?? ''} ${blob.key}`;
     const holders = this.#holders.get(key) ?? new Set();
     this.#holders.set(key, holders);
     if (lease !== undefined) holders.add(lease);
@@ -118,15 +122,17 @@ export class LayerStore {
       if (expected !== undefined && !this.#isDiffId(report.diffId, expected)) throw new BerthError('invalid', `The layer's bytes have diffID ${report.diffId}, not ${expected} as the image says.`);
       this.#arrivals.add(report.diffId);
       for (const lease of holders) lease.hold(report.diffId);
-      const there = this.#layers.get(report.diffId);
-      if (there !== undefined) {
-        await removeTree(temporary);
-        return there.report;
-      }
       await writeFileAtomic(path.join(temporary, REPORT), JSON.stringify(report), 0o600);
-      this.#layers.set(report.diffId, { dir: await this.#place(temporary, report.diffId), report });
-      await syncDirectory(this.#dir);
-      return report;
+      return await this.#placing.run(async () => {
+        const there = this.#layers.get(report.diffId);
+        if (there !== undefined) {
+          await removeTree(temporary);
+          return there.report;
+        }
+        this.#layers.set(report.diffId, { dir: await this.#place(temporary, report.diffId), report });
+        await syncDirectory(this.#dir);
+        return report;
+      });
     } catch (error) {
       await removeTree(temporary);
       throw error;

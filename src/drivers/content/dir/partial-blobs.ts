@@ -22,8 +22,9 @@ export class PartialBlobs {
     await this.sweep(false);
   }
 
-  /** The caller has it for himself until he lets it go. */
-  async take(digest: Digest): Promise<{ readonly file: string } & Disposable> {
+  /** The caller has it for himself until he lets it go; undefined while somebody else has it. */
+  async take(digest: Digest): Promise<({ readonly file: string } & Disposable) | undefined> {
+    if (this.#busy.has(digest)) return undefined;
     this.#busy.add(digest);
     await this.#going.get(digest);
     return { file: path.join(this.#dir, hexOf(digest)), [Symbol.dispose]: () => void this.#busy.delete(digest) };

@@ -78,6 +78,7 @@ export async function whole(body: IncomingMessage, maxBytes: number, what: strin
 export function discard(body: IncomingMessage): void {
   body.on('error', () => undefined);
   const length = Number(body.headers['content-length'] ?? Number.NaN);
-  if (length <= DISCARD_BYTES) body.resume();
+  const { req } = body as IncomingMessage & { readonly req?: { readonly method?: string } };
+  if (length <= DISCARD_BYTES || req?.method === 'HEAD') body.resume();
   else body.destroy();
 }
