@@ -53,7 +53,7 @@ test('Kubernetes and KubeVirt', () => {
   const estate = imported('kubernetes/shop.yaml');
   assert.deepEqual(estate.problems, []);
   check(estate, [
-    ['web', 'replicas', 3, 'knew'], ['web', 'resources.limits.memoryBytes', undefined, 'unknown'], ['report', 'inside.oneCommand', true, 'inferred'],
+    ['web', 'replicas', 2, 'knew'], ['web', 'replicasMax', 40, 'knew'], ['web', 'resources.limits.memoryBytes', undefined, 'unknown'], ['report', 'inside.oneCommand', true, 'inferred'],
     ['orders-db', 'inside.applications', 1, 'inferred'], ['orders-db', 'resources.requests.cpus', 0.5, 'knew'], ['orders-db/metrics', 'resources.requests.cpus', 0.05, 'knew'], ['orders-db/metrics', 'placement.onHostWith', ['orders-db'], 'knew'], ['orders-db/metrics', 'state.kind', 'none', 'inferred'], ['orders-db', 'state.bytes', 200 * GIB, 'knew'], ['orders-db', 'state.ownPerReplica', true, 'inferred'],
     ['orders-db', 'placement.notOnHostWith', ['orders-db'], 'knew'], ['orders-db', 'environment', 'prod', 'inferred'], ['orders-db', 'inside.envSecrets', ['POSTGRES_PASSWORD'], 'inferred'], ['orders-db', 'privileges.root', false, 'knew'],
     ['flow-observer', 'os.ebpf', 'host', 'inferred'], ['flow-observer', 'replicas', undefined, 'unknown'], ['flow-observer', 'privileges.hostNetwork', true, 'knew'],

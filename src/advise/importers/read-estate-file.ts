@@ -9,6 +9,7 @@ import { importCsv, isEstateCsv } from './estate-csv.ts';
 import { FORMATS, type EstateFile, type EstateFormat, type ImportProblem } from './import-result.ts';
 import { importIncus, isIncusList } from './incus.ts';
 import { importKubernetes, isKubernetes } from './kubernetes.ts';
+import { scalingsOf, withScaling, type Scaling } from './kubernetes-scaling.ts';
 import { importLibvirt, isLibvirt } from './libvirt.ts';
 import { importProxmoxConfig, isProxmoxConfig } from './proxmox-config.ts';
 import { importProxmoxJson, isProxmoxJson } from './proxmox-json.ts';
@@ -81,6 +82,7 @@ function isBerth(value: unknown): boolean {
 
 function readDocuments(name: string, { documents, problems }: ReadDocuments): EstatePart {
   const workloads: Workload[] = [];
+  const scalings: Scaling[] = [];
   let format: EstateFormat | undefined;
   for (const document of documents) {
     const importer = IMPORTERS.find(([, matches]) => matches(document.root.value));
@@ -88,8 +90,9 @@ function readDocuments(name: string, { documents, problems }: ReadDocuments): Es
     else {
       format ??= importer[0];
       workloads.push(...importer[2](document, problems));
+      if (importer[0] === 'kubernetes') scalings.push(...scalingsOf(document));
     }
   }
   if (documents.length === 0 && problems.length === 0) problems.push({ file: name, message: 'There is nothing in the file.' });
-  return { format, workloads, rvtools: undefined, problems };
+  return { format, workloads: scalings.length === 0 ? workloads : workloads.map((one) => withScaling(one, scalings)), rvtools: undefined, problems };
 }

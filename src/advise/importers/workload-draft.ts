@@ -80,6 +80,8 @@ export function openDraft(name: string, origin: Origin): WorkloadDraft {
 
 /** Takes out what the model refuses, field by field, until the rest is a workload. */
 export function accepted(raw: unknown, origin: Origin, lineOf: (path: readonly (string | number)[]) => number | undefined = () => undefined): ImportResultOfOne {
+  const whole = workload.safeParse(raw);
+  if (whole.success) return { workload: whole.data, problems: [] };
   const problems: ImportProblem[] = [];
   const value = structuredClone(raw);
   for (let round = 0; round < MAX_ROUNDS; round++) {
