@@ -20,7 +20,7 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIF
 const hostSettings = z.strictObject({
   /** Speak HTTP without TLS to it. */
   plainHttp: z.boolean().optional(),
-  /** Certificates of authorities (PEM) that are trusted for it beside the system's: a file, or the text itself. */
+  /** Certificates of authorities (PEM) that are trusted for it instead of the public ones: a file, or the text itself. */
   ca: z.string().min(1).max(MAX_FILE_BYTES).optional(),
   /** Asked before it, in this order. */
   mirrors: z.array(registryName).max(16).optional(),
