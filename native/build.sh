@@ -11,6 +11,6 @@ flags='-std=gnu17 -O2 -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_
 gcc $flags -static -s -o "$out/berth-native.tmp" "$here"/*.c -lz -lzstd -lpthread
 mv "$out/berth-native.tmp" "$out/berth-native"
 # shellcheck disable=SC2086
-if [ -d "$here/agent" ]; then gcc $flags -static -s -o "$out/berth-agent.tmp" "$here"/agent/*.c; mv "$out/berth-agent.tmp" "$out/berth-agent"; fi
+if [ -d "$here/agent" ]; then gcc $flags -static -s -o "$out/berth-agent.tmp" "$here"/agent/*.c "$here"/os-*.c; mv "$out/berth-agent.tmp" "$out/berth-agent"; fi
 if [ -d "$here/probe" ]; then sh "$here/probe/build.sh" "$out"; fi
 echo "$sum" >"$out/source.sha256"

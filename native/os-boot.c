@@ -279,7 +279,7 @@ static void console_login(void) {
   put("/etc/inittab", copy, 0644);
 }
 
-/* The kernel's is the host's, the same at every boot of the instance: logs could not be told apart. As systemd-nspawn. */
+/* A container's kernel is the host's, and its boot id the same at every boot of the instance: logs could not be told apart. As systemd-nspawn. */
 static void new_boot_id(void) {
   static const char target[] = "/proc/sys/kernel/random/boot_id", file[] = "/run/.boot-id";
   char text[40] = "";
@@ -341,7 +341,7 @@ int boot_main(int argc, char **argv) {
     return NOT_FOUND;
   }
   umask(022);
-  new_boot_id();
+  if (getenv("container")) new_boot_id();
   int fd = open_plain(argv[1], O_RDONLY, 0);
   struct stat at;
   if (fd >= 0 && fstat(fd, &at) == 0 && at.st_size > 0 && at.st_size <= MAX_SEED) {

@@ -3,6 +3,7 @@
  * systemd is asked; of other inits it is enough that none of their start scripts runs any more. */
 #include "os-boot.h"
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,18 @@ int os_wait_until_up(int seconds) {
     else if (++quiet >= QUIET_LOOKS) return 0;
   }
   return -1;
+}
+
+/* off: asks the init to power off, in the way that it understands. systemd(1) "Signals", busybox init/init.c; others
+ * (System V, OpenRC) listen to their own command only. */
+int off_main(int argc, char **argv) {
+  char name[64];
+  (void)argc, (void)argv;
+  program_of_init(name, sizeof name);
+  if (strcmp(name, "systemd") == 0) return kill(1, SIGRTMIN + 4) != 0;
+  if (strcmp(name, "busybox") == 0) return kill(1, SIGUSR2) != 0;
+  execlp("poweroff", "poweroff", NULL);
+  return 127;
 }
 
 int ready_main(int argc, char **argv) {

@@ -303,6 +303,21 @@ static void carry(struct carrier *c) {
   }
 }
 
+/* With an init of its own the end of the machine is the end of the workload. QEMU ends alike after power-off and reboot
+ * (-no-reboot), but traces the one (-trace, softmmu/runstate.c). */
+static const char POWER_OFF[] = "qemu_system_shutdown_request";
+static bool own_init, powered_off;
+
+static void take_complaint(const char *data, size_t length) {
+  static char recent[1024 + sizeof POWER_OFF];
+  static size_t used;
+  if (used + length > sizeof recent) used = 0; /* `length` is at most 1,024: a split word is at its beginning */
+  memcpy(recent + used, data, length);
+  used += length;
+  powered_off |= memmem(recent, used, POWER_OFF, sizeof POWER_OFF - 1) != NULL;
+  if (used >= sizeof POWER_OFF) { memmove(recent, recent + used - sizeof POWER_OFF + 1, sizeof POWER_OFF - 1); used = sizeof POWER_OFF - 1; }
+}
+
 /* The guest's words are hostile input: a known line or nothing. */
 static void take_line(const char *line) {
   int code;
@@ -310,7 +325,8 @@ static void take_line(const char *line) {
   char reason[16];
   static const char *const reasons[] = {"exited", "killed", "oom"};
   if (end.said) return;
-  if (!strcmp(line, "poweroff")) { end.said = true; end.code = 0; strcpy(end.reason, "poweroff"); }
+  if (!strcmp(line, "own-init")) own_init = true;
+  else if (!strcmp(line, "poweroff")) { end.said = true; end.code = 0; strcpy(end.reason, "poweroff"); }
   else if (!strcmp(line, "reboot")) { end.said = true; end.code = 0; strcpy(end.reason, "reboot"); }
   else if (sscanf(line, "exit %3d %15s %20llu %20llu", &code, reason, &out, &err) == 4 && code >= 0 && code <= 255) {
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
@@ -373,6 +389,7 @@ __attribute__((noreturn)) static void watch(pid_t qemu, int state, int errors, i
     if (p[2].revents) {
       char text[1024];
       ssize_t length = read(errors, text, sizeof text);
+      if (length > 0) take_complaint(text, length);
       if (length > 0 && error_bytes < STDERR_BYTES) { error_bytes += length; if (write(errors_file, text, length) < 0) error_bytes = STDERR_BYTES; }
       if (length == 0 || (length < 0 && errno != EAGAIN)) errors = -1;
     }
@@ -383,6 +400,7 @@ __attribute__((noreturn)) static void watch(pid_t qemu, int state, int errors, i
     if (gone && carriers[0].from < 0 && carriers[1].from < 0 && !held) break;
   }
   if (state >= 0) take_state(state);
+  if (!end.said && own_init && WIFEXITED(status) && WEXITSTATUS(status) == 0) { end.code = 0; strcpy(end.reason, powered_off ? "poweroff" : "reboot"); }
   if (!end.said && WIFSIGNALED(status)) { end.code = 128 + WTERMSIG(status); strcpy(end.reason, "killed"); }
   char text[64];
   snprintf(text, sizeof text, "%d %s %d\n", end.code, end.reason, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));

@@ -41,6 +41,14 @@ void set_terminal_size(int fd, long long rows, long long columns);
 int set_pids_limit(long long pids);
 extern pid_t workload_pid;
 
+/* ../os-boot.c, ../os-ready.c: jobs inside an image with an init of its own. */
+int boot_main(int argc, char **argv);
+int ready_main(int argc, char **argv);
+int off_main(int argc, char **argv);
+
 /* The mount that holds the workload's cgroup, and its files. */
 #define CGROUP_DIR "/sys/fs/cgroup"
 #define WORKLOAD_CGROUP CGROUP_DIR "/workload"
+/* Beside an init of the image's own, which has the root. */
+#define EXEC_CGROUP CGROUP_DIR "/berth.exec"
+#define AGENT_CGROUP CGROUP_DIR "/berth.agent"

@@ -38,6 +38,7 @@ __attribute__((noreturn, format(printf, 2, 3))) static void give_up(const char *
   vsnprintf(f.message, sizeof f.message, format, list);
   va_end(list);
   send(report_fd, &f, sizeof f, MSG_NOSIGNAL);
+  while (getpid() == 1) pause(); /* the host has the reason and ends the machine; the end of PID 1 would be a panic */
   _exit(1);
 }
 
@@ -51,6 +52,17 @@ static void mount_at(const char *source, const char *target, const char *type, u
   if (lstat(target, &s) == 0 && !S_ISDIR(s.st_mode)) unlink(target);
   make_directories(target, 0755);
   if (mount(source, target, type, flags, options)) give_up("internal", "mount %s: %s", target, strerror(errno));
+}
+
+/* An init of its own gets the kernel's devices: the machine is its. */
+static void show_devices(long long shm_bytes) {
+  char options[64];
+  mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755");
+  mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
+  unlink("/dev/ptmx");
+  must(symlink("pts/ptmx", "/dev/ptmx"), "/dev/ptmx");
+  snprintf(options, sizeof options, "mode=1777,size=%lld", shm_bytes);
+  mount_at("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, options);
 }
 
 static void make_devices(long long shm_bytes) {
@@ -77,8 +89,41 @@ static void make_devices(long long shm_bytes) {
 static const char *const etc_files[][2] = {{"/files/hosts", "/etc/hosts"}, {"/files/resolv.conf", "/etc/resolv.conf"}, {"/files/hostname", "/etc/hostname"}};
 enum { ETC_FILES = sizeof etc_files / sizeof *etc_files };
 
+static int own_program(void) { return syscall(SYS_open_tree, AT_FDCWD, "/init", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC); }
+
+static void put_tree(int tree, const char *target) {
+  int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (fd >= 0) close(fd);
+  if (syscall(SYS_move_mount, tree, "", AT_FDCWD, target, 4 /* MOVE_MOUNT_F_EMPTY_PATH */) < 0) give_up("internal", "mount %s: %s", target, strerror(errno));
+  close(tree);
+}
+
+/* What an image with an init of its own finds beside the kernel's file systems: our boot program, what it is told, and a
+ * login on the console where systemd is. The host name and its like are written by that program, not mounted. */
+static void prepare_own_init(struct fields f, int program) {
+  static const char wants[] = "/run/systemd/system/getty.target.wants";
+  const char *seed = field(f, "boot-seed", "");
+  mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
+  make_directories(wants, 0755);
+  if (symlink("/lib/systemd/system/console-getty.service", "/run/systemd/system/getty.target.wants/console-getty.service")) give_up("internal", "%s: %s", wants, strerror(errno));
+  must(program, "boot program");
+  put_tree(program, "/dev/.init");
+  int fd = open("/dev/.seed", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+  must(fd, "/dev/.seed");
+  for (unsigned byte; *seed;) {
+    unsigned char bytes[4096];
+    size_t count = 0;
+    for (; count < sizeof bytes && sscanf(seed, "%2x", &byte) == 1; seed += 2) bytes[count++] = byte;
+    if (!count) give_up("invalid", "malformed boot seed");
+    must(write(fd, bytes, count), "/dev/.seed");
+  }
+  close(fd);
+}
+
 static void enter_root(struct fields f) {
   int trees[ETC_FILES];
+  bool own_init = field_number(f, "own-init", 0);
+  int program = own_init ? own_program() : -1;
   for (size_t i = 0; i < ETC_FILES; i++) trees[i] = syscall(SYS_open_tree, AT_FDCWD, etc_files[i][0], 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
   must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private mounts");
   must(chdir("/root"), "root");
@@ -86,20 +131,24 @@ static void enter_root(struct fields f) {
   must(chroot("."), "chroot");
   must(chdir("/"), "chdir");
   mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-  mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
-  unshare(CLONE_NEWCGROUP);
-  mount("cgroup", CGROUP_DIR, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
-  make_devices(field_number(setup_fields, "shm-bytes", 64 << 20));
+  unsigned long fixed = own_init ? 0 : MS_RDONLY;
+  mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | fixed, NULL);
+  if (!own_init) unshare(CLONE_NEWCGROUP);
+  mount("cgroup", CGROUP_DIR, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC | fixed, NULL);
+  if (own_init) {
+    show_devices(field_number(setup_fields, "shm-bytes", 64 << 20));
+    prepare_own_init(f, program);
+  } else {
+    make_devices(field_number(setup_fields, "shm-bytes", 64 << 20));
+  }
   make_directories("/etc", 0755);
   for (size_t i = 0; i < ETC_FILES; i++) {
     const char *target = etc_files[i][1];
     struct stat s;
     if (trees[i] < 0) continue;
+    if (own_init) { close(trees[i]); continue; }
     if (lstat(target, &s) == 0 && S_ISLNK(s.st_mode)) unlink(target);
-    int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd >= 0) close(fd);
-    if (syscall(SYS_move_mount, trees[i], "", AT_FDCWD, target, 4 /* MOVE_MOUNT_F_EMPTY_PATH */) < 0) give_up("internal", "mount %s: %s", target, strerror(errno));
-    close(trees[i]);
+    put_tree(trees[i], target);
   }
   const char *text;
   for (size_t at = 0; (text = field_next(setup_fields, "tmpfs", &at));) {
@@ -205,7 +254,14 @@ static void own_terminal(struct fields f) {
   set_terminal_size(master, field_number(f, "rows", 24), field_number(f, "columns", 80));
   for (int i = 0; i < 3; i++) dup2(slave, i);
   if (slave > 2) close(slave);
-  must(ioctl(0, TIOCSCTTY, 0), "controlling terminal");
+  /* The machine's console; an init opens it for itself, and it must not be its controlling terminal then. */
+  if (field_number(f, "own-init", 0)) {
+    int console = open("/dev/console", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    if (console >= 0) close(console);
+    must(mount(path, "/dev/console", NULL, MS_BIND, NULL), "console");
+  } else {
+    must(ioctl(0, TIOCSCTTY, 0), "controlling terminal");
+  }
   union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control = {0};
   struct iovec data = {"M", 1};
   struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
@@ -219,7 +275,9 @@ __attribute__((noreturn)) static void child_main(struct fields f, bool workload,
   sigset_t none;
   sigemptyset(&none);
   for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
-  write_file(WORKLOAD_CGROUP "/cgroup.procs", "0");
+  /* An init of its own has all groups from the root on; what is executed beside it has a leaf of its own. */
+  bool own_init = field_number(f, "own-init", 0);
+  if (!own_init) write_file(workload_pid == 1 ? EXEC_CGROUP "/cgroup.procs" : WORKLOAD_CGROUP "/cgroup.procs", "0");
   if (workload) enter_root(f);
   else must(setns(mount_ns, CLONE_NEWNS), "join");
   if (workload && field_number(f, "init", 0)) {
@@ -321,7 +379,18 @@ int launch(struct fields f, bool workload, struct child *c, struct failure *why)
     own_ns = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
     if (mount_ns < 0 || pid_ns < 0 || own_ns < 0 || setns(pid_ns, CLONE_NEWPID)) { fail(why, "wrongState", "the workload is not running"); goto out; }
   }
-  c->pid = syscall(SYS_clone, SIGCHLD | (workload ? CLONE_NEWPID | CLONE_NEWNS : 0), NULL, NULL, NULL, NULL);
+  bool own_init = workload && field_number(f, "own-init", 0);
+  if (own_init) {
+    /* The image's init must be PID 1: the agent goes on in the child, and this process becomes the workload. */
+    rmdir(WORKLOAD_CGROUP);
+    mkdir(EXEC_CGROUP, 0755);
+    mkdir(AGENT_CGROUP, 0755);
+    c->pid = fork();
+    if (c->pid == 0) { c->pid = 1; write_file(AGENT_CGROUP "/cgroup.procs", "0"); }
+    else if (c->pid > 0) c->pid = unshare(CLONE_NEWNS) ? -1 : 0;
+  } else {
+    c->pid = syscall(SYS_clone, SIGCHLD | (workload ? CLONE_NEWPID | CLONE_NEWNS : 0), NULL, NULL, NULL, NULL);
+  }
   if (c->pid == 0) {
     report_fd = fcntl(reports[1], F_DUPFD_CLOEXEC, 10);
     int waits = workload ? fcntl(go[0], F_DUPFD_CLOEXEC, 10) : -1, joins = workload ? -1 : fcntl(mount_ns, F_DUPFD_CLOEXEC, 10);
@@ -341,7 +410,7 @@ out:
   if (go[0] >= 0) close(go[0]);
   for (int i = 0, fds[] = {mount_ns, pid_ns, own_ns}; i < 3; i++) if (fds[i] >= 0) close(fds[i]);
   if (result) {
-    if (c->pid > 0) { kill(c->pid, SIGKILL); waitpid(c->pid, NULL, 0); }
+    if (c->pid > 1) { kill(c->pid, SIGKILL); waitpid(c->pid, NULL, 0); }
     close_all(c);
   } else if (!workload) { close(c->report); c->report = -1; }
   return result;

@@ -13,6 +13,7 @@
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 #endif
 
 enum { MAX_SESSIONS = 256, CHUNK = 32 * 1024, OUT_QUEUE = 512 * 1024, STDIN_WINDOW = 256 * 1024, GRANT_STEP = 64 * 1024 };
-enum { EXIT_DRAIN_MS = 5000, LINGER_MS = 15000 };
+enum { EXIT_DRAIN_MS = 5000, LINGER_MS = 15000, CONSOLE_PAUSE_MS = 100 };
 
 struct session {
   bool used, closing, exited, input_ended;
@@ -40,7 +41,10 @@ static struct { bool created, started, exited, done; int status; long long exite
 static struct { int fd; bool listening, synced; struct buffer in, out; } link_;
 static int state_port = -1;
 static unsigned char nonce[NONCE_BYTES];
-static bool ready, with_terminal;
+static bool ready, with_terminal, own_init;
+/* Until then nobody has the console open; it would only tell that again and again. */
+static long long console_back_at;
+static char *program_name;
 
 static long long now_ms(void) {
   struct timespec t;
@@ -223,22 +227,37 @@ static void do_setup(uint32_t id, struct fields f) {
   send_ok(id);
 }
 
+/* PID 1 is the image's init from now on, and this process one that must outlive what an init ends at shutdown: by the
+ * first character of its name (systemd.io/ROOT_STORAGE_DAEMONS). */
+static void beside_init(void) {
+  *program_name = '@';
+  write_file("/proc/self/oom_score_adj", "-1000");
+  fcntl(link_.fd, F_SETOWN, getpid());
+}
+
 static void do_create(uint32_t id, struct fields f) {
   struct failure why;
   if (!ready || work.created) return send_error(id, "wrongState", "there is no place for a workload");
   set_pids_limit(field_number(f, "pids", 0));
   if (launch(f, true, &work.child, &why)) return send_failure(id, &why);
   workload_pid = work.child.pid;
+  if (workload_pid == 1) beside_init();
   with_terminal = field_number(f, "terminal", 0);
+  own_init = field_number(f, "own-init", 0);
   work.created = true;
   work.oom_before = oom_kills();
   send_ok(id);
+}
+
+static void report_state(const char *text) {
+  for (int attempt = 0; attempt < 1000 && write(state_port, text, strlen(text)) < 0 && errno == EAGAIN; attempt++) usleep(1000);
 }
 
 static void do_start(uint32_t id) {
   struct failure why;
   if (!work.created || work.started || work.exited) return send_error(id, "wrongState", "the workload was started already");
   work.started = true;
+  if (own_init) report_state("own-init\n");
   if (launched(&work.child, &why)) send_failure(id, &why); else send_ok(id);
 }
 
@@ -254,6 +273,8 @@ static void pump_out(struct stream *s, int *fd, bool master) {
     if (*fd < 0) return;
     ssize_t length = read(*fd, data, sizeof data);
     if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    /* An init hangs its console up and opens it again (vhangup(2)). */
+    if (length < 0 && errno == EIO && own_init) { console_back_at = now_ms() + CONSOLE_PAUSE_MS; return; }
     if (length <= 0) {
       if (master) close_output(&work.child); else close_fd(fd);
       return;
@@ -283,10 +304,6 @@ static void pump_in(void) {
   }
 }
 
-static void report_state(const char *text) {
-  for (int attempt = 0; attempt < 1000 && write(state_port, text, strlen(text)) < 0 && errno == EAGAIN; attempt++) usleep(1000);
-}
-
 static void finish(void) {
   char text[160];
   work.done = true;
@@ -314,11 +331,22 @@ static void reap(void) {
 
 /* ---- requests ---- */
 
+static void end_machine(uint32_t id, const char *record) {
+  send_ok(id);
+  if (write(link_.fd, link_.out.data + link_.out.start, buffer_length(&link_.out)) < 0) buffer_reset(&link_.out);
+  if (workload_pid > 1) { kill(workload_pid, SIGKILL); waitpid(workload_pid, NULL, 0); }
+  if (workload_pid == 1) sync(); else system_teardown();
+  report_state(record);
+  sync();
+  reboot(RB_POWER_OFF);
+}
+
 static void do_signal(uint32_t id, struct fields f) {
   uint32_t target = field_number(f, "target", 0);
   struct session *s = target ? find_session(target) : NULL;
   pid_t pid = target ? (s && !s->exited ? s->child.pid : 0) : work.created && !work.exited ? work.child.pid : 0;
   int number = field_number(f, "signal", 0);
+  if (own_init && !target && number == SIGKILL && pid > 0) return end_machine(id, "exit 137 killed 0 0\n"); /* nothing kills PID 1 */
   if (pid <= 0) return send_error(id, "wrongState", "there is no such process");
   if (number < 1 || number > 64 || kill(pid, number)) return send_error(id, "invalid", "the signal could not be sent");
   send_ok(id);
@@ -333,22 +361,13 @@ static void do_stats(uint32_t id) {
     if (at) total = atoll(at + 9) * 1024;
     if ((at = strstr(text, "MemAvailable:"))) available = atoll(at + 13) * 1024;
   }
-  read_file(WORKLOAD_CGROUP "/pids.current", pids, sizeof pids);
+  struct sysinfo whole;
+  if (read_file(WORKLOAD_CGROUP "/pids.current", pids, sizeof pids) < 0 && sysinfo(&whole) == 0) snprintf(pids, sizeof pids, "%u", whole.procs);
   add_field(&b, "memory-total", "%lld", total);
   add_field(&b, "memory-available", "%lld", available);
   add_field(&b, "pids", "%d", atoi(pids));
   add_field(&b, "oom-kills", "%lld", oom_kills());
   send_fields(FRAME_OK, id, &b);
-}
-
-static void do_shutdown(uint32_t id) {
-  send_ok(id);
-  if (write(link_.fd, link_.out.data + link_.out.start, buffer_length(&link_.out)) < 0) buffer_reset(&link_.out);
-  if (workload_pid > 0) { kill(workload_pid, SIGKILL); waitpid(workload_pid, NULL, 0); }
-  system_teardown();
-  report_state("poweroff\n");
-  sync();
-  reboot(RB_POWER_OFF);
 }
 
 static void handle(uint8_t type, uint32_t id, const char *data, uint32_t length) {
@@ -378,7 +397,7 @@ static void handle(uint8_t type, uint32_t id, const char *data, uint32_t length)
   case FRAME_SIGNAL: do_signal(id, f); break;
   case FRAME_STATS: do_stats(id); break;
   case FRAME_CLOSE: if ((s = find_session(id))) { s->closing = true; if (!s->exited) kill(s->child.pid, SIGKILL); } break;
-  case FRAME_SHUTDOWN: do_shutdown(id); break;
+  case FRAME_SHUTDOWN: end_machine(id, "poweroff\n"); break;
   case FRAME_CLOCK: if (set_clock(f, &why)) send_failure(id, &why); else send_ok(id); break;
   case FRAME_UPDATE: if (set_pids_limit(field_number(f, "pids", 0))) send_error(id, "internal", "the limit was not taken"); else send_ok(id); break;
   default: send_error(id, "unsupported", "this agent does not know the request");
@@ -498,7 +517,7 @@ static size_t prepare_poll(void) {
   bool reading = work.started && c->in >= 0;
   if (reading && buffer_length(&work.in.held)) watch(AT_IN, c->in, POLLOUT);
   else watch(AT_IN, work.in.port, reading ? POLLIN : 0);
-  if (buffer_length(&work.out.held)) watch(AT_OUT, work.out.port, POLLOUT); else watch(AT_OUT, c->out, work.started && c->out >= 0 ? POLLIN : 0);
+  if (buffer_length(&work.out.held)) watch(AT_OUT, work.out.port, POLLOUT); else watch(AT_OUT, c->out, work.started && c->out >= 0 && now_ms() >= console_back_at ? POLLIN : 0);
   if (buffer_length(&work.err.held)) watch(AT_ERR, work.err.port, POLLOUT); else watch(AT_ERR, c->err, work.started && c->err >= 0 ? POLLIN : 0);
   size_t count = AT_SESSIONS;
   for (int i = 0; i < MAX_SESSIONS; i++) {
@@ -515,12 +534,18 @@ static size_t prepare_poll(void) {
 
 static int patience(void) {
   if (work.done) return 1000;
+  if (console_back_at > now_ms()) return CONSOLE_PAUSE_MS;
   /* A port that hangs up is asked again now and then, should its signal be lost. */
   return work.exited ? 50 : link_.listening ? -1 : 1000;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   sigset_t set;
+  /* The same program inside an image with an init of its own: before it, and beside it. */
+  if (argc > 1 && strcmp(argv[1], "boot") == 0) return boot_main(argc - 1, argv + 1);
+  if (argc > 1 && strcmp(argv[1], "ready") == 0) return ready_main(argc - 1, argv + 1);
+  if (argc > 1 && strcmp(argv[1], "off") == 0) return off_main(argc - 1, argv + 1);
+  program_name = argc > 0 ? argv[0] : (char[2]){0};
   boot();
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);

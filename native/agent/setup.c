@@ -99,7 +99,7 @@ int system_setup(struct fields f, struct failure *why) {
     if (strstr(path, "//") || write_file(path, value + 1)) return fail(why, "invalid", "sysctl %.*s: %s", (int)(value - text), text, strerror(errno));
   }
   if (mount("cgroup", CGROUP_DIR, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
-    write_file(CGROUP_DIR "/cgroup.subtree_control", "+pids +memory");
+    write_file(CGROUP_DIR "/cgroup.subtree_control", "+cpu +io +pids +memory");
     mkdir(WORKLOAD_CGROUP, 0755);
   }
   return 0;

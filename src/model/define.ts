@@ -47,11 +47,9 @@ export function byBoundary(container: Meaning, vm: Meaning): Record<Form, Meanin
   return { appContainer: container, osContainer: container, microVM: vm, vm };
 }
 
-export const LATER_VM: Meaning = { refused: 'VMs with an init of their own are not part of this version yet.' };
-
 /** For fields that mean something else, or nothing, where an init runs the system. */
-export function containersAndMicroVMs(appContainer: Meaning, osContainer: Meaning, microVM: Meaning): Record<Form, Meaning> {
-  return { appContainer, osContainer, microVM, vm: LATER_VM };
+export function byForm(appContainer: Meaning, osContainer: Meaning, microVM: Meaning, vm: Meaning): Record<Form, Meaning> {
+  return { appContainer, osContainer, microVM, vm };
 }
 
 export interface FieldRow {

@@ -1,6 +1,6 @@
 /** Instance: one running unit of any form. Every field has one meaning, written per form in `means`. */
 import * as z from 'zod';
-import { byBoundary, containersAndMicroVMs, everyForm, field, LATER_VM, type Meaning } from './define.ts';
+import { byBoundary, byForm, everyForm, field, type Meaning } from './define.ts';
 import { ISOLATIONS, MODES } from './forms.ts';
 import { cloudInitText, userDataSchema } from './user-data.ts';
 import { bytesNumber, dataText, environmentName, insidePath, mountTarget, nameText, plainText, workDirectory } from './text.ts';
@@ -13,6 +13,7 @@ const IP_TEXT = z.string().max(45).regex(/^[0-9a-fA-F.:]+$/, 'not an IP address'
 const PORT = z.number().int().min(1).max(65535);
 const ULIMITS = ['core', 'cpu', 'data', 'fsize', 'memlock', 'msgqueue', 'nofile', 'nproc', 'rss', 'sigpending', 'stack'] as const;
 
+const NO_SHARED_DIRECTORY: Meaning = { refused: 'Shared directories for VMs need virtio-fs, which is not part of this version yet.' };
 const NO_FIRST_BOOT: Meaning = { refused: 'An application has no first boot; give it its configuration by env or volumes.' };
 
 const portSchema = z.strictObject({
@@ -33,50 +34,50 @@ export const instanceSpec = z.strictObject({
   running: field(z.boolean().optional(), 'Should it run?', { change: 'live', means: everyForm('Started when true, stopped when false.') }),
   isolation: field(z.enum(ISOLATIONS).optional(), 'The boundary asked for.', {
     change: 'restart', flag: 'isolation', value: 'container|vm|auto',
-    means: { appContainer: 'Namespaces of the host kernel.', osContainer: 'Namespaces of the host kernel.', microVM: 'A kernel of its own.', vm: LATER_VM },
+    means: { appContainer: 'Namespaces of the host kernel.', osContainer: 'Namespaces of the host kernel.', microVM: 'A kernel of its own.', vm: 'A kernel of its own.' },
   }),
   mode: field(z.enum(MODES).optional(), 'The life style.', {
-    change: 'never', means: { appContainer: 'PID 1 is the image’s entrypoint.', osContainer: 'PID 1 is the image’s init; the root is kept.', microVM: 'The agent starts the image’s entrypoint.', vm: LATER_VM },
+    change: 'never', means: { appContainer: 'PID 1 is the image’s entrypoint.', osContainer: 'PID 1 is the image’s init; the root is kept.', microVM: 'The agent starts the image’s entrypoint.', vm: 'PID 1 of its own kernel is the image’s init; the root is kept.' },
   }),
   image: field(plainText(512, 'an image reference').min(1), 'Reference of the image.', { change: 'restart', means: everyForm('The root file system and the defaults of the process.') }),
   entrypoint: field(z.array(dataText(131_072)).max(1024).optional(), 'Replaces the image’s entrypoint.', {
-    change: 'restart', flag: 'entrypoint', value: 'COMMAND', means: containersAndMicroVMs('First words of the process.', 'The init and its first arguments; /sbin/init when the image names none.', 'First words of the process in the guest.'),
+    change: 'restart', flag: 'entrypoint', value: 'COMMAND', means: byForm('First words of the process.', 'The init and its first arguments; /sbin/init when the image names none.', 'First words of the process in the guest.', 'The init and its first arguments; /sbin/init when the image names none.'),
   }),
   command: field(z.array(dataText(131_072)).max(4096).optional(), 'Replaces the image’s command.', {
-    change: 'restart', means: containersAndMicroVMs('Arguments after the entrypoint.', 'Arguments of the init.', 'Arguments after the entrypoint.'),
+    change: 'restart', means: byForm('Arguments after the entrypoint.', 'Arguments of the init.', 'Arguments after the entrypoint.', 'Arguments of the init.'),
   }),
   env: field(z.record(environmentName, dataText(131_072)).optional(), 'Environment of the process, over the image’s.', {
     change: 'restart', secret: true, flag: 'env', short: 'e', value: 'NAME[=VALUE]', repeat: true,
-    means: containersAndMicroVMs('Environment of PID 1 and of every exec.', 'Environment of the init and of every exec; services have their own.', 'Environment of the workload and of every exec.'),
+    means: byForm('Environment of PID 1 and of every exec.', 'Environment of the init and of every exec; services have their own.', 'Environment of the workload and of every exec.', 'Environment of the init and of every exec; services have their own.'),
   }),
   workdir: field(workDirectory.optional(), 'Working directory; made when missing.', {
-    change: 'restart', flag: 'workdir', short: 'w', value: 'DIR', means: containersAndMicroVMs('Where the process starts.', { refused: 'An init starts in /; give services their directory in their units.' }, 'Where the process starts in the guest.'),
+    change: 'restart', flag: 'workdir', short: 'w', value: 'DIR', means: byForm('Where the process starts.', { refused: 'An init starts in /; give services their directory in their units.' }, 'Where the process starts in the guest.', { refused: 'An init starts in /; give services their directory in their units.' }),
   }),
   user: field(plainText(256, 'a user').optional(), 'USER[:GROUP], names or numbers.', {
-    change: 'restart', flag: 'user', short: 'u', value: 'USER[:GROUP]', means: containersAndMicroVMs('User inside a private range of host ids.', { refused: 'An init is root, inside a private range of host ids; `berth exec --user` takes another one.' }, 'User of the workload in the guest.'),
+    change: 'restart', flag: 'user', short: 'u', value: 'USER[:GROUP]', means: byForm('User inside a private range of host ids.', { refused: 'An init is root, inside a private range of host ids; `berth exec --user` takes another one.' }, 'User of the workload in the guest.', { refused: 'An init is root in its own machine; `berth exec --user` takes another one.' }),
   }),
   hostname: field(nameText.optional(), 'Host name; the instance’s name when missing.', {
-    change: 'restart', flag: 'hostname', value: 'NAME', means: containersAndMicroVMs('Name in the UTS namespace.', 'Name in the UTS namespace and in /etc/hostname, where it stays as the system changes it.', 'The guest’s host name.'),
+    change: 'restart', flag: 'hostname', value: 'NAME', means: byForm('Name in the UTS namespace.', 'Name in the UTS namespace and in /etc/hostname, where it stays as the system changes it.', 'The guest’s host name.', 'The guest’s host name and /etc/hostname, where it stays as the system changes it.'),
   }),
   userData: field(userDataSchema.optional(), 'What to make of the system at its first boot: users, keys, files, commands; the part of cloud-config that Berth applies itself.', {
     change: 'never', secret: true, flag: 'user-data', value: 'FILE',
-    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Applied inside before the init starts, or handed to the image’s own cloud-init.', microVM: NO_FIRST_BOOT, vm: LATER_VM },
+    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Applied inside before the init starts, or handed to the image’s own cloud-init.', microVM: NO_FIRST_BOOT, vm: 'Applied inside before the init starts, or handed to the image’s own cloud-init.' },
   }),
   cloudInit: field(cloudInitText.optional(), 'User data for the image’s own cloud-init, as it is (NoCloud).', {
     change: 'never', secret: true,
-    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Laid out for cloud-init; refused where the image has none.', microVM: NO_FIRST_BOOT, vm: LATER_VM },
+    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Laid out for cloud-init; refused where the image has none.', microVM: NO_FIRST_BOOT, vm: 'Laid out for cloud-init; refused where the image has none.' },
   }),
   terminal: field(z.boolean().optional(), 'Give the process a terminal.', {
-    change: 'restart', flag: 'tty', short: 't', means: containersAndMicroVMs('A pseudo-terminal held by the monitor.', 'Always so: the system’s console, held by the monitor.', 'A pseudo-terminal in the guest.'),
+    change: 'restart', flag: 'tty', short: 't', means: byForm('A pseudo-terminal held by the monitor.', 'Always so: the system’s console, held by the monitor.', 'A pseudo-terminal in the guest.', 'Always so: the system’s console, a pseudo-terminal in the guest.'),
   }),
   stdin: field(z.boolean().optional(), 'Keep standard input open for attach.', {
-    change: 'restart', flag: 'interactive', short: 'i', means: containersAndMicroVMs('A pipe held by the monitor.', 'Always so: `berth console` logs in.', 'A port to the guest held by the monitor.'),
+    change: 'restart', flag: 'interactive', short: 'i', means: byForm('A pipe held by the monitor.', 'Always so: `berth console` logs in.', 'A port to the guest held by the monitor.', 'Always so: `berth console` logs in.'),
   }),
   init: field(z.boolean().optional(), 'A small init reaps orphans.', {
-    change: 'restart', flag: 'init', means: containersAndMicroVMs('A static init is PID 1, the process its child.', { refused: 'PID 1 is the image’s own init.' }, 'Always so: the agent is PID 1.'),
+    change: 'restart', flag: 'init', means: byForm('A static init is PID 1, the process its child.', { refused: 'PID 1 is the image’s own init.' }, 'Always so: the agent is PID 1.', { refused: 'PID 1 is the image’s own init.' }),
   }),
   readOnlyRoot: field(z.boolean().optional(), 'Nothing may be written to the root file system.', {
-    change: 'restart', flag: 'read-only', means: containersAndMicroVMs('The root is mounted read-only.', { refused: 'A system keeps its state on its root; use an app container.' }, 'The root is mounted read-only in the guest.'),
+    change: 'restart', flag: 'read-only', means: byForm('The root is mounted read-only.', { refused: 'A system keeps its state on its root; use an app container.' }, 'The root is mounted read-only in the guest.', { refused: 'A system keeps its state on its root; use a microVM.' }),
   }),
   memoryBytes: field(bytesNumber.min(4 * 1024 * 1024).optional(), 'Memory that it may use.', {
     change: 'restart', flag: 'memory', short: 'm', value: 'BYTES', means: byBoundary('cgroup limit, swap included.', 'RAM of the guest.'),
@@ -88,44 +89,44 @@ export const instanceSpec = z.strictObject({
     change: 'restart', flag: 'cpu-weight', value: 'N', means: byBoundary('cgroup weight.', 'cgroup weight of the VM’s process.'),
   }),
   pids: field(z.number().int().min(3, 'a start alone takes 3 processes: the runtime makes the first process of the instance inside its limit').max(4_194_304).optional(), 'Most processes and threads.', {
-    change: 'restart', flag: 'pids-limit', value: 'N', means: byBoundary('cgroup limit.', 'cgroup limit that the agent sets in the guest.'),
+    change: 'restart', flag: 'pids-limit', value: 'N', means: byForm('cgroup limit.', 'cgroup limit.', 'cgroup limit that the agent sets in the guest.', { refused: 'Its kernel is its own; systemd’s TasksMax limits a service.' }),
   }),
   ulimits: field(z.partialRecord(z.enum(ULIMITS), z.strictObject({ soft: z.number().int().min(-1), hard: z.number().int().min(-1) })).optional(), 'Resource limits of the process; −1 is unlimited.', {
-    change: 'restart', flag: 'ulimit', value: 'NAME=SOFT[:HARD]', repeat: true, means: containersAndMicroVMs('setrlimit(2), clamped to the daemon’s own.', 'setrlimit(2) of the init, clamped to the daemon’s own; services may lower theirs.', 'setrlimit(2) in the guest.'),
+    change: 'restart', flag: 'ulimit', value: 'NAME=SOFT[:HARD]', repeat: true, means: byForm('setrlimit(2), clamped to the daemon’s own.', 'setrlimit(2) of the init, clamped to the daemon’s own; services may lower theirs.', 'setrlimit(2) in the guest.', 'setrlimit(2) of the init; services may change theirs.'),
   }),
   shmBytes: field(bytesNumber.optional(), 'Size of /dev/shm.', {
-    change: 'restart', flag: 'shm-size', value: 'BYTES', means: containersAndMicroVMs('Size of the tmpfs.', 'Size of the tmpfs.', 'Size of the tmpfs in the guest.'),
+    change: 'restart', flag: 'shm-size', value: 'BYTES', means: byForm('Size of the tmpfs.', 'Size of the tmpfs.', 'Size of the tmpfs in the guest.', 'Size of the tmpfs in the guest.'),
   }),
   rootDiskBytes: field(bytesNumber.min(16 * 1024 * 1024).optional(), 'Size of the writable part of the root.', {
     change: 'never', flag: 'disk', value: 'BYTES', means: byBoundary('Refused where the pool has no quotas.', 'Size of the upper disk.'),
   }),
   tmpfs: field(z.array(z.strictObject({ target: mountTarget, sizeBytes: bytesNumber.min(4096) })).max(32).optional(), 'Memory-backed directories.', {
-    change: 'restart', flag: 'tmpfs', value: 'DIR[:size=BYTES]', repeat: true, means: containersAndMicroVMs('tmpfs, counted as the instance’s memory.', 'tmpfs, counted as the instance’s memory.', 'tmpfs in the guest.'),
+    change: 'restart', flag: 'tmpfs', value: 'DIR[:size=BYTES]', repeat: true, means: byForm('tmpfs, counted as the instance’s memory.', 'tmpfs, counted as the instance’s memory.', 'tmpfs in the guest.', 'tmpfs in the guest.'),
   }),
   volumes: field(z.array(volumeSchema).max(64).optional(), 'Directories that outlive the instance.', {
     change: 'restart', flag: 'volume', short: 'v', value: 'VOLUME:DIR[:ro]', repeat: true,
-    means: { appContainer: 'Bind mount, ids unshifted on disk.', osContainer: 'Bind mount, ids unshifted on disk.', microVM: { refused: 'Shared directories for VMs need virtio-fs, which is not part of this version yet.' }, vm: LATER_VM },
+    means: { appContainer: 'Bind mount, ids unshifted on disk.', osContainer: 'Bind mount, ids unshifted on disk.', microVM: NO_SHARED_DIRECTORY, vm: NO_SHARED_DIRECTORY },
   }),
   networks: field(z.array(z.strictObject({ name: nameText, ipv4: IP_TEXT.optional(), ipv6: IP_TEXT.optional() })).max(8).optional(), 'Networks, in the order of eth0, eth1 …; [] is none; `default` when missing.', {
-    change: 'restart', flag: 'network', value: 'NAME|none', repeat: true, means: containersAndMicroVMs('A veth in its own network namespace.', 'A veth in its own network namespace, addressed before the init starts.', 'A virtio NIC on a tap.'),
+    change: 'restart', flag: 'network', value: 'NAME|none', repeat: true, means: byForm('A veth in its own network namespace.', 'A veth in its own network namespace, addressed before the init starts.', 'A virtio NIC on a tap.', 'A virtio NIC on a tap, addressed by the agent before the init starts.'),
   }),
   ports: field(z.array(portSchema).max(128).optional(), 'Ports of the host that lead inside.', {
     change: 'restart', flag: 'publish', short: 'p', value: '[ADDR:][HOSTPORT:]PORT[/udp]', repeat: true, means: everyForm('Destination NAT in the kernel; loopback unless an address is given.'),
   }),
   capabilities: field(z.strictObject({ add: z.array(CAPABILITY).max(64).default([]), drop: z.array(CAPABILITY).max(64).default([]) }).optional(), 'Linux capabilities over the form’s own set.', {
-    change: 'restart', means: containersAndMicroVMs('Within the user namespace.', 'Within the user namespace, over the set that an init needs.', 'Of the workload in the guest.'),
+    change: 'restart', means: byForm('Within the user namespace.', 'Within the user namespace, over the set that an init needs.', 'Of the workload in the guest.', 'Of the init in the guest: all, unless dropped.'),
   }),
   restart: field(z.strictObject({ policy: z.enum(RESTART_POLICIES), maxRetries: z.number().int().min(1).max(1000).optional() }).optional(), 'What happens when it ends by itself.', {
     change: 'live', flag: 'restart', value: 'no|on-failure[:N]|always|unless-stopped', means: everyForm('Started again with a growing pause.'),
   }),
   stopSignal: field(SIGNAL.optional(), 'Signal that asks it to end.', {
-    change: 'live', flag: 'stop-signal', value: 'SIGNAL', means: containersAndMicroVMs('Sent to PID 1.', 'In place of the power-off that its init understands.', 'Sent to the workload by the agent.'),
+    change: 'live', flag: 'stop-signal', value: 'SIGNAL', means: byForm('Sent to PID 1.', 'In place of the power-off that its init understands.', 'Sent to the workload by the agent.', 'In place of the power-off that its init understands.'),
   }),
   stopGraceMs: field(z.number().int().min(0).max(3_600_000).optional(), 'How long it may take to end before it is killed.', {
     change: 'live', flag: 'stop-timeout', value: 'SECONDS', means: everyForm('Then it is killed.'),
   }),
   log: field(z.strictObject({ maxBytes: bytesNumber.min(64 * 1024).max(1024 ** 4), maxFiles: z.number().int().min(1).max(100) }).optional(), 'How much output is kept.', {
-    change: 'restart', means: containersAndMicroVMs('Files written by the monitor.', 'What the console showed, in files written by the monitor.', 'Files written by the monitor.'),
+    change: 'restart', means: byForm('Files written by the monitor.', 'What the console showed, in files written by the monitor.', 'Files written by the monitor.', 'What the console showed, in files written by the monitor.'),
   }),
   removeOnExit: field(z.boolean().optional(), 'Delete it when it ends.', { change: 'never', flag: 'rm', means: everyForm('Deleted with its root after the exit code was told.') }),
 });

@@ -100,7 +100,6 @@ runcmd:
       assert.notEqual(code, 0, args.join(' '));
       assert.match(stderr, said);
     };
-    await refused(['--vm'], /VMs with an init of their own are not part of this version yet/);
     await refused(['--user', '33'], /user cannot be had with an OS container: An init is root/);
     await refused(['--read-only'], /readOnlyRoot cannot be had/);
     await refused(['--user-data', userDataFile('#cloud-config\npackages: [nginx]\n')], /no cloud-init/);

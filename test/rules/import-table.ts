@@ -93,7 +93,8 @@ function ruleFor(path: string): RoomRule | undefined {
   const technology = DRIVER_TECHNOLOGY_FILE.exec(path);
   if (technology !== null) {
     const [, name, own] = technology;
-    return { files: [`src/drivers/${name!}/driver.ts`, `src/drivers/${name!}/contract.ts`, `src/drivers/${name!}/${own!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
+    // `boot-seed.ts` beside the contract: what several technologies of a family say in the same words.
+    return { files: [`src/drivers/${name!}/driver.ts`, `src/drivers/${name!}/contract.ts`, 'src/drivers/runtime/boot-seed.ts', `src/drivers/${name!}/${own!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
   }
   const room = path.split('/')[1]!;
   const rule = Object.hasOwn(ROOMS, room) ? ROOMS[room]! : undefined;

@@ -205,7 +205,6 @@ const HOST_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm
 
 /** What was decided by `auto` stands in the status with its reasons; what was said stands in the spec. */
 function settleIsolation(services: InstanceServices, { project, meta, spec }: CreateRequest): { readonly isolation: SettledIsolation; readonly decision?: AutoDecision | undefined } {
-  if (spec.mode === 'os' && spec.isolation === 'vm') throw new BerthError('unsupported', 'VMs with an init of their own are not part of this version yet.', { hint: 'Without --vm it is an OS container; `berth run --vm` makes a microVM of one application.' });
   if (spec.isolation !== 'auto') return { isolation: spec.isolation ?? 'container' };
   const decision = decideIsolation(services, { name: meta.name ?? 'instance', meta, spec, image: findImage(services, project, spec.image) });
   return { isolation: decision.isolation, decision };
@@ -213,7 +212,7 @@ function settleIsolation(services: InstanceServices, { project, meta, spec }: Cr
 
 /** Everything that a start would find wrong is said now. */
 function validateProcess(spec: InstanceSpec, image: Image, name: string, form: Form): void {
-  if (form === 'osContainer') osProcessPlan(spec, image);
+  if (spec.mode === 'os') osProcessPlan(spec, image, form);
   else processPlan(spec, image, spec.hostname ?? name);
   capabilitiesOf(spec, form);
   stopSignalOf(spec, image, form);

@@ -49,7 +49,7 @@ async function execPlan(services: InstanceServices, instance: Instance, request:
   const hostname = instance.spec.hostname ?? instance.meta.name;
   const user = request.user === undefined ? undefined : await lookUpUser(services, instance, request.user);
   const os = instance.status.mode === 'os';
-  const base = os ? osProcessPlan(instance.spec, image, user ?? resolveUser('0', image.status.passwd, image.status.group)) : processPlan(instance.spec, image, hostname, user);
+  const base = os ? osProcessPlan(instance.spec, image, instance.status.form, user ?? resolveUser('0', image.status.passwd, image.status.group)) : processPlan(instance.spec, image, hostname, user);
   return {
     ...base,
     args: request.command,

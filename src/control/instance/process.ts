@@ -4,7 +4,7 @@ import { BerthError } from '../../model/errors.ts';
 import type { Form } from '../../model/forms.ts';
 import { printable } from '../../model/ids.ts';
 import type { Image, ImageConfig } from '../../model/image.ts';
-import { ADDABLE_CAPABILITIES, APP_CAPABILITIES, FORM_DEFAULTS, OS_CAPABILITIES } from '../../model/instance-defaults.ts';
+import { ADDABLE_CAPABILITIES, FORM_DEFAULTS, OWN_CAPABILITIES } from '../../model/instance-defaults.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
 import { reservedDirectory } from '../../model/text.ts';
 
@@ -28,10 +28,10 @@ export function processPlan(spec: InstanceSpec, image: Image, hostname: string, 
 const INITS: ReadonlySet<string> = new Set(['/sbin/init', '/usr/sbin/init', '/init', '/bin/init', '/lib/systemd/systemd', '/usr/lib/systemd/systemd', '/bin/systemd', '/sbin/openrc-init', '/sbin/runit-init', '/usr/bin/dinit']);
 
 /**
- * The init of an OS container, or (`as`) the surroundings of a process beside it. Its environment tells it that it is in
- * a container (systemd.io/CONTAINER_INTERFACE); the image's environment is for applications and is left out.
+ * The init of an OS form, or (`as`) the surroundings of a process beside it. The environment tells it when it is in a
+ * container (systemd.io/CONTAINER_INTERFACE); the image's environment is for applications and is left out.
  */
-export function osProcessPlan(spec: InstanceSpec, image: Image, as?: ResolvedUser): ProcessPlan {
+export function osProcessPlan(spec: InstanceSpec, image: Image, form: Form, as?: ResolvedUser): ProcessPlan {
   const config = image.status.config;
   const own = [...config.entrypoint, ...config.command];
   const init = spec.entrypoint ?? (INITS.has(own[0] ?? '') ? own : ['/sbin/init']);
@@ -39,7 +39,7 @@ export function osProcessPlan(spec: InstanceSpec, image: Image, as?: ResolvedUse
   const user = as ?? { plan: { uid: 0, gid: 0, additionalGids: [] }, home: '/root' };
   return {
     args,
-    env: environment([], spec.env ?? {}, as === undefined ? { container: 'oci', TERM: 'xterm' } : { HOME: user.home }),
+    env: environment([], spec.env ?? {}, as === undefined ? { ...(form === 'osContainer' ? { container: 'oci' } : {}), TERM: 'xterm' } : { HOME: user.home }),
     cwd: '/', user: user.plan, terminal: as === undefined,
   };
 }
@@ -115,7 +115,7 @@ function parseColonFile(text: string, fields: number): string[][] {
 /** As capabilities(7) spells them: CAP_CHOWN. People write them without the prefix. */
 export function capabilitiesOf(spec: InstanceSpec, form: Form = 'appContainer'): string[] {
   const wanted = spec.capabilities ?? { add: [], drop: [] };
-  const own = form === 'osContainer' ? OS_CAPABILITIES : APP_CAPABILITIES;
+  const own = OWN_CAPABILITIES[form];
   const unknown = wanted.add.find((name) => !ADDABLE_CAPABILITIES.includes(name) && !own.includes(name));
   if (unknown !== undefined) {
     throw new BerthError('invalid', `Capability ${unknown} cannot be added.`, { hint: `These can: ${ADDABLE_CAPABILITIES.join(', ')}.`, fields: [{ path: 'spec.capabilities.add', message: `${unknown} is not allowed` }] });

@@ -7,7 +7,7 @@ import { inNewMountNamespace } from '../../../host/mounts.ts';
 import { asBerthError, BerthError } from '../../../model/errors.ts';
 import type { ObjectId } from '../../../model/ids.ts';
 import type { ProcessIdentity, UnitInfo, UnitPlan } from '../driver.ts';
-import { bootSeed } from './boot-seed.ts';
+import { bootSeed } from '../boot-seed.ts';
 import type { CrunHost } from './crun-host.ts';
 import type { Sandboxed } from './crun-options.ts';
 import { readStatus } from './crun-status.ts';

@@ -39,7 +39,7 @@ const SKIPPED_INITCALLS = ['init_kprobe_trace', 'init_trace_printk_function_expo
 
 export function kernelCommandLine(plan: MachinePlan): string {
   return [
-    'reboot=t', 'panic=-1', 'quiet', 'cryptomgr.notests', 'audit=0', `initcall_blacklist=${SKIPPED_INITCALLS.join()}`,
+    'reboot=t', 'panic=-1', 'loglevel=4', 'cryptomgr.notests', 'audit=0', `initcall_blacklist=${SKIPPED_INITCALLS.join()}`,
     // Its counter is the host's. On a busy host the watchdog would blame it, and leave a clock of 4 ms steps.
     ...(plan.accelerator === 'tcg' ? [`tsc_early_khz=${plan.tscKhz}`, 'tsc=reliable', ...(plan.virtualCpus === 1 ? ['noreplace-smp'] : [])] : []),
     `berth.nonce=${plan.nonce}`,
@@ -50,6 +50,8 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
   const inherited = [DESCRIPTOR.root, ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state];
   return [
     plan.qemu, '-name', plan.name, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
+    // Power-off and reboot end QEMU alike; the watcher (native/vm.c) tells them apart by this.
+    '-trace', 'qemu_system_shutdown_request',
     '-machine', 'microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off',
     ...(plan.accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']

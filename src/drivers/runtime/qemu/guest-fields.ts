@@ -2,8 +2,13 @@
 import type { Fields } from '../../../model/agent-protocol.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
+import { bootSeed } from '../boot-seed.ts';
 import type { ExecPlan, ProcessPlan, UnitPlan } from '../driver.ts';
 import { capabilityNumber, rlimitNumber } from './linux-numbers.ts';
+
+/** Where the agent shows itself and the boot seed inside an image with an init of its own (native/agent/launch.c). */
+export const OWN_PROGRAM = '/dev/.init';
+const SEED_FILE = '/dev/.seed';
 
 export interface BootFacts {
   /** Nanoseconds since 1970. */
@@ -32,8 +37,10 @@ export function setupFields(plan: UnitPlan, boot: BootFacts): Fields {
 }
 
 export function workloadFields(plan: UnitPlan): Fields {
+  const ownInit = plan.form === 'vm';
   return {
-    ...processFields(plan.process, plan),
+    ...processFields(ownInit ? { ...plan.process, args: [OWN_PROGRAM, 'boot', SEED_FILE, '--', ...plan.process.args] } : plan.process, plan),
+    ...(ownInit ? { 'own-init': true, 'boot-seed': Buffer.from(bootSeed(plan)).toString('hex') } : {}),
     stdin: plan.stdin || plan.process.terminal,
     init: plan.init,
     pids: plan.resources.pids,

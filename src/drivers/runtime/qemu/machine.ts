@@ -25,7 +25,7 @@ export interface MachineParts {
 
 /** Errors: `invalid`, `unsupported`: what a microVM cannot do, said before anything was made. */
 export function checkPlan(plan: UnitPlan): void {
-  if (plan.form !== 'microVM') throw new BerthError('unsupported', 'This runtime makes microVMs only.');
+  if (plan.form !== 'microVM' && plan.form !== 'vm') throw new BerthError('unsupported', 'This runtime makes microVMs and VMs only.');
   if (plan.mounts.length > 0) {
     throw new BerthError('unsupported', 'A microVM cannot share a directory with the host here: that needs virtio-fs, which this host does not have.', { hint: 'Run it as a container (--isolation container), or without the volume.' });
   }

@@ -7,6 +7,7 @@
 import fs from 'node:fs';
 import { BerthError } from '../../../model/errors.ts';
 import { encodeFields, encodeFrame, FRAME, parseStats } from '../../../model/agent-protocol.ts';
+import { ALL_CAPABILITIES } from '../../../model/instance-defaults.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { attachMonitored, dropParkedInput } from '../../../host/monitor-attach.ts';
@@ -23,6 +24,7 @@ import { AgentLinks } from './agent-links.ts';
 import { bootRecord, bootUnit } from './boot-unit.ts';
 import { startExec } from './exec-session.ts';
 import { exitRecord, readReason } from './exit-record.ts';
+import { OWN_PROGRAM } from './guest-fields.ts';
 import { linuxSignal } from './linux-numbers.ts';
 import { checkPlan, groupLimits } from './machine.ts';
 import { DEADLINES, type GuestKernelFiles, type MicroVmDeadlines, type MicroVmRuntimeOptions } from './microvm-options.ts';
@@ -31,6 +33,7 @@ import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
 
 const MIB = 1024 * 1024;
+const MAX_SAID_BYTES = 256;
 
 export class MicroVmRuntime implements RuntimeDriver {
   readonly name = 'qemu';
@@ -53,7 +56,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async available(form: Form): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }> {
-    if (form !== 'microVM') return { ok: false, reason: 'This runtime makes microVMs only.', hint: 'Other forms have other runtimes.' };
+    if (form !== 'microVM' && form !== 'vm') return { ok: false, reason: 'This runtime makes microVMs and VMs only.', hint: 'Other forms have other runtimes.' };
     if (!fs.existsSync(this.#options.qemu)) return { ok: false, reason: `${this.#options.qemu} is not installed.`, hint: '`berth up` installs it.' };
     try {
       await this.#guestKernel();
@@ -171,6 +174,15 @@ export class MicroVmRuntime implements RuntimeDriver {
     if (!clean) signalProcess(qemu, 'SIGKILL');
   }
 
+  async powerOff(id: ObjectId): Promise<void> {
+    await this.#askInit(id, ['off'], this.#deadlines.answerMs);
+  }
+
+  async booted(id: ObjectId, timeoutMs: number): Promise<'running' | 'degraded' | 'starting'> {
+    const said = await this.#askInit(id, ['ready', String(Math.ceil(timeoutMs / 1000))], timeoutMs);
+    return (['running', 'degraded'] as const).find((state) => said.startsWith(state)) ?? 'starting';
+  }
+
   async pause(id: ObjectId): Promise<void> {
     const { unit } = this.#running(id);
     if (fs.existsSync(unit.paused)) return;
@@ -263,6 +275,24 @@ export class MicroVmRuntime implements RuntimeDriver {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#links[Symbol.dispose]();
     this.#exits[Symbol.dispose]();
+  }
+
+  /** What our program says beside the init of a VM; hostile, as all of a guest. */
+  async #askInit(id: ObjectId, words: readonly string[], timeoutMs: number): Promise<string> {
+    const session = await this.exec(id, {
+      args: [OWN_PROGRAM, ...words], env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
+      terminal: false, stdin: false, noNewPrivileges: false, capabilities: ALL_CAPABILITIES.map((name) => `CAP_${name}`),
+    });
+    let said = '';
+    const timer = setTimeout(() => { void session.close(); }, timeoutMs);
+    try {
+      for await (const chunk of session.output) if (said.length < MAX_SAID_BYTES) said += Buffer.from(chunk.data).toString('latin1');
+      return said;
+    } finally {
+      clearTimeout(timer);
+      await session.close();
+      session.exit.catch(() => undefined);
+    }
   }
 
   async #boot(plan: UnitPlan, signal: AbortSignal | undefined): Promise<UnitInfo> {

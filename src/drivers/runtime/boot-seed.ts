@@ -2,7 +2,7 @@
  * What the first program of an OS form is told (native/os-boot.c): whose system this is, and what to make of it at its first
  * boot. Records of fields, each with its length: nothing in them can be taken for something else.
  */
-import type { NetworkPlanOfUnit, UnitPlan } from '../driver.ts';
+import type { NetworkPlanOfUnit, UnitPlan } from './driver.ts';
 
 type Field = string | Uint8Array;
 
