@@ -32,7 +32,7 @@ export async function openDrivers(options: DaemonOptions & { readonly rootTag: s
   const settings = await readRegistrySettings(options.registriesFile ?? path.join(rootDir, REGISTRIES_FILE), options.registriesFile !== undefined);
   const registries = opened.use(openOciRegistries({ settings }));
   const content = opened.use(await openDirContent({ rootDir: path.join(rootDir, 'images'), layersDir: path.join(rootDir, 'l'), unpacker }));
-  const container = opened.use(await openCrunRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, crun: '/usr/bin/crun', conmon: '/usr/bin/conmon', openSandbox: () => { throw new TypeError('control opens every sandbox'); } }));
+  const container = opened.use(await openCrunRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, crun: '/usr/bin/crun', conmon: '/usr/bin/conmon', lxcfs: '/usr/bin/lxcfs', openSandbox: () => { throw new TypeError('control opens every sandbox'); } }));
   const vm = opened.use(await openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: options.kernelDir }));
   const runtimes = { container, vm };
   const adviser = opened.use(openAdviser());

@@ -113,7 +113,7 @@ export function anonymousFile(data: string | Uint8Array): number {
 
 /** A detached copy of the mount at `path`, shown through the user namespace's id map. open_tree(2), mount_setattr(2). */
 export function idmappedClone(path: string, userNamespaceFd: number): number {
-  const fd = checked('open_tree', Number(c.syscall5(SYS.open_tree, -100, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, null, 0)), path);
+  const fd = clonedMount(path);
   const attributes = Buffer.alloc(32);
   attributes.writeBigUInt64LE(MOUNT_ATTR_IDMAP, 0);
   attributes.writeBigUInt64LE(BigInt(userNamespaceFd), 24);
@@ -124,6 +124,11 @@ export function idmappedClone(path: string, userNamespaceFd: number): number {
     throw error;
   }
   return fd;
+}
+
+/** A detached copy of the mount at `path`, without those below it. open_tree(2). */
+export function clonedMount(path: string): number {
+  return checked('open_tree', Number(c.syscall5(SYS.open_tree, -100, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, null, 0)), path);
 }
 
 /** Attaches a detached mount at `target` and closes its descriptor. move_mount(2). */

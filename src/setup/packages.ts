@@ -23,6 +23,7 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'busybox-static', use: 'run', why: 'image bootstrap busybox' },
   { name: 'uidmap', use: 'run', why: 'id maps of unprivileged helpers' },
   { name: 'kmod', use: 'run', why: 'loads overlay, tun and bridge where they are modules; orders guest modules' },
+  { name: 'lxcfs', use: 'run', why: 'shows OS containers their own memory, processors, load and uptime' },
   { name: 'qemu-system-x86', use: 'vm', why: 'runs virtual machines' },
   { name: 'gcc', use: 'build', why: 'compiles the native programs' },
   { name: 'libc6-dev', use: 'build', why: 'headers for the native programs' },

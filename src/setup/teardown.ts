@@ -22,7 +22,7 @@ const TAG = /^[0-9a-z]{6}$/;
 const DEADLINE_MS = 30_000;
 
 /** Programs that instances and networks are made of. Others that have a path of ours among their words are somebody's editor. */
-const OUR_PROGRAMS = /^(conmon|crun|dnsmasq|berth-native|qemu-system-[\w-]+|virtiofsd)$/;
+const OUR_PROGRAMS = /^(conmon|crun|dnsmasq|berth-native|lxcfs|qemu-system-[\w-]+|virtiofsd)$/;
 
 /**
  * Tags under which this root may have things on the host: its own file says it, and where that is lost the leases do.

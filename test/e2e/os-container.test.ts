@@ -206,6 +206,18 @@ runcmd:
     await ok('network', 'delete', 'lab');
   });
 
+  test('free, uptime and the processors inside are its own; the daemon’s end takes nothing of them', async () => {
+    await ok('launch', 'system', 'values', '-m', '300m', '--cpus', '1');
+    const values = () => inside('values', 'free -m | awk \'/Mem/ {print $2}\'; grep -c ^processor /proc/cpuinfo; cut -d. -f1 /proc/uptime; cut -d" " -f1 /proc/loadavg');
+    const [memory, processors, uptime, load] = (await values()).split('\n').map(Number);
+    assert.deepEqual([memory, processors], [300, 1]);
+    assert.ok(uptime! < 60 && load! < 3, `${uptime} ${load}`);
+    await daemon.restart();
+    assert.equal((await values()).split('\n')[0], '300');
+    assert.ok(!fs.readFileSync('/proc/self/mounts', 'utf8').includes(daemon.base), 'no mount of it on the host');
+    await rm('values');
+  });
+
   test('a shell, a pause, limits, a volume, a rename', async () => {
     await ok('launch', 'system', 'work', '-m', '300m', '--pids-limit', '400', '-v', 'data:/data', '--tmpfs', '/scratch:size=8m');
     assert.equal((await berth(daemon, ['shell', 'work'], { input: 'id -un; exit 3\n', timeoutMs: 30_000 })).code, 3);

@@ -16,6 +16,7 @@ const TOOLS: readonly Tool[] = [
   { name: 'conmon', package: 'conmon', args: ['--version'], forWhat: 'Keeps instances, their logs and exit codes while the daemon is away.', without: { status: 'fail', means: 'No instance can start.' } },
   { name: 'nft', package: 'nftables', args: ['--version'], forWhat: 'Writes packet rules.', without: { status: 'fail', means: 'No network can be made.' } },
   { name: 'dnsmasq', package: 'dnsmasq-base', args: ['--version'], forWhat: 'Answers names on networks.', without: { status: 'fail', means: 'Instances cannot find each other by name.' } },
+  { name: 'lxcfs', package: 'lxcfs', args: ['--version'], forWhat: 'Shows OS containers their own memory, load and uptime.', without: { status: 'warn', means: '`free`, `uptime` and `top` inside OS containers show the host’s values; limits hold all the same.' } },
   { name: 'qemu-system-x86_64', package: 'qemu-system-x86', args: ['--version'], forWhat: 'Runs virtual machines.', without: { status: 'warn', means: 'Virtual machines cannot run; containers can.' } },
   { name: 'mkfs.erofs', package: 'erofs-utils', args: ['-V'], forWhat: 'Packs images for virtual machines.', without: { status: 'warn', means: 'Virtual machines cannot run; containers can.' } },
   { name: 'mkfs.ext4', package: 'e2fsprogs', args: ['-V'], forWhat: 'Formats disks.', without: { status: 'warn', means: 'Virtual machines have no disk of their own.' } },

@@ -15,7 +15,7 @@ import { joinArguments } from './join-arguments.ts';
 import { networkFiles } from './network-files.ts';
 import type { OciSeccomp } from './oci-types.ts';
 import { removeUnit } from './remove-unit.ts';
-import { makeRootMounts, networkFile, rootPath, seedFile, volumeSource } from './root-mounts.ts';
+import { makeRootMounts, networkFile, ownValues, rootPath, seedFile, volumeSource } from './root-mounts.ts';
 import { startFailure } from './start-failure.ts';
 import { recordOf, type UnitRecord } from './unit-record.ts';
 
@@ -42,11 +42,13 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
   const rules = guards.seccomp(plan.capabilities);
   const compiled = rules === undefined ? undefined : host.seccomp.prepare(rules);
   const files = networkFiles(plan.hostname, plan.network);
+  using values = plan.form === 'osContainer' ? await host.timed('own values', () => host.ownValues.tree()) : undefined;
   const spec = guards.spec(plan, {
     rootPath: rootPath(paths.scratch),
     volumeSources: plan.mounts.map((_, index) => volumeSource(paths.scratch, index)),
     hostsFile: networkFile(paths.scratch, 'hosts'), hostnameFile: networkFile(paths.scratch, 'hostname'), resolverFile: networkFile(paths.scratch, 'resolver'),
     initProgram: options.nativeProgram, seedFile: seedFile(paths.scratch), groupsType: groups.delegatedType,
+    ...(values === undefined ? {} : { ownValues: ownValues(paths.scratch) }),
     userNamespacePath: `/proc/${process.pid}/fd/${sandbox.userNamespaceFd}`,
     networkNamespacePath: `/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`,
     idBase: sandbox.idBase, idCount: sandbox.idCount,
@@ -73,7 +75,7 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
   }, {
     timeoutMs: options.createTimeoutMs ?? DEFAULT_TIMEOUT_MS, signal,
     around: (fork) => host.timed('mounts and fork', () => inNewMountNamespace(() => {
-      makeRootMounts(plan, { ...(plan.form === 'osContainer' ? { seed: bootSeed(plan) } : {}), scratch: paths.scratch, hide: groups.hide, delegated: plan.form === 'osContainer', crun: host.crun, guards, userNamespaceFd: sandbox.userNamespaceFd, idBase: sandbox.idBase, files });
+      makeRootMounts(plan, { ...(plan.form === 'osContainer' ? { seed: bootSeed(plan), ownValues: values } : {}), scratch: paths.scratch, hide: groups.hide, delegated: plan.form === 'osContainer', crun: host.crun, guards, userNamespaceFd: sandbox.userNamespaceFd, idBase: sandbox.idBase, files });
       return fork();
     })),
   })).catch((error: unknown) => { throw startFailure(error, plan.process, plan.resources.pids); });

@@ -1,8 +1,10 @@
 /** What all verbs of the driver share: the doors that were opened for this root, and what is known of its units. */
 import fs from 'node:fs';
+import path from 'node:path';
 import type { ControlGroups } from '../../../host/cgroup.ts';
 import { MonitorExits } from '../../../host/monitor-exit.ts';
 import { openControlGroups } from '../../../host/cgroup.ts';
+import { OwnValues } from '../../../host/own-values.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { ObjectId } from '../../../model/ids.ts';
 import { readCeilings } from './ceilings.ts';
@@ -22,6 +24,7 @@ export interface CrunHost {
   readonly groups: ControlGroups;
   readonly exits: MonitorExits;
   readonly seccomp: SeccompCache;
+  readonly ownValues: OwnValues;
   readonly ceilings: Ceilings;
   /** crun’s own file, links resolved: a bind mount wants it. */
   readonly crun: string;
@@ -49,6 +52,7 @@ export function openCrunHost(options: CrunOptions, compiler: string | undefined)
     groups: openControlGroups(`berth-${options.rootTag}`),
     exits: new MonitorExits(paths.exits),
     seccomp: new SeccompCache(paths.cache, compiler),
+    ownValues: new OwnValues(options.lxcfs ?? '', path.join(options.runDir, 'lxcfs')),
     ceilings: readCeilings(),
     crun: fs.realpathSync(options.crun),
     record(id) {

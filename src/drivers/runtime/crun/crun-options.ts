@@ -46,6 +46,8 @@ export interface CrunOptions {
   readonly conmon: string;
   /** Namespaces for a plan that brings none; `close` after the unit took them. */
   readonly openSandbox: (id: ObjectId) => Promise<Sandboxed & { close(): void }>;
+  /** Shows OS containers their own memory, processors and load; its file, where it is installed. */
+  readonly lxcfs?: string | undefined;
   readonly guards?: Partial<CrunGuards> | undefined;
   /** How long crun may take to bring the container up. */
   readonly createTimeoutMs?: number | undefined;

@@ -22,6 +22,8 @@ export interface SpecSurroundings {
   readonly initProgram: string;
   /** What an OS container is told at its boot: see boot-seed.ts. */
   readonly seedFile: string;
+  /** Directory of files with the unit's own values, laid out as /; where there are such. */
+  readonly ownValues?: string | undefined;
   /** What a mount of the unit's own control groups is called here. */
   readonly groupsType: 'cgroup' | 'cgroup2';
   readonly userNamespacePath: string;

@@ -2,6 +2,7 @@
  * What an OS container finds mounted: what systemd's container interface asks for (systemd.io/CONTAINER_INTERFACE), the
  * unit's own part of cgroup v2 writable among it. /etc is the instance's own: its files come by the boot seed.
  */
+import { OWN_VALUE_FILES } from '../../../host/own-values.ts';
 import type { UnitPlan } from '../driver.ts';
 import { askedMounts, fileMount, INIT_PATH, kernelMounts, SEED_PATH, tmpfs, type SpecSurroundings } from './oci-spec.ts';
 import type { OciMount } from './oci-types.ts';
@@ -13,6 +14,7 @@ export function osMounts(plan: UnitPlan, around: SpecSurroundings): readonly Oci
   return [
     ...kernelMounts(plan),
     { destination: '/sys/fs/cgroup', type: around.groupsType, source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'rw'] },
+    ...(around.ownValues === undefined ? [] : OWN_VALUE_FILES.map((file) => fileMount(`/${file}`, `${around.ownValues}/${file}`))),
     tmpfs('/run', ['nosuid', 'nodev', 'mode=755', `size=${RUN_BYTES}`]),
     tmpfs('/run/lock', ['nosuid', 'nodev', 'noexec', 'mode=1777', `size=${LOCK_BYTES}`]),
     fileMount(INIT_PATH, around.initProgram, []),

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { hideMount, mountIdmapped, mountOverlay, mountScratch, mountUnified } from '../../../host/mounts.ts';
+import type { DetachedTree } from '../../../host/own-values.ts';
 import { lastOccurrences } from '../../../lib/last-occurrences.ts';
 import type { UnitPlan } from '../driver.ts';
 import type { CrunGuards } from './crun-options.ts';
@@ -20,6 +21,7 @@ export interface RootMounts {
   readonly files: NetworkFiles;
   /** Of an OS container. */
   readonly seed?: Uint8Array | undefined;
+  readonly ownValues?: DetachedTree | undefined;
 }
 
 /** Mount points, the network files, and what a root without an upper of its own leaves (mount points). */
@@ -39,6 +41,10 @@ export function networkFile(scratch: string, name: keyof NetworkFiles): string {
 
 export function seedFile(scratch: string): string {
   return path.join(scratch, 'seed');
+}
+
+export function ownValues(scratch: string): string {
+  return path.join(scratch, 'values');
 }
 
 /** For join.c: stands where crun would take the host's own. */
@@ -78,6 +84,7 @@ export function makeRootMounts(plan: UnitPlan, what: RootMounts): void {
     const file = networkFile(scratch, name);
     own(() => { fs.writeFileSync(file, what.files[name], { mode: 0o644 }); }, file, idBase);
   }
+  what.ownValues?.attach(ownValues(scratch));
   const seed = what.seed;
   if (seed !== undefined) own(() => { fs.writeFileSync(seedFile(scratch), seed, { mode: 0o600 }); }, seedFile(scratch), idBase);
 }
