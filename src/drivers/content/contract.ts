@@ -1,10 +1,12 @@
 /** What every content store must do, as node:test cases: with the jailed unpacker, and with one that needs no root. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import zlib from 'node:zlib';
 import { tarEnd, tarEntry, type TarHeader } from '../../lib/tar-header.ts';
 import { BerthError, type ErrorCode } from '../../model/errors.ts';
+import type { LayerProgress as FetchedLayer } from '../../model/layer-progress.ts';
+import type { OutgoingImage, RemoteImage } from '../registry/driver.ts';
 import type { Unpacker } from '../unpack/driver.ts';
 import type { ArchiveFormat, ContentStore, Digest, ImageRecord } from './driver.ts';
 
@@ -78,6 +80,28 @@ export const archiveOf = (files: ReadonlyMap<string, Uint8Array>): Buffer => tar
 
 const BASE = tarOf({ path: 'etc/', type: 'directory' }, { path: 'etc/passwd', content: 'root:x:0:0\n' }, { path: 'etc/gone', content: 'x' }, { path: 'bin/su', mode: 0o4755, content: 'su' });
 const UPPER = tarOf({ path: 'etc/', type: 'directory' }, { path: 'etc/.wh.gone' }, { path: 'etc/new', content: 'new' });
+
+/** A registry that has this one image; `before` is told of each piece. */
+function remoteOf(image: OutgoingImage, before: (digest: Digest, offset: number) => Promise<void> = async () => undefined) {
+  const blobs: Digest[] = [];
+  const offsets = new Map<Digest, number>();
+  let closed = 0;
+  const remote: RemoteImage = {
+    name: 'registry.example/a:1', digest: undefined, shareKey: image.manifest.digest,
+    manifest: async () => image.manifest,
+    async *blob({ digest, size }, offset = 0) {
+      blobs.push(digest);
+      offsets.set(digest, offset);
+      const whole = await collect(image.read(digest));
+      for (let at = offset; at < size; at += 50_000) {
+        await before(digest, at);
+        yield whole.subarray(at, at + 50_000);
+      }
+    },
+    [Symbol.asyncDispose]: async () => void closed++,
+  };
+  return { remote, blobs: () => blobs, offsets, closed: () => closed };
+}
 
 export function contentContract(factory: ContentFactory): void {
   function check(name: string, body: (open: OpenContent) => Promise<void>): void {
@@ -257,6 +281,75 @@ export function contentContract(factory: ContentFactory): void {
         yield Buffer.alloc(1_000_000);
       }
       await assert.rejects(store.importArchive(slow(), { signal: stop.signal }), BerthError);
+    });
+
+    check('takes in from a registry what another store gives out', async (open) => {
+      const image = await bringOne(open.store, { layers: [BASE, UPPER] });
+      const outgoing = await open.store.outgoingImage(image);
+      const other = await factory.open();
+      const told: FetchedLayer[] = [];
+      using lease = other.store.lease();
+      const { remote, closed } = remoteOf(outgoing);
+      const record = await other.store.fetchImage(remote, { lease, onLayer: (layer) => told.push(layer) });
+      assert.deepEqual([record.manifestDigest, record.namedDigest, record.configDigest, record.config], [image.manifestDigest, image.manifestDigest, image.configDigest, image.config]);
+      assert.equal(await text({ ...other }, record, '/etc/new'), 'new');
+      assert.deepEqual(told.slice(0, 2).map((layer) => [layer.digest, layer.state]), image.layers.map((layer) => [layer.digest, 'waiting']));
+      for (const layer of image.layers) assert.deepEqual(told.findLast((one) => one.digest === layer.digest), { digest: layer.digest, state: 'done', bytes: layer.bytes, totalBytes: layer.bytes });
+      assert.equal(closed(), 1);
+      // Held: a sweep of everything leaves it. Then nothing of it comes again.
+      await other.store.sweep(nothing, { arrivals: true });
+      const again = remoteOf(outgoing);
+      const states: string[] = [];
+      await other.store.fetchImage(again.remote, { onLayer: (layer) => states.push(layer.state) });
+      assert.deepEqual([states, again.blobs(), again.closed()], [['waiting', 'waiting', 'present', 'present'], [], 1]);
+      await other.store[Symbol.asyncDispose]();
+    });
+
+    check('many who fetch one image share it, and one who leaves does not stop it', async ({ store }) => {
+      const outgoing = await store.outgoingImage(await bringOne(store, { layers: [BASE, UPPER] }));
+      const other = (await factory.open()).store;
+      const leaver = new AbortController();
+      const remotes = Array.from({ length: 10 }, () => remoteOf(outgoing));
+      const [left, ...stayed] = remotes.map(({ remote }, index) => other.fetchImage(remote, index === 0 ? { signal: leaver.signal } : {}));
+      leaver.abort();
+      await assert.rejects(left!, fails('wrongState'));
+      assert.equal(new Set((await Promise.all(stayed)).map((record) => record.manifestDigest)).size, 1);
+      assert.equal(remotes.flatMap((one) => one.blobs()).length, 3);
+      assert.deepEqual(remotes.map((one) => one.closed()), remotes.map(() => 1));
+      await other[Symbol.asyncDispose]();
+    });
+
+    check('goes on where a fetch was cancelled, by the next daemon too', async ({ store }) => {
+      const big = tarOf({ path: 'big', content: randomBytes(600_000) });
+      const image = await bringOne(store, { layers: [big], compression: 'none' });
+      const outgoing = await store.outgoingImage(image);
+      const layer = image.layers[0]!;
+      const other = await factory.open();
+      const stop = new AbortController();
+      const halting = remoteOf(outgoing, async (digest, offset) => {
+        if (digest === layer.digest && offset >= 400_000) stop.abort();
+      });
+      await assert.rejects(other.store.fetchImage(halting.remote, { signal: stop.signal }), fails('wrongState'));
+      assert.equal(await other.store.hasBlob(layer.digest), false);
+      assert.throws(() => other.store.layerPath(layer.diffId), fails('unavailable'));
+      await other.store[Symbol.asyncDispose]();
+      const next = await other.reopen();
+      const going = remoteOf(outgoing);
+      await next.fetchImage(going.remote);
+      const from = going.offsets.get(layer.digest)!;
+      assert.ok(from > 0, `it went on at ${from}`);
+      await next[Symbol.asyncDispose]();
+    });
+
+    check('closes what it was given, whatever comes of it', async ({ store }) => {
+      const outgoing = await store.outgoingImage(await bringOne(store, { layers: [BASE] }));
+      const broken = remoteOf(outgoing, () => Promise.reject(new BerthError('unavailable', 'The line was cut.')));
+      const other = (await factory.open()).store;
+      await assert.rejects(other.fetchImage(broken.remote), fails('unavailable'));
+      const unwanted = remoteOf(outgoing);
+      await assert.rejects(other.fetchImage(unwanted.remote, { signal: AbortSignal.abort() }), fails('wrongState'));
+      assert.deepEqual([broken.closed(), unwanted.closed(), unwanted.blobs()], [1, 1, []]);
+      await other[Symbol.asyncDispose]();
     });
 
     check('makes an image file once', async ({ store }) => {
