@@ -10,6 +10,8 @@ import { HttpSession, type HttpAnswer, type HttpRequest, type SessionParts } fro
 import { PassingFailure, Patience, retryAfterMs, type RetryParts } from './passing-failure.ts';
 
 const MAX_ERROR_BYTES = 64 * 1024;
+/** A registry may be started again with TLS. */
+const SCHEME_MS = 60_000;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const PASSING = new Set([408, 429, 500, 502, 503, 504]);
 
@@ -18,8 +20,8 @@ export interface EndpointParts extends Omit<SessionParts, 'registry'> {
   readonly credentials: RegistryCredentials | undefined;
   readonly wait: RetryParts['wait'];
   readonly random: () => number;
-  /** What loopback registries were found to speak; kept by the driver. */
-  readonly schemes: Map<string, 'http' | 'https'>;
+  /** What loopback registries were found to speak, a short while ago; kept by the driver. */
+  readonly schemes: Map<string, { readonly scheme: 'http' | 'https'; readonly atMs: number }>;
 }
 
 export interface EndpointRequest extends Omit<HttpRequest, 'url'> {
@@ -135,7 +137,8 @@ export class Endpoint implements Disposable {
 
   async #find(signal: AbortSignal | undefined): Promise<URL> {
     const at = (scheme: 'http' | 'https'): URL => new URL(`${scheme}://${apiHost(this.registry)}/`);
-    const scheme = this.#parts.schemes.get(this.registry) ?? this.#parts.hosts.scheme(this.registry);
+    const known = this.#parts.schemes.get(this.registry);
+    const scheme = known !== undefined && performance.now() - known.atMs < SCHEME_MS ? known.scheme : this.#parts.hosts.scheme(this.registry);
     if (scheme !== 'either') return at(scheme);
     let found: 'http' | 'https' = 'https';
     try {
@@ -144,7 +147,7 @@ export class Endpoint implements Disposable {
       if (!isNoTls(error)) throw error;
       found = 'http';
     }
-    this.#parts.schemes.set(this.registry, found);
+    this.#parts.schemes.set(this.registry, { scheme: found, atMs: performance.now() });
     return at(found);
   }
 
