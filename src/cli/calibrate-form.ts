@@ -55,7 +55,12 @@ export async function calibrateForm(plan: CalibratePlan, steps: CalibrateSteps):
 }
 
 function measuredFigure(value: number, spread: number | undefined, n: number, source: string, { date, timesAreLocal }: CalibratePlan, isTime: boolean): Measured {
-  return { value: Math.max(0, value), ...(spread === undefined ? {} : { spread: Math.max(0, spread) }), n, date, source, transferable: !(isTime && timesAreLocal) };
+  return { value: rounded(value), ...(spread === undefined ? {} : { spread: rounded(spread) }), n, date, source, transferable: !(isTime && timesAreLocal) };
+}
+
+/** More digits than any clock here is good for would only look exact. */
+function rounded(value: number): number {
+  return value <= 0 ? 0 : Number(value.toPrecision(4));
 }
 
 async function startTimes(plan: CalibratePlan, steps: CalibrateSteps): Promise<FormFigures> {
