@@ -351,7 +351,7 @@ int boot_main(int argc, char **argv) {
     while (bytes && used < (size_t)at.st_size && (got = read(fd, bytes + used, (size_t)at.st_size - used)) > 0) used += (size_t)got;
     close(fd);
     struct seed seed = {bytes, used, 0};
-    if (bytes) prepare(&seed);
+    if (bytes && getuid() == 0) prepare(&seed);
   }
   /* Nothing needs it any more; what it says may be secret. */
   umount2(argv[1], MNT_DETACH);

@@ -61,7 +61,7 @@ export function ociSpec(plan: UnitPlan, around: SpecSurroundings): OciSpec {
     ociVersion: '1.0.2',
     process: {
       ...ociProcess(plan.process, plan, around.idCount),
-      ...(plan.form === 'osContainer' ? { args: [INIT_PATH, 'boot', SEED_PATH, '--', ...plan.process.args] } : plan.init ? { args: [INIT_PATH, 'init', '--', ...plan.process.args] } : {}),
+      args: [...(plan.form === 'osContainer' ? [INIT_PATH, 'boot', SEED_PATH, '--'] : []), ...(plan.init ? [INIT_PATH, 'init', '--'] : []), ...plan.process.args],
       rlimits: clampRlimits(plan.rlimits, around.ceilings.rlimits),
       oomScoreAdj: around.ceilings.oomScoreAdj,
     },
