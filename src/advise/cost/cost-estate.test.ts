@@ -51,6 +51,7 @@ test('the example estate: all is placed, near the bound, and costs less than tod
   for (const { scenario, hosts, unplaced, utilization } of report.scenarios) {
     assert.deepEqual(unplaced, [], scenario);
     assert.ok(hosts.needed <= Math.max(hosts.lowerBound + 1, 1.05 * hosts.lowerBound), `${scenario}: ${hosts.needed}, bound ${hosts.lowerBound}`);
+    assert.ok(Number(hosts.monthly) >= Number(hosts.monthlyAtLeast));
     assert.ok(utilization.memory > 0 && utilization.memory <= 1);
   }
   assert.ok(of(report, 'recommended').savedPercent! > 0);
@@ -87,6 +88,13 @@ test('today lies where it lies', () => {
   const report = cost([on('a', 'one'), on('b', 'two'), on('c', 'two')]);
   assert.deepEqual([of(report, 'today').hosts.needed, of(report, 'recommended').hosts.needed], [2, 1]);
   assert.ok(of(report, 'recommended').savedPercent! > 0);
+});
+
+test('what lies together today and fits no host type together is counted all the same, with a word', () => {
+  const on = (name: string): Workload => app(name, { resources: { requests: { cpus: 7, memoryBytes: GIB } }, change: { currentForm: 'vm', currentHost: 'giant' } });
+  const today = of(cost([on('a'), on('b')]), 'today');
+  assert.deepEqual([today.hosts.needed, today.unplaced], [2, []]);
+  assert.match(today.notes.join('\n'), /What lies on giant today fits no host type/);
 });
 
 test('hosts without hardware virtualization get no VMs', () => {

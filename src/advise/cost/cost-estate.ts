@@ -40,7 +40,8 @@ function resultOf(scenario: Scenario, byName: ReadonlyMap<string, Workload>, adv
     else placed.push(placedWorkload(workload, form, figures));
   }
   const sentences = [...notes].map(([note, names]) => `${names.length} of ${byName.size} workloads: ${note} (${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''})`);
-  return costScenario(scenario, itemsOf(placed, advice.placement, prices, { today: scenario === 'today' }), left, sentences, prices, figures);
+  const items = itemsOf(placed, advice.placement, prices, { today: scenario === 'today' });
+  return costScenario(scenario, items.placed, left, [...sentences, ...items.notes], prices, figures);
 }
 
 function savedPercent(today: Money, total: Money): number | null {

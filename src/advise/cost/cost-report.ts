@@ -28,6 +28,10 @@ export interface ScenarioCost {
     /** No way of packing needs fewer, without spares; and by which argument. */
     readonly lowerBound: number;
     readonly lowerBoundBy: string;
+    /** Of the hosts needed, without licences of workloads and labour for what runs on them. */
+    readonly monthly: string;
+    /** No mixture of hosts that holds all costs less; fewer hosts may cost more. */
+    readonly monthlyAtLeast: string;
   };
   /** Used share of all hosts, spares included, 0 to 1 (above 1 where more is promised than there is). */
   readonly utilization: { readonly cpu: number; readonly memory: number; readonly disk: number };

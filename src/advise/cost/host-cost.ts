@@ -1,5 +1,6 @@
 /** What hosts cost in a month, by part. */
 import type { HostTypePrice, PriceFile } from '../../model/prices.ts';
+import type { PerResource, Resources } from '../packing/resources.ts';
 import { money, share, times, total, type Money } from './money.ts';
 
 /** A mean month: 365.25 days / 12. */
@@ -30,4 +31,14 @@ export function hostTotal({ capital, running, energy, hostLicences, labour }: Ho
 
 export function coresOf(type: HostTypePrice): number {
   return type.cores ?? Math.ceil(type.cpus);
+}
+
+const MIB = 1024 * 1024;
+
+export function capacityOf(type: HostTypePrice): Resources {
+  return { cpuMilli: Math.floor(type.cpus * 1000 + 1e-6), memoryMiB: Math.floor(type.memory / MIB), diskMiB: Math.floor(type.disk / MIB), instances: type.maxInstances };
+}
+
+export function overcommitOf({ capacity: { overcommit } }: PriceFile): PerResource {
+  return { cpuMilli: overcommit.cpus, memoryMiB: overcommit.memory, diskMiB: overcommit.disk };
 }

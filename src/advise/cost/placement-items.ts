@@ -5,7 +5,10 @@ import type { PriceFile } from '../../model/prices.ts';
 import type { Workload } from '../../model/workload.ts';
 import type { PlacementRule } from '../decision.ts';
 import type { PackingItem } from '../packing/packing.ts';
+import { order } from '../packing/prepared.ts';
+import { addResources, fitsWithin, NO_RESOURCES, usableCapacity, type Resources } from '../packing/resources.ts';
 import { demandOf, type Demand } from './demand.ts';
+import { capacityOf, overcommitOf } from './host-cost.ts';
 import type { Placed } from './scenarios.ts';
 
 export interface PlacedWorkload {
@@ -24,17 +27,24 @@ export function placedWorkload(workload: Workload, placed: Exclude<Placed, undef
   return { workload, placed, form, instances: Math.max(1, workload.spec.replicas ?? 1), demand: demandOf(workload, form, figures) };
 }
 
+export interface ScenarioItems {
+  readonly placed: readonly PlacedWorkload[];
+  readonly notes: readonly string[];
+}
+
 /** @param today lie where they lie now: one host for each name of a host, and none of these hosts together */
-export function itemsOf(all: readonly Omit<PlacedWorkload, 'items'>[], rules: readonly PlacementRule[], prices: PriceFile, { today }: { readonly today: boolean }): PlacedWorkload[] {
+export function itemsOf(all: readonly Omit<PlacedWorkload, 'items'>[], rules: readonly PlacementRule[], prices: PriceFile, { today }: { readonly today: boolean }): ScenarioItems {
   const labels = ruleLabels(all, rules);
   const groups = togetherKeys(rules);
   const virtual = prices.hostTypes.filter((type) => type.hardwareVirtualization).map(({ name }) => name);
+  const tooFull = today ? overfullHosts(all, prices) : new Set<string>();
   const named = new Set<string>();
-  return all.map((one) => {
+  const placed = all.map((one) => {
     const { name } = one.workload.meta;
     const own = today ? undefined : labels.get(name);
     const together = today ? undefined : groups.get(name);
-    const host = today && one.instances === 1 ? (one.workload.spec.change?.currentHost ?? (one.placed === 'physical' ? `own ${name}` : undefined)) : undefined;
+    const lies = today ? hostToday(one) : undefined;
+    const host = lies !== undefined && tooFull.has(lies) ? undefined : lies;
     const onFirst = host !== undefined && !named.has(host);
     if (host !== undefined) named.add(host);
     const isVm = one.form === 'vm' || one.form === 'microVM';
@@ -52,6 +62,25 @@ export function itemsOf(all: readonly Omit<PlacedWorkload, 'items'>[], rules: re
     });
     return { ...one, items };
   });
+  const listed = [...tooFull].toSorted(order);
+  return { placed, notes: listed.length === 0 ? [] : [`What lies on ${listed.slice(0, 5).join(', ')}${listed.length > 5 ? ` and ${listed.length - 5} more` : ''} today fits no host type of the price file together: it was counted on as many hosts as it takes.`] };
+}
+
+/** The host that one lies on, or the machine that it is; several copies do not all lie on the one host that was named. */
+function hostToday({ workload, placed, instances }: Omit<PlacedWorkload, 'items'>): string | undefined {
+  if (instances !== 1) return undefined;
+  return workload.spec.change?.currentHost ?? (placed === 'physical' ? `the machine of ${workload.meta.name}` : undefined);
+}
+
+/** Hosts of today whose load fits no host type. */
+function overfullHosts(all: readonly Omit<PlacedWorkload, 'items'>[], prices: PriceFile): ReadonlySet<string> {
+  const loads = new Map<string, Resources>();
+  for (const one of all) {
+    const host = hostToday(one);
+    if (host !== undefined) loads.set(host, addResources(loads.get(host) ?? NO_RESOURCES, one.demand.size));
+  }
+  const rooms = prices.hostTypes.map((type) => usableCapacity(capacityOf(type), { overcommit: overcommitOf(prices) }));
+  return new Set([...loads].filter(([, load]) => !rooms.some((room) => fitsWithin(load, room))).map(([host]) => host));
 }
 
 export function workloadOfItem(id: string): string {

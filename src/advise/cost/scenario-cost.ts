@@ -7,12 +7,10 @@ import type { PackedHost, Packing } from '../packing/packing.ts';
 import { order } from '../packing/prepared.ts';
 import type { Resources } from '../packing/resources.ts';
 import type { PlacedWord, ScenarioCost } from './cost-report.ts';
-import { coresOf, hostCost, hostTotal, type HostCost } from './host-cost.ts';
+import { capacityOf, coresOf, hostCost, hostTotal, overcommitOf, type HostCost } from './host-cost.ts';
 import { apportion, money, moneyText, share, times, total, type Money } from './money.ts';
 import { workloadOfItem, type PlacedWorkload } from './placement-items.ts';
 import { SCENARIO_LABEL, type Scenario } from './scenarios.ts';
-
-const MIB = 1024 * 1024;
 
 export interface ScenarioResult {
   readonly cost: Omit<ScenarioCost, 'savedPercent'>;
@@ -23,10 +21,10 @@ export function costScenario(
   scenario: Scenario, placed: readonly PlacedWorkload[], left: readonly { readonly name: string; readonly reason: string }[], notes: readonly string[], prices: PriceFile, figures: Figures,
 ): ScenarioResult {
   const types = new Map(prices.hostTypes.map((type) => [type.name, { type, capacity: capacityOf(type), cost: hostCost(type, prices) }]));
-  const { headroom, overcommit, spareHosts } = prices.capacity;
+  const { headroom, spareHosts } = prices.capacity;
   const rules = scenario === 'today' ? {} : { headroom: { cpuMilli: headroom.cpus, memoryMiB: headroom.memory, diskMiB: headroom.disk }, spareHosts };
   const packing = pack(placed.flatMap(({ items }) => items), [...types.values()].map(({ type, capacity, cost }) => ({ id: type.name, capacity, cost: Number(hostTotal(cost)) })),
-    { ...rules, overcommit: { cpuMilli: overcommit.cpus, memoryMiB: overcommit.memory, diskMiB: overcommit.disk } });
+    { ...rules, overcommit: overcommitOf(prices) });
   const all = [...packing.hosts.map(({ type }) => type), ...packing.spares].map((name) => types.get(name)!);
   const part = (key: keyof HostCost): Money => total(all.map(({ cost }) => cost[key]));
   const lost = new Set(packing.unplaced.map(({ id }) => workloadOfItem(id)));
@@ -49,6 +47,7 @@ export function costScenario(
       scenario, label: SCENARIO_LABEL[scenario],
       hosts: {
         needed: packing.hosts.length, spare: packing.spares.length, lowerBound: packing.bound.hosts, lowerBoundBy: packing.bound.argument,
+        monthly: text(BigInt(packing.cost)), monthlyAtLeast: text(BigInt(packing.bound.cost)),
         byType: prices.hostTypes.map(({ name }) => ({ type: name, needed: packing.hosts.filter(({ type }) => type === name).length, spare: packing.spares.filter((type) => type === name).length })).filter(({ needed, spare }) => needed + spare > 0),
       },
       utilization: utilizationOf(packing.hosts, all.map(({ capacity }) => capacity)),
@@ -67,10 +66,6 @@ export function costScenario(
       unplaced: [...left, ...unplacedOf(packing)].toSorted((a, b) => order(a.name, b.name)), notes,
     },
   };
-}
-
-function capacityOf(type: HostTypePrice): Resources {
-  return { cpuMilli: Math.floor(type.cpus * 1000 + 1e-6), memoryMiB: Math.floor(type.memory / MIB), diskMiB: Math.floor(type.disk / MIB), instances: type.maxInstances };
 }
 
 function wordOf(placed: PlacedWorkload['placed']): PlacedWord {

@@ -9,6 +9,10 @@ const CLIQUE_ITEMS = 400;
 /** Of the family u(k); more find nothing that matters here. */
 const ROUNDING_STEPS = 20;
 const THRESHOLDS = 60;
+const MOST_ROUNDS = 2000;
+const LEAST_ROUNDS = 400;
+/** Items × types × rounds. */
+const PRICE_WORK = 2_000_000;
 
 export function lowerBound(prepared: Prepared): PackingBound {
   const parts = independentParts(prepared).map((part) => partBound(prepared, part));
@@ -60,16 +64,17 @@ function boundOn(prepared: Prepared, items: readonly number[], types: readonly n
   const cheapest = Math.min(...hostTypes.map(({ cost }) => cost));
   const counts = new Int32Array(prepared.classes);
   for (const item of items) counts[item] = prepared.counts[item]!;
-  const volume = resourcePrices(prepared, counts, types, () => 1);
+  const rounds = Math.min(MOST_ROUNDS, Math.max(LEAST_ROUNDS, Math.floor(PRICE_WORK / Math.max(1, items.length * types.length))));
+  const volume = resourcePrices(prepared, counts, types, () => 1, rounds);
   const scarce = RESOURCES.filter((_, r) => volume.shares.some((shares, t) => shares[r]! > 0.1 && volume.loads[t]![r]! > 0));
   const found = [
     { hosts: keptApart(prepared, items), argument: 'copies that keep apart' },
-    { hosts: roundedUp(volume.bound), argument: `${scarce.map((resource) => RESOURCE_LABEL[resource]).join(' and ') || 'instances'}, by volume` },
+    { hosts: roundedUp(volume.bound), argument: `${scarce.map((resource) => RESOURCE_LABEL[resource]).join(' and ') || 'copies that keep apart'}, by volume` },
     { hosts: pairwiseApart(prepared, items, hostTypes.map(({ capacity }) => capacity)), argument: 'items of which no two fit together' },
     ...blends(hostTypes.map(({ capacity }) => capacity)).map(({ weights, what }) => ({ hosts: byRounding(blended(prepared, items, weights)), argument: `${what}, by rounded sizes` })),
   ];
   const { hosts, argument } = found.reduce((best, one) => (one.hosts > best.hosts ? one : best));
-  const cost = types.length === 1 ? 0 : roundedUp(resourcePrices(prepared, counts, types, (type) => prepared.types[type]!.cost).bound);
+  const cost = types.length === 1 ? 0 : roundedUp(resourcePrices(prepared, counts, types, (type) => prepared.types[type]!.cost, rounds).bound);
   return { hosts, argument, cost: Math.max(hosts * cheapest, cost) };
 }
 

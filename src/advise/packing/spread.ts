@@ -3,9 +3,12 @@ import { hasRoom, openBin, put, type Bin } from './bin.ts';
 import { demandOf, type FillPlan } from './fill.ts';
 import { DIMENSIONS, type Prepared } from './prepared.ts';
 
-/** @param counts how many of each class to place; emptied here. What no type of the plan may have stays in it. */
-export function spread(prepared: Prepared, counts: Int32Array, plan: FillPlan): Bin[] {
-  const bins: Bin[] = [];
+/**
+ * @param counts how many of each class to place; emptied here. What no type of the plan may have stays in it.
+ * @param start hosts that are there already, filled further here; those that stay empty are left out
+ */
+export function spread(prepared: Prepared, counts: Int32Array, plan: FillPlan, start: readonly Bin[] = []): Bin[] {
+  const bins = [...start];
   for (const item of inOrder(prepared, counts, plan)) {
     // Several copies that keep apart must not look at the same host twice.
     const isAlone = prepared.labels[item]!.some((label) => prepared.apart[item]!.includes(label));
@@ -25,7 +28,7 @@ export function spread(prepared: Prepared, counts: Int32Array, plan: FillPlan): 
       counts[item]!--;
     }
   }
-  return bins;
+  return bins.filter((bin) => bin.items.length > 0);
 }
 
 /** What keeps apart from most comes first, then by size. */

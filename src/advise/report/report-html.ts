@@ -85,6 +85,7 @@ function costSection(cost: CostReport): Markup {
   return html`<section aria-labelledby="cost"><h2 id="cost">What it costs</h2>${costChart(cost)}${dataTable(`Four ways to run the estate; amounts in ${cost.currency}`, [{ title: '' }, ...cost.scenarios.map(({ label }) => ({ title: label, isNumber: true }))].map((column, at) => (at === 0 ? { title: 'Measure' } : column)), [
     row('Hosts', hosts),
     row('Hosts at least (lower bound, without spares)', ({ hosts: { lowerBound, lowerBoundBy } }) => `${lowerBound} (${lowerBoundBy})`),
+    row('Hosts without spares, a month (lower bound)', ({ hosts: { monthly, monthlyAtLeast } }) => `${grouped(monthly)} (${grouped(monthlyAtLeast)})`),
     row('Types of hosts', ({ hosts: { byType } }) => byType.map(({ type, needed, spare }) => `${needed + spare} × ${type}`).join(', ')),
     row('CPU promised', ({ utilization }) => percent(utilization.cpu)), row('Memory used', ({ utilization }) => percent(utilization.memory)), row('Disk used', ({ utilization }) => percent(utilization.disk)),
     row('Instances', ({ instances }) => grouped(String(instances))),
