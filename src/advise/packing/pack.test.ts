@@ -52,7 +52,7 @@ const someOptions = fc.record({
 test('never above capacity, never beside what it refuses, never lost, never better than the bound', () => {
   fc.assert(fc.property(someItems, someTypes, someOptions, (items, types, options) => {
     check(items, types, options, pack(items, types, options));
-  }), { numRuns: 400 });
+  }), { numRuns: 300 });
 });
 
 test('the same whatever the order of items and types', () => {
@@ -76,18 +76,17 @@ test('with a spare host, each host could fail and lie whole on one that is empty
 
 for (const name of Object.keys(SETS)) {
   test(`near the bound: ${name}`, () => {
-    for (const count of [30, 300, 1500]) {
-      for (const seed of [1, 2]) {
-        const items = packingSet(name, count, seed);
-        const packing = pack(items, [ONE_HOST]);
-        check(items.length > 300 ? [] : items, [ONE_HOST], {}, items.length > 300 ? { ...packing, hosts: [], cost: 0, bound: { hosts: 0, cost: 0, argument: '' } } : packing);
-        assert.ok(isNear(packing.hosts.length, packing.bound.hosts), `${count} (seed ${seed}): ${packing.hosts.length} hosts, bound ${packing.bound.hosts} by ${packing.bound.argument}`);
-      }
+    // Larger ones are judged by test/bench/packing.test.ts.
+    for (const [count, seed] of [[30, 1], [30, 2], [300, 1], [300, 2]] as const) {
+      const items = packingSet(name, count, seed);
+      const packing = pack(items, [ONE_HOST]);
+      check(items, [ONE_HOST], {}, packing);
+      assert.ok(isNear(packing.hosts.length, packing.bound.hosts), `${count} (seed ${seed}): ${packing.hosts.length} hosts, bound ${packing.bound.hosts} by ${packing.bound.argument}`);
     }
   });
 
   test(`near the cheapest mixture: ${name}`, () => {
-    for (const [count, seed] of [[60, 1], [400, 400]] as const) {
+    for (const [count, seed] of [[60, 1], [200, 1]] as const) {
       const items = packingSet(name, count, seed);
       const packing = pack(items, HOST_TYPES);
       check(items, HOST_TYPES, {}, packing);
