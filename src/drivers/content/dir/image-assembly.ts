@@ -1,7 +1,7 @@
 /** From blobs to an image: documents checked, layers unpacked, one record. What has no manifest gets one. */
 import { BerthError } from '../../../model/errors.ts';
 import type { ImageConfig } from '../../../model/image.ts';
-import type { Compression } from '../../unpack/driver.ts';
+import type { Compression, LayerReport } from '../../unpack/driver.ts';
 import type { BlobInfo, ContentLease, Digest, ImageRecord } from '../driver.ts';
 import type { BlobStore } from './blob-store.ts';
 import { MAX_DOCUMENT_BYTES } from '../../../model/image-manifest.ts';
@@ -61,8 +61,8 @@ export async function assembleImage(parts: AssemblyParts, manifestDigest: Digest
 }
 
 /** A layer without an image: what was bootstrapped, or the archive of a root file system. */
-export async function assembleFromLayer(parts: AssemblyParts, blob: BlobInfo, compression: Compression, config: ImageConfig, names: readonly string[]): Promise<ImageRecord> {
-  const { diffId } = await parts.layers.ensure(parts.blobs.pathOf(blob.digest), compression, undefined, parts.signal, parts.lease);
+export async function assembleFromLayer(parts: AssemblyParts, blob: BlobInfo, compression: Compression, config: ImageConfig, names: readonly string[], unpacked?: LayerReport): Promise<ImageRecord> {
+  const { diffId } = unpacked ?? await parts.layers.ensure(parts.blobs.pathOf(blob.digest), compression, undefined, parts.signal, parts.lease);
   const configBlob = await keepDocument(parts, configDocument(config, [diffId]));
   const manifest = await manifestOver(parts, configBlob, MEDIA_TYPE.config, [{ mediaType: MEDIA_TYPE.layer[compression], digest: blob.digest, size: blob.size }]);
   return assembleImage(parts, manifest.digest, MEDIA_TYPE.manifest, names);

@@ -1,10 +1,12 @@
 /** `image import`: an OCI layout, a docker-archive or a root file system, found by looking; each maybe compressed. */
+import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
 import { JsonError, parseJsonStrict } from '../../../lib/json-strict.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
-import type { Compression, Unpacker } from '../../unpack/driver.ts';
-import type { ContentLease, Digest, ImageRecord, ProgressSink } from '../driver.ts';
+import { tee } from '../../../lib/tee.ts';
+import type { Compression, LayerReport, Unpacker } from '../../unpack/driver.ts';
+import type { BlobInfo, ContentLease, Digest, ImageRecord, ProgressSink } from '../driver.ts';
 import { readArchive, refuse, type ArchiveContents } from './archive-contents.ts';
 import { compressionOf, holdsImages } from './archive-format.ts';
 import type { BlobStore } from './blob-store.ts';
@@ -40,9 +42,8 @@ export async function importArchive(parts: ImportParts, bytes: AsyncIterable<Uin
     const compression = compressionOf(head);
     if (compression === 'none') {
       if (holdsImages(head)) return await imagesOf(await readArchive(all, blobs, read), assembly);
-      const blob = await blobs.ingest(all, { lease, signal });
-      onBlob(blob.digest);
-      return [await assembleFromLayer(assembly, blob, 'none', emptyConfig(), [])];
+      const { blob, report } = await bothAtOnce(assembly, all);
+      return [await assembleFromLayer(assembly, blob, 'none', emptyConfig(), [], report)];
     }
     // A compressed root file system is a layer as it stands; a compressed archive of images is opened in the jail.
     const blob = await blobs.ingest(all, { lease, signal });
@@ -56,6 +57,28 @@ export async function importArchive(parts: ImportParts, bytes: AsyncIterable<Uin
     if (signal?.aborted === true && !(error instanceof BerthError)) throw new BerthError('wrongState', 'The import was cancelled.', { cause: error });
     throw error;
   }
+}
+
+/** A root file system is unpacked while it is written down. */
+async function bothAtOnce({ blobs, layers, lease, signal, onBlob }: AssemblyParts, bytes: AsyncIterable<Uint8Array>): Promise<{ readonly blob: BlobInfo; readonly report: LayerReport }> {
+  const [toDisk, toTree] = tee(bytes);
+  const failed = new AbortController();
+  const stop = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+  const errors: unknown[] = [];
+  const fail = (error: unknown): never => {
+    errors.push(error);
+    failed.abort(error);
+    throw error;
+  };
+  const blob = blobs.ingest(toDisk, { lease, signal: stop }).finally(() => toDisk.close()).then((info) => {
+    onBlob(info.digest);
+    return info;
+  }).catch(fail);
+  const report = layers.ensure({ key: randomUUID(), read: () => toTree, verified: blob.then(() => undefined) }, 'none', undefined, stop, lease).finally(() => toTree.close()).catch(fail);
+  await Promise.allSettled([blob, report]);
+  // The first is the reason; the other one was stopped by it.
+  if (errors.length > 0) throw errors[0];
+  return { blob: await blob, report: await report };
 }
 
 async function withHead(bytes: AsyncIterable<Uint8Array>): Promise<{ readonly head: Uint8Array; readonly all: AsyncIterable<Uint8Array> }> {
