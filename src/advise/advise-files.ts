@@ -8,11 +8,13 @@ import { costEstate } from './cost/cost-estate.ts';
 import type { CostReport } from './cost/cost-report.ts';
 import type { EstateAdvice, HostCapabilities, Weights } from './decision.ts';
 import { importEstate, type ImportedEstate } from './importers/import-estate.ts';
-import type { EstateFile } from './importers/import-result.ts';
+import type { EstateFile, ImportProblem } from './importers/import-result.ts';
 import { SHIPPED_FIGURES } from './shipped-figures.ts';
 
 export interface AdviseFiles {
   readonly files: readonly EstateFile[];
+  /** Of files that could not even be handed in. */
+  readonly unread?: readonly ImportProblem[] | undefined;
   readonly weights?: Weights | undefined;
   readonly figures?: Figures | undefined;
   /** Costs are left out without. */
@@ -30,8 +32,9 @@ export interface AdvisedFiles {
 }
 
 /** @throws BerthError `exhausted` for an estate that is too large to be packed. */
-export function adviseFiles({ files, weights, figures = SHIPPED_FIGURES, prices, host, explain }: AdviseFiles): AdvisedFiles {
-  const estate = importEstate(files);
+export function adviseFiles({ files, unread = [], weights, figures = SHIPPED_FIGURES, prices, host, explain }: AdviseFiles): AdvisedFiles {
+  const imported = importEstate(files);
+  const estate = { ...imported, problems: [...unread, ...imported.problems] };
   // Shipped figures tell nothing about the user's own hosts.
   const known = figures.shipped ? undefined : figures.hardwareVirtualization;
   const capabilities: HostCapabilities = { hardwareVirtualization: host?.hardwareVirtualization ?? known };

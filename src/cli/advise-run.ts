@@ -34,13 +34,13 @@ export async function runAdvise(context: Context, input: AdviseRun): Promise<num
 }
 
 async function advisedFiles(context: Context, input: AdviseInput, explained: boolean): Promise<AdvisedFiles> {
-  const files = await readEstateFiles(context, input.files);
+  const { files, unread } = await readEstateFiles(context, input.files);
   const { adviseFiles } = await import('../advise/advise-files.ts');
   const { weightsFrom } = await import('../advise/weights.ts');
   const weights = input.weights === undefined ? undefined : weightsFrom(await readDocument(context, input.weights));
   const figures = await figuresOf(context, input.figures);
   const prices = input.prices === undefined ? undefined : (await import('../advise/prices-from.ts')).pricesFrom(await readDocument(context, input.prices));
-  return adviseFiles({ files, weights, figures, prices, host: { hardwareVirtualization: input.hardwareVirtualization }, explain: explained });
+  return adviseFiles({ files, unread, weights, figures, prices, host: { hardwareVirtualization: input.hardwareVirtualization }, explain: explained });
 }
 
 async function figuresOf(context: Context, wanted: string | undefined): Promise<Figures | undefined> {

@@ -88,6 +88,15 @@ test('weights and figures of files are used, and refused where they are wrong', 
   assert.match(badFigures.stderr, /host/);
 });
 
+test('a file that is no text costs itself alone', async () => {
+  const sheet = path.join(dir, 'estate.xlsx');
+  fs.writeFileSync(sheet, Buffer.from([0x50, 0x4b, 3, 4, 0xff, 0xfe]));
+  const { code, stdout, stderr } = await advise(sheet, path.join(ESTATES, 'berth/workloads.yaml'), '-o', 'json', ...shipped);
+  assert.equal(code, 2);
+  assert.deepEqual((JSON.parse(stdout) as { workloads: { name: string }[] }).workloads.map((one) => one.name), ['erp', 'web']);
+  assert.match(stderr, /estate\.xlsx: .*not UTF-8 text\. Export it as CSV\./);
+});
+
 test('what is missing or no format is said with a hint', async () => {
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [['nowhere.yaml'], 2, /nowhere\.yaml' cannot be read: there is no such file/],

@@ -11,13 +11,29 @@ export interface EstateText {
 
 const MAX_FILES = 1000;
 
-export async function readEstateFiles(context: Pick<Context, 'stdio'>, words: readonly string[]): Promise<readonly EstateText[]> {
+export interface ReadEstate {
+  readonly files: readonly EstateText[];
+  /** Files that are no text, or too large: the others are answered. */
+  readonly unread: readonly { readonly file: string; readonly message: string }[];
+}
+
+/** @throws BerthError `invalid` for a file that is not there: a word that was mistyped. */
+export async function readEstateFiles(context: Pick<Context, 'stdio'>, words: readonly string[]): Promise<ReadEstate> {
   const names: string[] = [];
   for (const word of words) names.push(...(await filesOf(word)));
   if (names.length > MAX_FILES) throw new BerthError('invalid', `These are ${names.length} files; at most ${MAX_FILES} are read at once.`);
   const files: EstateText[] = [];
-  for (const name of names) files.push({ name, text: await readTextFile(name, context.stdio) });
-  return files;
+  const unread: { file: string; message: string }[] = [];
+  for (const name of names) {
+    try {
+      files.push({ name, text: await readTextFile(name, context.stdio) });
+    } catch (error) {
+      // What is wrong with the content is known; what is wrong with the file itself has a cause.
+      if (!(error instanceof BerthError) || error.cause !== undefined) throw error;
+      unread.push({ file: name, message: `${error.message}${/\.xlsx?$/i.test(name) ? ' Export it as CSV.' : ''}` });
+    }
+  }
+  return { files, unread };
 }
 
 async function filesOf(word: string): Promise<readonly string[]> {
