@@ -31,6 +31,8 @@ const cell = (title: string, one: Instance): string => VIEWS['Instance']!.column
 
 test('cells of an instance', () => {
   assert.equal(cell('STATE', instance({ state: 'stopped', exitCode: 137, reason: 'oom' })), 'stopped (out of memory)');
+  assert.equal(cell('STATE', instance({ state: 'stopped', exitCode: 0, reason: 'poweroff' })), 'stopped (off)');
+  for (const [health, shown] of [['unknown', 'running (booting)'], ['unhealthy', 'running (degraded)'], ['healthy', 'running']] as const) assert.equal(cell('STATE', instance({ state: 'running', mode: 'os', health })), shown);
   assert.equal(cell('STATE', instance({ state: 'stopped' })), 'stopped');
   const port = (hostAddress: string, protocol = 'tcp') => ({ hostAddress, protocol, hostPort: 80, targetPort: 8080 });
   assert.equal(cell('PORTS', instance({ published: [port('127.0.0.1'), port('::1'), port('0.0.0.0'), port('::', 'udp')] })), '80→8080, 0.0.0.0:80→8080, [::]:80→8080/udp');

@@ -116,8 +116,9 @@ export const VIEWS: Readonly<Record<string, View>> = {
 
 /** `stopped (0)`, `stopped (oom)`, `failed`: how it ended is part of what people look for. */
 export function stateText({ status }: Instance): string {
+  if (status.state === 'running' && status.mode === 'os') return { unknown: 'running (booting)', unhealthy: 'running (degraded)', healthy: 'running' }[status.health ?? 'healthy'];
   if (status.state !== 'stopped' || status.exitCode === undefined) return status.state;
-  return `stopped (${status.reason === 'oom' ? 'out of memory' : status.exitCode})`;
+  return `stopped (${status.reason === 'oom' ? 'out of memory' : status.reason === 'poweroff' ? 'off' : status.exitCode})`;
 }
 
 /** `127.0.0.1:8080→80, [::1]:8080→80/udp`; the two loopback addresses of one port are one entry. */
