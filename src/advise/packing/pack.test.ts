@@ -74,6 +74,47 @@ test('with a spare host, each host could fail and lie whole on one that is empty
   }), { numRuns: 150 });
 });
 
+/** The least number of hosts, and the least cost, over all partitions of a few items. */
+function exact(items: readonly PackingItem[], types: readonly PackingHostType[]): { hosts: number; cost: number } {
+  const best = { hosts: Number.POSITIVE_INFINITY, cost: Number.POSITIVE_INFINITY };
+  const priceOf = (block: readonly PackingItem[]): number => {
+    if (block.some((one) => block.some((other) => one !== other && (one.apartFrom ?? []).some((label) => other.labels?.includes(label))))) return Number.POSITIVE_INFINITY;
+    const size = block.reduce((sum, one) => addResources(sum, one.size), NO_RESOURCES);
+    return Math.min(...types.map((type) => (fitsWithin(size, type.capacity) && block.every(({ hostTypes }) => hostTypes?.includes(type.id) ?? true) ? type.cost : Number.POSITIVE_INFINITY)));
+  };
+  const place = (at: number, blocks: readonly (readonly PackingItem[])[]): void => {
+    if (at === items.length) {
+      const cost = blocks.reduce((sum, block) => sum + priceOf(block), 0);
+      if (cost < best.cost) best.cost = cost;
+      if (Number.isFinite(cost) && blocks.length < best.hosts) best.hosts = blocks.length;
+      return;
+    }
+    for (const [b, block] of blocks.entries()) place(at + 1, blocks.with(b, [...block, items[at]!]));
+    place(at + 1, [...blocks, [items[at]!]]);
+  };
+  place(0, []);
+  return best;
+}
+
+test('the bound is never above the best that there is, and the packing never below', () => {
+  const few = fc.array(fc.record({ size: resources(60), labels: words, apartFrom: words, hostTypes: fc.option(fc.uniqueArray(fc.constantFrom('t0', 't1'), { minLength: 1, maxLength: 2 }), { nil: undefined, freq: 4 }) }), { minLength: 1, maxLength: 6 })
+    .map((list) => list.map((one, i): PackingItem => ({ id: `i${i}`, ...one })));
+  let optimal = 0;
+  let runs = 0;
+  fc.assert(fc.property(few, someTypes.map((types) => types.slice(0, 2)), (items, types) => {
+    const packing = pack(items, types);
+    const placed = items.filter(({ id }) => !packing.unplaced.some((one) => one.id === id));
+    if (placed.length === 0) return;
+    const best = exact(placed, types);
+    assert.ok(packing.bound.hosts <= best.hosts, `${packing.bound.hosts} hosts by ${packing.bound.argument}, but ${best.hosts} do`);
+    assert.ok(packing.bound.cost <= best.cost, `bound ${packing.bound.cost}, but ${best.cost} does`);
+    assert.ok(packing.cost >= best.cost);
+    runs++;
+    if (packing.cost === best.cost) optimal++;
+  }), { numRuns: 300 });
+  assert.ok(optimal >= 0.95 * runs, `${optimal} of ${runs} are the best that there is`);
+});
+
 for (const name of Object.keys(SETS)) {
   test(`near the bound: ${name}`, () => {
     // Larger ones are judged by test/bench/packing.test.ts.
