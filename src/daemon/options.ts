@@ -1,4 +1,5 @@
 /** The daemon's command line. */
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { BerthError } from '../model/errors.ts';
 
@@ -22,7 +23,7 @@ export function parseDaemonOptions(args: readonly string[], env: Readonly<Record
       rootDir: values.root ?? env['BERTH_ROOT'] ?? '/var/lib/berth',
       runDir: values.run ?? env['BERTH_RUN'] ?? '/run/berth',
       leaseDir: values.leases ?? '/run/berth-leases',
-      ...(values.kernels === undefined ? {} : { kernelDir: values.kernels }),
+      ...(values.kernels === undefined ? {} : { kernelDir: path.resolve(values.kernels) }),
       ...(values.registries === undefined ? {} : { registriesFile: values.registries }),
     };
   } catch (error) {
