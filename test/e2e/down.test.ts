@@ -28,8 +28,9 @@ async function withInstances(daemon: TestDaemon): Promise<{ tag: string; pids: n
   await daemon.ok('POST', '/v1/projects/default/networks?waitMs=60000', { meta: { name: 'own' }, spec: {} });
   await daemon.create('one', { command: ['sleep', '1000'], networks: [{ name: 'own' }], ports: [{ targetPort: 80 }], volumes: [{ volume: 'data', target: '/data' }] });
   await daemon.create('two', { command: ['sleep', '1000'] });
+  await daemon.create('system', { mode: 'os' });
   const pids = [];
-  for (const name of ['one', 'two']) pids.push((await daemon.untilState(name, 'running')).status.pid as number);
+  for (const name of ['one', 'two', 'system']) pids.push((await daemon.untilState(name, 'running')).status.pid as number);
   return { tag: fs.readFileSync(path.join(daemon.rootDir, 'state/tag'), 'utf8').split('\n')[0]!, pids };
 }
 
@@ -55,7 +56,7 @@ test('down stops the daemon and leaves instances; the next one takes them over; 
   await daemon.ended();
   assert.ok(pids.every((pid) => identify(pid) !== undefined), 'instances go on');
   await daemon.up();
-  assert.deepEqual([(await daemon.instance('one')).status.pid, (await daemon.instance('two')).status.pid], pids);
+  assert.deepEqual([(await daemon.instance('one')).status.pid, (await daemon.instance('two')).status.pid, (await daemon.instance('system')).status.pid], pids);
   await down(daemon, '--all');
   await daemon.ended();
   await assertNothingLeft(daemon, tag);
