@@ -30,7 +30,7 @@ export interface MicroVmDeadlines {
   readonly endMs: number;
 }
 
-export const DEADLINES: MicroVmDeadlines = { bootMs: 30_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
+export const DEADLINES: MicroVmDeadlines = { bootMs: 45_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
 
 export interface MicroVmRuntimeOptions {
   readonly rootDir: string;

@@ -1,0 +1,96 @@
+/**
+ * One image and one manifest in four forms: PostgreSQL as an app container, OS container, microVM and VM. Each is reached by
+ * name from the others and through its published port, and goes on when the daemon is killed. Prints what each costs.
+ */
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { textTable } from '../../src/lib/text-table.ts';
+import { berth } from '../lib/cli.ts';
+import { TestDaemon } from '../lib/daemon.ts';
+import { debianArchive } from '../lib/debian-images.ts';
+import { until } from '../lib/until.ts';
+
+const MANIFEST = path.resolve(import.meta.dirname, '../../examples/four-forms.yaml');
+const FORMS = { 'pg-app': 'appContainer', 'pg-os': 'osContainer', 'pg-micro': 'microVM', 'pg-vm': 'vm' } as const;
+const PORTS = { 'pg-app': 5441, 'pg-os': 5442, 'pg-micro': 5443, 'pg-vm': 5444 } as const;
+type Name = keyof typeof FORMS;
+const NAMES = Object.keys(FORMS) as Name[];
+/** Two of them emulated, at once, on a machine that others keep busy. */
+const PATIENCE_MS = 300_000;
+
+describe('PostgreSQL in four forms', { timeout: 900_000 }, () => {
+  let daemon: TestDaemon;
+
+  before(async () => {
+    daemon = await TestDaemon.start({ vms: true });
+    await say('image', 'import', await debianArchive('postgres-system', ['systemd-sysv', 'dbus', 'postgresql']), '--as', 'postgres-system');
+  });
+  after(async () => { await daemon?.[Symbol.asyncDispose](); });
+
+  async function say(...words: string[]): Promise<string> {
+    const { code, stdout, stderr } = await berth(daemon, words, { timeoutMs: PATIENCE_MS });
+    assert.equal(code, 0, `berth ${words.join(' ')}: ${stderr}\n${daemon.log.slice(-2000)}`);
+    return stdout;
+  }
+
+  const query = (from: Name, to: string, sql: string, port = 5432) =>
+    berth(daemon, ['exec', '-e', 'PGPASSWORD=berth-example', '-e', 'PGCONNECT_TIMEOUT=10', from, 'psql', '-h', to, '-p', String(port), '-U', 'postgres', '-Atc', sql], { timeoutMs: 60_000 });
+
+  async function answers(from: Name, to: Name): Promise<string> {
+    let said = '';
+    return until(async () => {
+      const { code, stdout, stderr } = await query(from, to, 'SELECT who FROM mine');
+      said = stderr;
+      return code === 0 ? stdout.trim() : undefined;
+    }, { deadlineMs: PATIENCE_MS, intervalMs: 500, what: `${to} to answer ${from}: ${said}` });
+  }
+
+  test('one manifest makes all four; each comes up in its form', async () => {
+    await say('apply', '-f', MANIFEST);
+    for (const name of NAMES) {
+      const { status } = await daemon.instance(name);
+      assert.deepEqual([status.state, status.form, status.boundary === 'kernel'], ['running', FORMS[name], FORMS[name].endsWith('Container')]);
+    }
+  });
+
+  test('each has its own data, and is reached from all others by name', async () => {
+    for (const name of NAMES) {
+      await until(async () => (await query('pg-app', name, `CREATE TABLE mine (who text); INSERT INTO mine VALUES ('${name}')`)).code === 0, { deadlineMs: PATIENCE_MS, intervalMs: 500, what: `${name} to take a table` });
+    }
+    for (const from of NAMES) for (const to of NAMES) assert.equal(await answers(from, to), to, `${from} asked ${to}`);
+  });
+
+  test('each answers on its published port', async () => {
+    for (const name of NAMES) {
+      const ready = await until(() => daemon.fromTheHost(['sh', '-c', `printf '\\0\\0\\0\\010\\004\\322\\026\\057' | busybox nc -w 5 127.0.0.1 ${PORTS[name]}`], 20_000).catch(() => ''), { deadlineMs: 60_000, what: `port ${PORTS[name]}` });
+      assert.match(ready, /^[NS]/, `${name} answers PostgreSQL’s SSLRequest`);
+    }
+  });
+
+  test('all of them outlive the daemon', async () => {
+    const pids = () => Promise.all(NAMES.map(async (name) => (await daemon.instance(name)).status.pid));
+    const before = await pids();
+    await daemon.kill();
+    await daemon.up();
+    assert.deepEqual(await pids(), before);
+    for (const name of NAMES) assert.equal(await answers('pg-app', name), name);
+  });
+
+  test('what each costs', async () => {
+    const { items } = await daemon.ok('GET', '/v1/projects/default/instances/-/stats');
+    const rows = await Promise.all(NAMES.map(async (name) => {
+      const { status } = await daemon.instance(name);
+      const stats = items.find((item: { name: string }) => item.name === name);
+      return [name, status.form, status.boundary, `${Math.round(stats.memoryBytes / 1024 / 1024)} MiB`];
+    }));
+    console.log(textTable([{ title: 'instance' }, { title: 'form' }, { title: 'boundary' }, { title: 'memory', align: 'right' }], rows, { width: 100 }));
+    assert.equal(rows.length, 4);
+  });
+
+  test('all go', async () => {
+    await say('rm', '-f', ...NAMES);
+    await say('network', 'delete', 'four');
+    await daemon.untilNoLeaks();
+  });
+});
