@@ -14,6 +14,8 @@ const CACHE = path.resolve(import.meta.dirname, '../../.build/test-images');
 const SYSTEM = ['dbus', 'openssh-server', 'iproute2', 'procps', 'sudo', 'kmod', 'iputils-ping'];
 const INITS = {
   systemd: ['systemd-sysv', 'libpam-systemd', ...SYSTEM],
+  /** Brings its own first boot. */
+  'cloud-init': ['systemd-sysv', 'libpam-systemd', 'cloud-init', ...SYSTEM],
   sysvinit: ['sysvinit-core', 'sysv-rc', 'initscripts', 'iproute2', 'procps'],
   openrc: ['sysvinit-core', 'openrc', 'initscripts', 'iproute2', 'procps'],
 } as const;

@@ -133,7 +133,8 @@ async function rootPlan(context: InstanceContext): Promise<RootPlan> {
     ...(paths.upperDir === undefined ? {} : { upperDir: paths.upperDir }),
     ...(paths.upperDisk === undefined || instance.spec.removeOnExit === true ? {} : { upperDisk: paths.upperDisk }),
     readOnly: instance.spec.readOnlyRoot ?? false,
-    volatile: instance.spec.removeOnExit ?? false,
+    // A system comes back from its reboots to the same root.
+    volatile: instance.spec.removeOnExit === true && instance.status.mode === 'app',
   };
 }
 
