@@ -40,19 +40,29 @@ export async function interruptibleVerb(context: Context, client: Client, verb: 
   let interrupts = 0;
   const interrupt = (): void => {
     if (++interrupts > 1) process.exit(INTERRUPTED_EXIT);
-    client.call('operation.cancel', { project: client.project, name }).catch(() => undefined);
+    void cancel();
+  };
+  // Refused when it is over, or has not begun: the one shows below, the other is repeated there.
+  const cancel = (): Promise<unknown> => client.call('operation.cancel', { project: client.project, name }).catch(() => undefined);
+  const leave = async (): Promise<never> => {
+    await context.tell(`berth: ${verb} was cancelled.`);
+    return process.exit(INTERRUPTED_EXIT);
   };
   const signals = words.on('no-wait') ? [] : (['SIGINT', 'SIGTERM'] as const);
   for (const signal of signals) process.on(signal, interrupt);
   try {
     const operation = (await client.call(verb, { ...input, idempotencyKey: name })) as Operation;
-    if (!words.on('no-wait')) return await finish(context, client, operation);
+    if (interrupts > 0) await cancel();
+    if (!words.on('no-wait')) {
+      const finished = await finish(context, client, operation);
+      // Too late to be taken back: what was to follow it does not.
+      return interrupts > 0 ? await leave() : finished;
+    }
     await context.stdio.out(`${operation.meta.name}\n`);
     return undefined;
   } catch (error) {
     if (interrupts === 0) throw error;
-    await context.tell(`berth: ${verb} was cancelled.`);
-    return process.exit(INTERRUPTED_EXIT);
+    return await leave();
   } finally {
     for (const signal of signals) process.off(signal, interrupt);
   }
