@@ -16,6 +16,8 @@ import { spread } from './spread.ts';
 /** Of one part. */
 const PART_CLASSES = 2000;
 const PART_ITEMS = 5000;
+/** Types that are tried alone. */
+const MOST_ALONE = 8;
 const MOST_PAIRED = 5;
 const MOST_PAIRED_ITEMS = 2000;
 
@@ -69,6 +71,12 @@ function best(prepared: Prepared, bound: PackingBound, failures: number): Attemp
   return better(improved, chosen!) ? improved : chosen!;
 }
 
+/** Another type has as much of everything, and costs no more. */
+function outdone(prepared: Prepared, type: number): boolean {
+  const { capacity, cost } = prepared.types[type]!;
+  return prepared.types.some((other, at) => at !== type && other.capacity.every((room, r) => room >= capacity[r]!) && (other.cost < cost || (other.cost === cost && at < type)));
+}
+
 /**
  * So many hosts of one type, and what they do not hold on another: few large ones beside small ones for copies that keep
  * apart, which no rule finds that looks at one host at a time.
@@ -107,7 +115,7 @@ function choices(prepared: Prepared, failures: number): readonly (readonly numbe
   const all = prepared.types.map((_, type) => type);
   if (all.length === 1) return [all];
   const pairs = failures > 0 && all.length > 2 && all.length <= MOST_PAIRED ? all.flatMap((a) => all.filter((b) => b > a).map((b) => [a, b])) : [];
-  return [all, ...all.map((type) => [type]), ...pairs];
+  return [all, ...all.filter((type) => !outdone(prepared, type)).slice(0, MOST_ALONE).map((type) => [type]), ...pairs];
 }
 
 type Rule = FillPlan['rule'] | 'spread';
