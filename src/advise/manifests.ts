@@ -46,7 +46,7 @@ export function manifestsText(estate: Estate, advice: EstateAdvice): string {
   const ready = all.filter(({ manifests }) => manifests.length > 0).length;
   const head = comment([
     `Written by berth advise manifests: ${ready} of ${all.length} workloads are ready for berth apply -f, the others say what is missing.`,
-    'What nobody said is not in here and keeps Berth’s default; add running: true to what shall start when it is applied.',
+    'What nobody said is not in here and keeps Berth’s default. What is applied starts: add running: false to what shall not.',
   ]);
   return `${[head, ...all.map(workloadText)].join('---\n')}`;
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { parse, stringify } from 'yaml';
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { enterOwnNamespaces } from '../lib/own-namespaces.ts';
@@ -60,6 +61,30 @@ describe('advise', () => {
     assert.deepEqual(answer.problems[0], { file: 'compose.yaml', line: 7, field: 'services.sizes.mem_limit', message: answer.problems[0].message });
     const wrong = await daemon.request('POST', '/v1/advise', { files: [{ name: 'a', text: 'x' }], weights: { colour: 1 } });
     assert.deepEqual([wrong.status, wrong.body.code], [400, 'invalid']);
+  });
+
+  test('advise.estate: every format, with costs where prices are given', async () => {
+    const files = [{ name: 'a.yaml', text: stringify({ kind: 'Workload', meta: { name: 'web' }, spec: { replicas: 2, source: { kind: 'image', image: 'busybox', signed: true }, inside: { applications: 1 }, trust: { code: 'own' } } }) }];
+    const prices = parse(fs.readFileSync(path.resolve(import.meta.dirname, '../../examples/prices.yaml'), 'utf8')) as object;
+    const answer = await daemon.ok('POST', '/v1/advise', { files, prices });
+    assert.deepEqual(answer.cost.scenarios.map((one: { scenario: string }) => one.scenario), ['all-vm', 'all-container', 'today', 'recommended']);
+    for (const [format, type, begin] of [['html', 'text/html', '<!DOCTYPE html>'], ['csv', 'text/csv', 'workload,'], ['markdown', 'text/markdown', '# '], ['yaml', 'application/yaml', 'workloads:'], ['manifests', 'application/yaml', '# ']] as const) {
+      const { status, headers, body } = await daemon.request('POST', '/v1/advise', { files, prices, format });
+      assert.deepEqual([status, headers['content-type'], String(body).slice(0, begin.length)], [200, `${type}; charset=utf-8`, begin], format);
+    }
+    const wrong = await daemon.request('POST', '/v1/advise', { files, prices: { ...prices, currency: 'euro' } });
+    assert.deepEqual([wrong.status, wrong.body.fields[0].path], [400, 'prices.currency']);
+  });
+
+  test('advise manifests writes what apply takes', async () => {
+    const estate = stringify({ kind: 'Workload', meta: { name: 'Shop (old)', owner: 'shop' }, spec: { replicas: 2, source: { kind: 'image', image: 'busybox', signed: true }, inside: { applications: 1 }, state: { kind: 'none' }, trust: { code: 'own', internetFacing: false }, resources: { limits: { memoryBytes: 67_108_864, cpus: 0.5 } } } });
+    const { code, stdout, stderr } = await berth(daemon, ['advise', 'manifests', '-'], { input: estate });
+    assert.equal(code, 0, stderr);
+    const applied = await berth(daemon, ['apply', '-f', '-'], { input: stdout });
+    assert.equal(applied.code, 0, applied.stderr);
+    const { meta, spec } = await daemon.instance('shop-old-2');
+    assert.deepEqual([meta.owner, spec.memoryBytes, spec.cpus, spec.mode], ['shop', 67_108_864, 0.5, 'app']);
+    await created('delete', '--force', 'shop-old-1', 'shop-old-2');
   });
 
   test('advise calibrate measures, keeps the figures on the node (node.setFigures), and leaves nothing', async () => {
