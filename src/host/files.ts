@@ -33,6 +33,8 @@ export async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
+const MIN_READ_BYTES = 4096;
+
 /** Reads a regular file of at most `maxBytes`; never follows a symbolic link in the last component, never blocks on a FIFO. */
 export async function readBounded(file: string, maxBytes: number): Promise<Buffer> {
   const handle = await fs.promises.open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -40,9 +42,11 @@ export async function readBounded(file: string, maxBytes: number): Promise<Buffe
     const stat = await handle.stat();
     if (!stat.isFile()) throw new BerthError('invalid', `${file} is not a regular file.`);
     if (stat.size > maxBytes) throw new BerthError('exhausted', `${file} is larger than ${maxBytes} bytes.`);
-    const buffer = Buffer.alloc(maxBytes + 1);
+    // As large as the file says, not as it may be; files of the kernel say 0, and others may grow.
+    let buffer = Buffer.allocUnsafe(Math.min(maxBytes, Math.max(stat.size, MIN_READ_BYTES)) + 1);
     let length = 0;
     for (;;) {
+      if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(maxBytes + 1, buffer.length * 2));
       const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
       length += bytesRead;
       if (bytesRead === 0) return buffer.subarray(0, length);
