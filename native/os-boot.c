@@ -207,7 +207,9 @@ static void add_file(const struct record *r) {
   os_write(r->fields[1].bytes, r->fields[6].bytes, r->fields[6].length, (mode_t)strtoul(r->fields[2].bytes, NULL, 8) & 07777, uid, gid, r->fields[5].bytes[0] == '1');
 }
 
+/* Addresses are there before it starts: it must not ask for others. */
 static void cloud_seed(const struct record *r) {
+  put("/var/lib/cloud/seed/nocloud/network-config", "config: disabled\n", 0600);
   os_write("/var/lib/cloud/seed/nocloud/meta-data", r->fields[1].bytes, r->fields[1].length, 0600, 0, 0, 0);
   os_write("/var/lib/cloud/seed/nocloud/user-data", r->fields[2].bytes, r->fields[2].length, 0600, 0, 0, 0);
 }

@@ -1,5 +1,7 @@
 /** Other inits than the one that most have: each boots, is the system's own, reboots, and powers off when it is asked. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { berth } from '../lib/cli.ts';
 import { startCli } from '../lib/cli-process.ts';
@@ -61,6 +63,19 @@ describe('inits of OS containers', () => {
       await ok('rm', '-f', `con-${init}`);
     });
   }
+
+  test('an image with cloud-init is given its user data, and any text that it reads', async () => {
+    await ok('image', 'import', await systemArchive('cloud-init'), '--as', 'cloud');
+    const file = path.join(daemon.base, 'user-data');
+    fs.writeFileSync(file, '#cloud-config\nhostname: fancy\nusers:\n  - {name: bob, sudo: "ALL=(ALL) NOPASSWD:ALL"}\nruncmd:\n  - echo one > /root/one\n');
+    // The image has no locale to set, of which its cloud-init complains.
+    await ok('launch', '--user-data', file, 'cloud', 'subset');
+    assert.equal(await ok('exec', 'subset', 'sh', '-c', 'cloud-init status --wait >/dev/null; hostname; id -un bob; cat /root/one; grep -o NoCloud /run/cloud-init/result.json'), 'fancy\nbob\none\nNoCloud\n');
+    fs.writeFileSync(file, '#cloud-config\ntimezone: Europe/Vienna\nbootcmd:\n  - echo raw > /root/raw\n');
+    await ok('launch', '--user-data', file, 'cloud', 'raw');
+    assert.equal(await ok('exec', 'raw', 'sh', '-c', 'cloud-init status --wait >/dev/null; cat /etc/timezone /root/raw; ip -4 -o addr show eth0 | grep -c inet'), 'Europe/Vienna\nraw\n1\n');
+    for (const name of ['subset', 'raw']) await ok('rm', '-f', name);
+  });
 
   test('busybox init', async () => {
     await daemon.bootstrapBusybox();
