@@ -25,7 +25,7 @@ describe('readBounded', () => {
 
   it('holds what a file has, not what it may have', async () => {
     fs.writeFileSync(path.join(dir, 'small'), 'x');
-    assert.ok((await readBounded(path.join(dir, 'small'), 64 << 20)).buffer.byteLength < 65_536);
+    assert.ok((await readBounded(path.join(dir, 'small'), 64 << 20)).buffer.byteLength <= 1 << 20);
   });
 
   it('follows no link and waits for no pipe', async () => {
