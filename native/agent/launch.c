@@ -98,16 +98,14 @@ static void put_tree(int tree, const char *target) {
   close(tree);
 }
 
-/* What an image with an init of its own finds beside the kernel's file systems: our boot program, what it is told, and a
- * login on the console where systemd is. The host name and its like are written by that program, not mounted. */
-static void prepare_own_init(struct fields f, int program) {
+/* What an image with an init of its own finds beside the kernel's file systems: what our boot program is told, and a login
+ * on the console where systemd is. The host name and its like are written by that program, not mounted. */
+static void prepare_own_init(struct fields f) {
   static const char wants[] = "/run/systemd/system/getty.target.wants";
   const char *seed = field(f, "boot-seed", "");
   mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   make_directories(wants, 0755);
   if (symlink("/lib/systemd/system/console-getty.service", "/run/systemd/system/getty.target.wants/console-getty.service")) give_up("internal", "%s: %s", wants, strerror(errno));
-  must(program, "boot program");
-  put_tree(program, "/dev/.init");
   int fd = open("/dev/.seed", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
   must(fd, "/dev/.seed");
   for (unsigned byte; *seed;) {
@@ -123,7 +121,7 @@ static void prepare_own_init(struct fields f, int program) {
 static void enter_root(struct fields f) {
   int trees[ETC_FILES];
   bool own_init = field_number(f, "own-init", 0);
-  int program = own_init ? own_program() : -1;
+  int program = own_program();
   for (size_t i = 0; i < ETC_FILES; i++) trees[i] = syscall(SYS_open_tree, AT_FDCWD, etc_files[i][0], 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
   must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private mounts");
   must(chdir("/root"), "root");
@@ -137,10 +135,12 @@ static void enter_root(struct fields f) {
   mount("cgroup", CGROUP_DIR, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC | fixed, NULL);
   if (own_init) {
     show_devices(field_number(setup_fields, "shm-bytes", 64 << 20));
-    prepare_own_init(f, program);
+    prepare_own_init(f);
   } else {
     make_devices(field_number(setup_fields, "shm-bytes", 64 << 20));
   }
+  must(program, "own program");
+  put_tree(program, "/dev/.init");
   make_directories("/etc", 0755);
   for (size_t i = 0; i < ETC_FILES; i++) {
     const char *target = etc_files[i][1];

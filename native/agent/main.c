@@ -541,10 +541,12 @@ static int patience(void) {
 
 int main(int argc, char **argv) {
   sigset_t set;
-  /* The same program inside an image with an init of its own: before it, and beside it. */
+  /* The same program inside an image: before an init of its own, and beside the workload. */
   if (argc > 1 && strcmp(argv[1], "boot") == 0) return boot_main(argc - 1, argv + 1);
   if (argc > 1 && strcmp(argv[1], "ready") == 0) return ready_main(argc - 1, argv + 1);
   if (argc > 1 && strcmp(argv[1], "off") == 0) return off_main(argc - 1, argv + 1);
+  if (argc > 1 && strcmp(argv[1], "copy-out") == 0) return copy_out_main(argc - 1, argv + 1);
+  if (argc > 1 && strcmp(argv[1], "copy-in") == 0) return copy_in_main(argc - 1, argv + 1);
   program_name = argc > 0 ? argv[0] : (char[2]){0};
   boot();
   sigemptyset(&set);

@@ -3,6 +3,7 @@ import type { Command, Context } from './command.ts';
 import { adviseCommand } from './commands/advise.ts';
 import { apply } from './commands/apply.ts';
 import { attach, consoleCommand } from './commands/attach.ts';
+import { cp } from './commands/cp.ts';
 import { create, launch } from './commands/create.ts';
 import { debugCommand } from './commands/debug.ts';
 import { deleteCommand, rm } from './commands/delete.ts';
@@ -27,7 +28,7 @@ import { withNearestName } from './nearest-name.ts';
 import { printError } from './print-error.ts';
 import { progressLine } from './progress-line.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, console: consoleCommand, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, stats, update, wait, why, help, login, logout, pull: pullCommand('pull'), push: pushCommand('push') };
+const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, console: consoleCommand, cp, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, stats, update, wait, why, help, login, logout, pull: pullCommand('pull'), push: pushCommand('push') };
 const LIFECYCLE = ['start', 'stop', 'restart', 'pause', 'resume', 'kill'];
 
 function command(name: string, verb: string): Command {

@@ -39,6 +39,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   ps: { group: 'instances', summary: 'List running instances.', room: 'show' },
   exec: { group: 'instances', summary: 'Run a command inside an instance.', room: 'talk' },
   shell: { group: 'instances', summary: 'Open a shell inside an instance.', room: 'talk' },
+  cp: { group: 'instances', summary: 'Copy files between an instance and this machine, or another instance.' },
   attach: { group: 'instances', summary: 'Connect to the input and output of an instance.' },
   console: { group: 'instances', summary: 'Connect to the console of a system, to log in.' },
   logs: { group: 'instances', summary: 'Show the output of an instance.' },
@@ -85,7 +86,7 @@ const HABITS: Readonly<Record<string, string>> = {
 
 /** Of the design, and not in this version. */
 const LATER: Readonly<Record<string, string>> = {
-  build: 'building images comes later', cp: 'copying files comes later',
+  build: 'building images comes later',
   snapshot: 'snapshots come later', copy: 'copies come later', export: 'backups come later', import: 'backups come later', convert: 'the change of form comes later', plan: 'plans come later',
   recover: 'the recovery of a lost store comes later', remote: 'remote daemons come later', compose: 'compose files come later',
 };

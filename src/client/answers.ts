@@ -32,6 +32,7 @@ export interface Answers {
   'instance.resume': Instance;
   'instance.rename': Instance;
   'instance.resize': unknown;
+  'instance.copyIn': unknown;
   'instance.wait': { readonly state: InstanceState | 'removed'; readonly exitCode?: number; readonly reason?: StopReason };
   'instance.stats': ListOf<Readonly<Record<string, unknown>>>;
   'instance.evidence': InstanceEvidence;

@@ -17,13 +17,13 @@ const NULL_DEVICE = 0x103;
 
 let home: number | undefined;
 
-/** Descriptor of the namespace to come back to. setns(2) to a mount namespace wants fs attributes of the thread's own. */
+/**
+ * Descriptor of the namespace to come back to. setns(2) to a mount namespace wants fs attributes of the thread's own, each
+ * time: threads that were started since the last one (of libuv's pool, of koffi) share them.
+ */
 function homeNamespace(): number {
-  if (home === undefined) {
-    unshare(CLONE_FS);
-    home = openDescriptor('/proc/thread-self/ns/mnt', fs.constants.O_RDONLY);
-  }
-  return home;
+  unshare(CLONE_FS);
+  return (home ??= openDescriptor('/proc/thread-self/ns/mnt', fs.constants.O_RDONLY));
 }
 
 function comeBack(saved: number): void {

@@ -8,6 +8,11 @@ export interface TarReadEntry {
   readonly type: 'file' | 'hardlink' | 'symlink' | 'directory' | 'other';
   readonly sizeBytes: number;
   readonly link: string;
+  /** Permission bits, those of set-user-id among them. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtimeSeconds: number;
   /** Once. */
   readonly content: AsyncIterable<Uint8Array>;
 }
@@ -16,6 +21,8 @@ export interface TarReadLimits {
   readonly maxEntries?: number;
   /** Of one extended header. */
   readonly maxHeaderBytes?: number;
+  /** An archive that stops before its end mark is refused: half of it is missing. */
+  readonly whole?: boolean;
 }
 
 export class TarError extends Error {
@@ -69,14 +76,19 @@ class ByteReader {
   }
 }
 
-export async function* readTar(source: AsyncIterable<Uint8Array>, { maxEntries = 100_000, maxHeaderBytes = 1024 * 1024 }: TarReadLimits = {}): AsyncGenerator<TarReadEntry> {
+export async function* readTar(source: AsyncIterable<Uint8Array>, { maxEntries = 100_000, maxHeaderBytes = 1024 * 1024, whole = false }: TarReadLimits = {}): AsyncGenerator<TarReadEntry> {
   const reader = new ByteReader(source);
   let extended: Record<string, string> = {};
   let entries = 0;
   try {
     for (;;) {
       const header = await reader.exactly(BLOCK);
-      if (header === undefined || header.every((byte) => byte === 0)) break;
+      if (header === undefined && whole) throw new TarError('The archive ends before its end.');
+      if (header === undefined) break;
+      if (header.every((byte) => byte === 0)) {
+        while (whole && (await reader.some(Number.MAX_SAFE_INTEGER)) !== undefined) { /* until the source says that it ended well */ }
+        break;
+      }
       checkSum(header);
       const flag = header.toString('latin1', 156, 157);
       const headerSize = number(header, 124, 12);
@@ -102,7 +114,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>, { maxEntries =
           yield part;
         }
       })();
-      yield { path: extended['path'] ?? plainName(header), type, sizeBytes: left, link: extended['linkpath'] ?? untilNul(header.subarray(157, 257)), content };
+      yield { path: extended['path'] ?? plainName(header), type, sizeBytes: left, link: extended['linkpath'] ?? untilNul(header.subarray(157, 257)), ...attributes(header, extended), content };
       extended = {};
       await skip(reader, left + pad);
       left = 0;
@@ -110,6 +122,15 @@ export async function* readTar(source: AsyncIterable<Uint8Array>, { maxEntries =
   } finally {
     await reader.close();
   }
+}
+
+function attributes(header: Buffer, extended: Readonly<Record<string, string>>): Pick<TarReadEntry, 'mode' | 'uid' | 'gid' | 'mtimeSeconds'> {
+  const [uid, gid] = [extended['uid'], extended['gid']];
+  const mtime = extended['mtime'] === undefined ? NaN : Number(extended['mtime']);
+  return {
+    mode: number(header, 100, 8) & 0o7777, uid: uid === undefined ? number(header, 108, 8) : decimal(uid), gid: gid === undefined ? number(header, 116, 8) : decimal(gid),
+    mtimeSeconds: Number.isFinite(mtime) ? mtime : number(header, 136, 12),
+  };
 }
 
 async function skip(reader: ByteReader, length: number): Promise<void> {
@@ -161,7 +182,7 @@ function paxRecords(body: Buffer): Record<string, string> {
     const key = body.toString('utf8', space + 1, equals);
     const value = body.toString('utf8', equals + 1, at + length - 1);
     if ((key === 'path' || key === 'linkpath') && value.includes('\0')) throw new TarError('A PAX path holds NUL.');
-    if (key === 'path' || key === 'linkpath' || key === 'size') records[key] = value;
+    if (['path', 'linkpath', 'size', 'uid', 'gid', 'mtime'].includes(key)) records[key] = value;
     at += length;
   }
   return records;

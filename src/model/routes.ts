@@ -29,7 +29,7 @@ import { volumeSpec } from './volume.ts';
 
 export interface Route {
   readonly verb: VerbName;
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** {project} and {name} are parameters. */
   readonly path: string;
   readonly body?: z.ZodType;
@@ -77,6 +77,8 @@ export const patchBody = z.strictObject({
 });
 
 const flag = z.stringbool({ truthy: ['1', 'true'], falsy: ['0', 'false'] });
+/** Of an instance: `..` means there what it means to the instance. */
+const copyPath = plainText(4096, 'a path').refine((path) => path.startsWith('/'), { message: 'must be absolute' });
 const waitQuery = z.strictObject({ waitMs: z.coerce.number().int().min(0).max(600_000).optional() });
 /** `filter` may repeat: KEY=VALUE with name, state, form, label (label=K or label=K=V), image, network, volume. */
 const listQuery = z.strictObject({
@@ -109,6 +111,10 @@ export const ROUTES: readonly Route[] = [
   { verb: 'instance.evidence', method: 'GET', path: `${I}/evidence` },
   { verb: 'instance.exec', method: 'GET', path: `${I}/exec`, stream: 'upgrade' },
   { verb: 'instance.attach', method: 'GET', path: `${I}/attach`, stream: 'upgrade' },
+  /** A file or a tree as a tar archive whose root has the last word of the path as its name, `.` for DIR/. – hostile, as all that an instance says. */
+  { verb: 'instance.copyOut', method: 'GET', path: `${I}/files`, query: z.strictObject({ path: copyPath, follow: flag.optional() }), stream: 'body' },
+  /** Body: a tar archive. `extract`: into the directory `path`; else where `docker cp` would put its root. `archive` keeps owners. Answers {}. */
+  { verb: 'instance.copyIn', method: 'PUT', path: `${I}/files`, query: z.strictObject({ path: copyPath, extract: flag.optional(), archive: flag.optional() }), stream: 'upload' },
 
   { verb: 'image.list', method: 'GET', path: `${P}/images`, query: listQuery, stream: 'watch' },
   { verb: 'image.get', method: 'GET', path: `${P}/images/-/get`, query: referenceQuery },

@@ -37,6 +37,8 @@ const table = {
   'instance.delete': { ...long, summary: 'Delete it with its root.' },
   'instance.exec': { ...quick, idempotent: false, summary: 'Run a command inside.' },
   'instance.attach': { ...quick, idempotent: false, summary: 'Connect to its input and output.' },
+  'instance.copyIn': { ...quick, summary: 'Put files into it.' },
+  'instance.copyOut': { ...quick, summary: 'Take files out of it.' },
   'instance.resize': { ...quick, summary: 'Set the size of its terminal.' },
   'instance.get': { ...read, summary: 'Show one.' },
   'instance.list': { ...read, summary: 'List.' },

@@ -89,12 +89,12 @@ function contractOf(room: string, target: string): boolean {
 
 function ruleFor(path: string): RoomRule | undefined {
   const family = DRIVER_FAMILY_FILE.exec(path);
-  if (family !== null) return { files: [`src/drivers/${family[1]!}/driver.ts`, `src/drivers/${family[1]!}/contract.ts`, 'src/model/', 'src/lib/'], packages: [] };
+  if (family !== null) return { files: [`src/drivers/${family[1]!}/driver.ts`, `src/drivers/${family[1]!}/contract.ts`, 'src/drivers/runtime/files-contract.ts', 'src/model/', 'src/lib/'], packages: [] };
   const technology = DRIVER_TECHNOLOGY_FILE.exec(path);
   if (technology !== null) {
     const [, name, own] = technology;
-    // `boot-seed.ts` beside the contract: what several technologies of a family say in the same words.
-    return { files: [`src/drivers/${name!}/driver.ts`, `src/drivers/${name!}/contract.ts`, 'src/drivers/runtime/boot-seed.ts', `src/drivers/${name!}/${own!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
+    // Beside the contract: what several technologies of a family say in the same words.
+    return { files: [`src/drivers/${name!}/driver.ts`, `src/drivers/${name!}/contract.ts`, 'src/drivers/runtime/boot-seed.ts', 'src/drivers/runtime/unit-files.ts', `src/drivers/${name!}/${own!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
   }
   const room = path.split('/')[1]!;
   const rule = Object.hasOwn(ROOMS, room) ? ROOMS[room]! : undefined;

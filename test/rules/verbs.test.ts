@@ -23,7 +23,7 @@ function calls(files: readonly SourceFile[], name: VerbName): boolean {
 /** The words of a command line in a test: ['image', 'tag', …] or ['stop', …]; `run` and its like make instances, too. */
 const SPOKEN: Readonly<Partial<Record<VerbName, RegExp>>> = {
   'instance.create': /'(create|run)'/, 'instance.run': /'run'/, 'instance.get': /'(get|describe)'|instance\(/, 'instance.list': /'(list|ps)'/, 'instance.delete': /'(rm|delete)'/,
-  'event.list': /'events'/, 'audit.list': /'audit'/, 'instance.resize': /resize/,
+  'event.list': /'events'/, 'audit.list': /'audit'/, 'instance.resize': /resize/, 'instance.copyIn': /'cp', here\(/, 'instance.copyOut': /'cp', `/,
 };
 
 function isTried(files: readonly SourceFile[], name: VerbName): boolean {

@@ -1,8 +1,10 @@
 /** Routes of instances. */
+import { Readable } from 'node:stream';
 import type * as z from 'zod';
 import { BerthError } from '../../model/errors.ts';
 import { INSTANCE_STATES, type Instance } from '../../model/instance-status.ts';
 import type { createInstanceBody, patchBody } from '../../model/routes.ts';
+import { copyIn, copyOut } from '../../control/instance/files.ts';
 import { createInstance } from '../../control/instance/create.ts';
 import { runtimeOf, idOf } from '../../control/instance/context.ts';
 import { deleteInstance } from '../../control/instance/delete.ts';
@@ -55,6 +57,17 @@ export const instanceRoutes: Readonly<Record<string, Handler>> = {
     const abort = new AbortController();
     call.reply.raw.on('close', () => abort.abort());
     return waitInstance(call.edge.control.services, instanceOf(call), states, (call.query['timeoutMs'] as number | undefined) ?? 86_400_000, abort.signal);
+  },
+  async 'instance.copyOut'(call) {
+    const { path, follow } = call.query as { path: string; follow?: boolean };
+    const bytes = await copyOut(call.edge.control.services, call.edge.control.execLimit, call.caller, instanceOf(call), { path, followLink: follow === true });
+    return call.reply.header('content-type', 'application/x-tar').send(Readable.from(bytes, { objectMode: false }));
+  },
+  async 'instance.copyIn'(call) {
+    if (!(call.body instanceof Readable)) throw new BerthError('invalid', 'The body must be a tar archive, as application/octet-stream.');
+    const { path, extract, archive } = call.query as { path: string; extract?: boolean; archive?: boolean };
+    await copyIn(call.edge.control.services, call.edge.control.execLimit, call.caller, instanceOf(call), { path, extract: extract === true, archive: archive === true }, call.body as AsyncIterable<Uint8Array>);
+    return {};
   },
   'instance.logs': (call) => streamLogs(call, instanceOf(call)),
   async 'instance.stats'(call) {

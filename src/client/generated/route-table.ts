@@ -22,6 +22,8 @@ export const ROUTE_TABLE: Readonly<Record<VerbName, { readonly method: string; r
   "instance.evidence": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/evidence"},
   "instance.exec": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/exec"},
   "instance.attach": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/attach"},
+  "instance.copyOut": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/files"},
+  "instance.copyIn": {"method":"PUT","path":"/v1/projects/{project}/instances/{name}/files"},
   "image.list": {"method":"GET","path":"/v1/projects/{project}/images"},
   "image.get": {"method":"GET","path":"/v1/projects/{project}/images/-/get"},
   "image.tag": {"method":"POST","path":"/v1/projects/{project}/images/-/tag"},

@@ -9,6 +9,7 @@ import { describe, it } from 'node:test';
 import { BerthError, type ErrorCode } from '../../model/errors.ts';
 import type { ObjectId } from '../../model/ids.ts';
 import type { ExecPlan, ExecSession, ExitRecord, IoSession, OutputChunk, ProcessPlan, RootPlan, RuntimeDriver, UnitPlan } from './driver.ts';
+import { filesContract } from './files-contract.ts';
 
 export interface PlanChoices extends Omit<Partial<UnitPlan>, 'process' | 'root'> {
   readonly process?: Partial<ProcessPlan>;
@@ -492,6 +493,8 @@ export function runtimeContract(name: string, openBench: () => Promise<RuntimeBe
       });
     }
 
+    describe('files', () => { filesContract({ check, started, executed, ended, rejects, until, patience: can.patience }); });
+
     describe('the next daemon', () => {
       check('finds a created unit and starts it', async (bench) => {
         const plan = bench.plan(sh('exit 7'));
@@ -596,7 +599,7 @@ export function runtimeContract(name: string, openBench: () => Promise<RuntimeBe
   });
 }
 
-interface Outcome {
+export interface Outcome {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;

@@ -243,6 +243,21 @@ export interface ExecPlan extends ProcessPlan {
   readonly capabilities: readonly string[];
 }
 
+export interface CopyOutRequest {
+  /** Absolute, as the instance sees it; a slash or `/.` at its end as in `docker cp`. */
+  readonly path: string;
+  /** A link at the end of the path stands for what it leads to. */
+  readonly followLink: boolean;
+}
+
+export interface CopyInRequest {
+  readonly path: string;
+  /** Entries go below `path`, a directory; otherwise the archive’s one root goes where `docker cp` would put it. */
+  readonly extract: boolean;
+  /** Owners are those of the archive, not root. */
+  readonly archive: boolean;
+}
+
 export interface UnitStats {
   readonly memoryBytes: number;
   readonly memoryLimitBytes?: number | undefined;
@@ -291,6 +306,13 @@ export interface RuntimeDriver extends AsyncDisposable {
   resume(id: ObjectId): Promise<void>;
   attach(id: ObjectId): Promise<IoSession>;
   exec(id: ObjectId, plan: ExecPlan): Promise<ExecSession>;
+  /**
+   * Files of a running unit as a tar archive, read as it is asked for. All of it is the unit's word: hostile. Errors:
+   * `notFound`, `invalid`, `wrongState`, `unsupported`.
+   */
+  copyOut(id: ObjectId, request: CopyOutRequest): Promise<AsyncIterable<Uint8Array>>;
+  /** Takes a tar archive into a running unit. What was taken in before an error stays. */
+  copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>): Promise<void>;
   /** Size of the workload's own terminal. */
   resize(id: ObjectId, size: TerminalSize): Promise<void>;
   update(id: ObjectId, resources: ResourcePlan): Promise<void>;

@@ -9,8 +9,9 @@ import { BerthError } from '../../../model/errors.ts';
 import type { Form } from '../../../model/forms.ts';
 import { isObjectId, printable, type ObjectId } from '../../../model/ids.ts';
 import type {
-  ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
+  CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
 } from '../driver.ts';
+import { copyInto, copyOutOf } from '../unit-files.ts';
 import { createUnit } from './create-unit.ts';
 import { openCrunHost, type CrunHost } from './crun-host.ts';
 import type { CrunOptions } from './crun-options.ts';
@@ -126,6 +127,14 @@ export class CrunRuntime implements RuntimeDriver {
 
   exec(id: ObjectId, plan: ExecPlan): Promise<ExecSession> {
     return this.#host.timed('exec', () => execInUnit(this.#host, id, plan));
+  }
+
+  copyOut(id: ObjectId, request: CopyOutRequest): Promise<AsyncIterable<Uint8Array>> {
+    return copyOutOf((plan) => this.exec(id, plan), request);
+  }
+
+  copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>): Promise<void> {
+    return copyInto((plan) => this.exec(id, plan), request, tar);
   }
 
   async resize(id: ObjectId, size: TerminalSize): Promise<void> {

@@ -55,6 +55,7 @@ describe('the OCI configuration', () => {
         { destination: '/etc/resolv.conf', type: 'bind', source: '/run/b/m/resolver', options: ['bind', 'ro', 'nosuid', 'nodev', 'noexec', 'rprivate'] },
         { destination: '/etc/hosts', type: 'bind', source: '/run/b/m/hosts', options: ['bind', 'ro', 'nosuid', 'nodev', 'noexec', 'rprivate'] },
         { destination: '/etc/hostname', type: 'bind', source: '/run/b/m/hostname', options: ['bind', 'ro', 'nosuid', 'nodev', 'noexec', 'rprivate'] },
+        { destination: '/dev/.init', type: 'bind', source: '/opt/berth-native', options: ['bind', 'ro', 'nosuid', 'nodev', 'rprivate'] },
         { destination: '/conf', type: 'bind', source: '/run/b/m/v1', options: ['bind', 'nosuid', 'nodev', 'rprivate', 'ro'] },
         { destination: '/var/cache', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777', 'size=1048576'] },
         { destination: '/var/lib/data', type: 'bind', source: '/run/b/m/v0', options: ['bind', 'nosuid', 'nodev', 'rprivate', 'rw'] },

@@ -18,7 +18,7 @@ export interface SpecSurroundings {
   readonly hostsFile: string;
   readonly hostnameFile: string;
   readonly resolverFile: string;
-  /** Our init, when `plan.init`; what boots an OS container. */
+  /** Our program inside: copies files, is the init that a plan asks for, boots an OS container. */
   readonly initProgram: string;
   /** What an OS container is told at its boot: see boot-seed.ts. */
   readonly seedFile: string;
@@ -45,7 +45,7 @@ export interface Ceilings {
   readonly oomScoreAdj: number;
 }
 
-/** Inside: where our init is shown. In /dev, which is always a fresh tmpfs: nothing of it stays in the upper layer. */
+/** Inside: where our program is shown. In /dev, which is always a fresh tmpfs: nothing of it stays in the upper layer. */
 export const INIT_PATH = '/dev/.init';
 /** Inside: the seed of an OS container. Its root may read it: it is about nobody else. */
 export const SEED_PATH = '/dev/.seed';
@@ -175,7 +175,7 @@ function appMounts(plan: UnitPlan, around: SpecSurroundings): readonly OciMount[
     ...kernelMounts(plan),
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
     fileMount('/etc/resolv.conf', around.resolverFile), fileMount('/etc/hosts', around.hostsFile), fileMount('/etc/hostname', around.hostnameFile),
-    ...(plan.init ? [fileMount(INIT_PATH, around.initProgram, [])] : []),
+    fileMount(INIT_PATH, around.initProgram, []),
     ...askedMounts(plan, around),
   ];
 }

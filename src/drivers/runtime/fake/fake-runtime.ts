@@ -2,7 +2,8 @@
 import { BerthError } from '../../../model/errors.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
+import type { CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
+import { copyInto, copyOutOf } from '../unit-files.ts';
 import { ChunkPipe } from './chunk-pipe.ts';
 import { FakeProcess } from './fake-process.ts';
 import { FakeUnit, type FakeLogLine } from './fake-unit.ts';
@@ -197,6 +198,14 @@ class FakeRuntime implements RuntimeDriver {
         output.cancel();
       },
     };
+  }
+
+  copyOut(id: ObjectId, request: CopyOutRequest): Promise<AsyncIterable<Uint8Array>> {
+    return copyOutOf((plan) => this.exec(id, plan), request);
+  }
+
+  copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>): Promise<void> {
+    return copyInto((plan) => this.exec(id, plan), request, tar);
   }
 
   async resize(id: ObjectId, size: { readonly rows: number; readonly columns: number }): Promise<void> {

@@ -1,6 +1,9 @@
 /** What a fake process can be told to do: its first argument is the name of one of these. */
 import type { FakeProcess } from './fake-process.ts';
 
+import { COPY_PROGRAM } from '../unit-files.ts';
+import { copyFiles } from './copy-files.ts';
+
 export interface FakeTimer {
   (delayMs: number, work: () => void): () => void;
 }
@@ -23,8 +26,10 @@ export const PROGRAMS: Readonly<Record<string, FakeProgram>> = {
   /** graceful CODE: SIGTERM makes it end well. */
   graceful: (process, [code]) => { process.onSignal = (signal) => { if (signal === 'SIGTERM') process.exit(Number(code ?? 0)); }; },
   oom: (process) => process.exit(137, 'oom'),
-  /** Its input, until that ends. */
-  async cat(process) {
+  /** Its input, until that ends; or one file. */
+  async cat(process, [file]) {
+    if (file !== undefined) await process.write('stdout', process.place.files.get(file) ?? '');
+    if (file !== undefined) return process.exit(process.place.files.has(file) ? 0 : 1);
     for await (const data of process.input) await process.write('stdout', data);
     process.exit(0);
   },
@@ -36,6 +41,8 @@ export const PROGRAMS: Readonly<Record<string, FakeProgram>> = {
     for (const line of process.env) await process.write('stdout', `${line}\n`);
     process.exit(0);
   },
+  /** Our own program: copy-out and copy-in, of files alone. */
+  [COPY_PROGRAM]: copyFiles,
   /** flood BYTES: as fast as its reader takes them. */
   async flood(process, [bytes]) {
     for (let left = Number(bytes); left > 0 && process.end === undefined; left -= CHUNK_BYTES) await process.write('stdout', new Uint8Array(Math.min(CHUNK_BYTES, left)));

@@ -17,8 +17,9 @@ import { monitorIdentity } from '../../../host/monitor.ts';
 import { isAlive, signalProcess } from '../../../host/process.ts';
 import { timeStampCounterKhz } from '../../../host/tsc.ts';
 import type {
-  ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
+  CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
 } from '../driver.ts';
+import { copyInto, copyOutOf } from '../unit-files.ts';
 import { AgentLink } from './agent-link.ts';
 import { AgentLinks } from './agent-links.ts';
 import { bootRecord, bootUnit } from './boot-unit.ts';
@@ -219,6 +220,14 @@ export class MicroVmRuntime implements RuntimeDriver {
     const { unit } = this.#running(id);
     if (fs.existsSync(unit.paused)) throw new BerthError('wrongState', 'A paused machine executes nothing.', { hint: 'Resume it first.' });
     return startExec(await this.#link(id), plan);
+  }
+
+  copyOut(id: ObjectId, request: CopyOutRequest): Promise<AsyncIterable<Uint8Array>> {
+    return copyOutOf((plan) => this.exec(id, plan), request);
+  }
+
+  copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>): Promise<void> {
+    return copyInto((plan) => this.exec(id, plan), request, tar);
   }
 
   async resize(id: ObjectId, size: TerminalSize): Promise<void> {
