@@ -44,7 +44,11 @@ const BOOT_TIMEOUT_MS = 200_000;
 
 async function untilUp(context: Context, name: string): Promise<void> {
   const client = daemonClient(context);
-  const { state } = await client.call('instance.wait', { name, query: { state: 'booted,stopped,failed', timeoutMs: BOOT_TIMEOUT_MS } });
+  const query = { state: 'booted,backoff,stopped,failed', timeoutMs: BOOT_TIMEOUT_MS };
+  let { state, reason } = await client.call('instance.wait', { name, query });
+  // A first boot may end in a reboot.
+  while (state === 'backoff' && reason === 'reboot') ({ state, reason } = await client.call('instance.wait', { name, query }));
+  if (state === 'backoff') throw new BerthError('wrongState', `'${name}' did not stay up; it is tried again and again.`, { hint: `berth logs ${name} shows what its console said; berth stop ${name} ends it.` });
   if (state === 'stopped' || state === 'failed') throw new BerthError('wrongState', `'${name}' did not stay up: it is ${state}.`, { hint: `berth logs ${name} shows what its console said.` });
   const { status } = await client.call('instance.get', { name });
   if (status.health === 'unhealthy') await context.tell(`berth: parts of '${name}' did not come up: berth exec ${name} systemctl --failed`);

@@ -7,6 +7,8 @@ import type { InstanceSpec } from '../../model/instance.ts';
 import type { UserData } from '../../model/user-data.ts';
 import type { Services } from '../services.ts';
 
+/** An instance is one record of the store, beside which others are written in one go. */
+const MAX_USER_DATA_BYTES = 256 * 1024;
 /** A short script of Python. */
 const MAX_CLOUD_INIT_BYTES = 256 * 1024;
 
@@ -20,6 +22,7 @@ export async function hasCloudInit(services: Services, spec: InstanceSpec, image
 /** @throws unsupported when the image cannot do what is asked, invalid when two fields contradict each other. */
 export function assertUserData(spec: InstanceSpec, cloudInit: boolean): void {
   if (spec.userData !== undefined && spec.cloudInit !== undefined) throw new BerthError('invalid', 'There is both userData and cloudInit: give one of them.', { fields: [{ path: 'spec.cloudInit', message: 'conflicts with userData' }] });
+  if (Buffer.byteLength(JSON.stringify([spec.userData, spec.cloudInit])) > MAX_USER_DATA_BYTES) throw new BerthError('invalid', `User data may have ${MAX_USER_DATA_BYTES / 1024} KiB in all.`, { hint: 'Put large files into the image or a volume.', fields: [{ path: spec.userData === undefined ? 'spec.cloudInit' : 'spec.userData', message: 'too large' }] });
   if (spec.cloudInit !== undefined && !cloudInit) throw new BerthError('unsupported', 'The image has no cloud-init that could read this user data.', { hint: 'users, ssh_authorized_keys, hostname, write_files and runcmd alone are applied by Berth itself; or use an image with cloud-init.', fields: [{ path: 'spec.cloudInit', message: 'the image has no /usr/bin/cloud-init' }] });
 }
 

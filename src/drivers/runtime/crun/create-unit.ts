@@ -1,6 +1,7 @@
 /** From a plan to a container that waits right before the first instruction of its workload. */
 import fs from 'node:fs';
 import path from 'node:path';
+import type { DetachedTree } from '../../../host/own-values.ts';
 import { startMonitor } from '../../../host/monitor.ts';
 import { prepareMonitorLog } from '../../../host/monitor-log.ts';
 import { inNewMountNamespace } from '../../../host/mounts.ts';
@@ -42,7 +43,7 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
   const rules = guards.seccomp(plan.capabilities);
   const compiled = rules === undefined ? undefined : host.seccomp.prepare(rules);
   const files = networkFiles(plan.hostname, plan.network);
-  using values = plan.form === 'osContainer' ? await host.timed('own values', () => host.ownValues.tree()) : undefined;
+  using values = plan.form === 'osContainer' ? await host.timed('own values', () => ownValuesOrNone(host)) : undefined;
   const spec = guards.spec(plan, {
     rootPath: rootPath(paths.scratch),
     volumeSources: plan.mounts.map((_, index) => volumeSource(paths.scratch, index)),
@@ -84,6 +85,16 @@ async function make(host: CrunHost, plan: UnitPlan, sandbox: Sandboxed, signal: 
   if (process_ === undefined) throw new BerthError('internal', `crun left no status of ${plan.name}.`);
   guards.workingDirectory(process_.pid);
   return unitInfo(process_, started.monitor, record);
+}
+
+/** A system runs without them, too: it sees the host's, and its limits hold. */
+async function ownValuesOrNone(host: CrunHost): Promise<DetachedTree | undefined> {
+  try {
+    return await host.ownValues.tree();
+  } catch (error) {
+    if (error instanceof BerthError && (error.code === 'unavailable' || error.code === 'timeout')) return undefined;
+    throw error;
+  }
 }
 
 export function unitInfo(process: ProcessIdentity, monitor: ProcessIdentity, { idBase, idCount }: UnitRecord): UnitInfo {
