@@ -5,8 +5,10 @@
  */
 import fs from 'node:fs';
 import { berth } from '../lib/cli.ts';
+import { withCrunBench } from '../lib/crun-bench.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { systemArchive } from '../lib/debian-images.ts';
+import { bootSystem, systemLayer } from '../lib/os-bench.ts';
 import { grown, holdings } from '../lib/os-churn.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 7);
@@ -15,6 +17,21 @@ const PARALLEL = 4;
 const I = '/v1/projects/default/instances';
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 const tell = (what: string, figures: Readonly<Record<string, number>>): void => { console.log(JSON.stringify({ what, ...Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, Number(value.toFixed(1))])) })); };
+
+// The floor: the driver alone, without network, store and daemon.
+const floor: number[] = [];
+{
+  await using layer = await systemLayer('systemd');
+  await withCrunBench(async (bench) => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const begin = performance.now();
+      const { id } = await bootSystem(bench, [layer.dir]);
+      floor.push(performance.now() - begin);
+      await bench.driver.remove(id, { keepLog: false });
+    }
+  });
+}
+tell('floor: crun, conmon and systemd alone', { 'first boot to running, ms': median(floor) });
 
 await using daemon = await TestDaemon.start();
 const imported = await berth(daemon, ['image', 'import', await systemArchive('systemd'), '--as', 'system'], { timeoutMs: 600_000 });
