@@ -1,5 +1,6 @@
 /** Reading and writing the small files of control groups: synchronous, they live in the kernel's memory. */
 import fs from 'node:fs';
+import { BerthError } from '../model/errors.ts';
 
 /** No O_CREAT: a missing file is an error, never a new one. */
 export function writeGroupFile(file: string, value: string): void {
@@ -103,7 +104,12 @@ export const BESIDE = 'berth-exec';
 
 /** The unit may have taken it away: it is the master of its groups. */
 export function makeBeside(dir: string): void {
-  fs.mkdirSync(`${dir}/${BESIDE}`, { recursive: true });
+  try {
+    fs.mkdirSync(`${dir}/${BESIDE}`, { recursive: true });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EAGAIN') throw cause;
+    throw new BerthError('exhausted', 'The system has made all the control groups that it may have: a command from outside has no place.', { hint: 'Remove some inside, by its console; or restart it.', cause });
+  }
 }
 
 /** Groups that the unit’s processes made below theirs. Deepest first. */

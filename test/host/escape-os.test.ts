@@ -8,9 +8,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { cgroupMounts } from '../../src/host/cgroup.ts';
 import { ociSpec } from '../../src/drivers/runtime/crun/oci-spec.ts';
-import { withCrunBench, type CrunBench, type CrunBenchOptions } from '../lib/crun-bench.ts';
-import { bootSystem, inSystem, systemLayer, systemPlan, type SystemLayer } from '../lib/os-bench.ts';
+import { execPlan, withCrunBench, type CrunBench, type CrunBenchOptions } from '../lib/crun-bench.ts';
+import { bootSystem, inSystem, SYSTEM_CAPABILITIES, systemLayer, systemPlan, type SystemLayer } from '../lib/os-bench.ts';
 import { goesRed } from '../lib/red.ts';
 import { until } from '../lib/until.ts';
 
@@ -75,6 +76,23 @@ describe('A23: the init of a system in a user namespace', () => {
     await bench.driver.remove(id, { keepLog: false });
     assert.deepEqual(await bench.driver.leftovers(new Set()), []);
   }));
+
+  test('one that freezes the group in which commands come in stops its own commands, and nothing of the daemon', () => withSystem(async (inside, bench, { id }) => {
+    await inside('(sleep 0.5; cd /sys/fs/cgroup; while ! rmdir berth-exec; do sleep 0.1; done; mkdir berth-exec && echo 1 > berth-exec/cgroup.freeze && touch /run/frozen) >/dev/null 2>&1 </dev/null & echo $! > /sys/fs/cgroup/init.scope/cgroup.procs');
+    await until(() => frozenGroups(bench.rootTag, id), { deadlineMs: 20_000, what: 'the frozen group' });
+    const session = await bench.driver.exec(id, execPlan(['/bin/true'], { capabilities: SYSTEM_CAPABILITIES, noNewPrivileges: false }));
+    const begin = performance.now();
+    await session.close();
+    assert.equal((await session.exit).exitCode, 137);
+    assert.ok(performance.now() - begin < 10_000);
+    await bench.driver.remove(id, { keepLog: false });
+    assert.deepEqual(await bench.driver.leftovers(new Set()), []);
+  }));
+  function frozenGroups(tag: string, id: string): boolean {
+    const root = cgroupMounts().find((mount) => mount.type === 'cgroup2')!.target;
+    const file = execFileSync('find', [path.join(root, `berth-${tag}`, id), '-path', '*/berth-exec/cgroup.freeze'], { encoding: 'utf8' }).trim();
+    return file !== '' && fs.readFileSync(file, 'utf8').trim() === '1';
+  }
 
   test('/sys is read-only but for its control groups; what it mounts anew it cannot write', () => withSystem(sysIsReadOnly));
   test('goes red when /sys is writable', () => goesRed(() => withSystem(sysIsReadOnly, { guards: { spec(plan, around) {

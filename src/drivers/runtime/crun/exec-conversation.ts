@@ -22,6 +22,8 @@ export interface ExecParts {
 /** Bytes held for a reader that does not come. */
 const HELD_BYTES = 256 * 1024;
 const MAX_LOG_BYTES = 64 * 1024;
+/** Before a process that is to be ended must have begun. */
+const START_MS = 2_000;
 
 /** An exec from its fork to its exit code. */
 export class ExecConversation implements ExecSession {
@@ -88,10 +90,13 @@ export class ExecConversation implements ExecSession {
     if (this.#closed) return;
     this.#closed = true;
     if (!this.#exited) {
-      const identity = await this.#process();
+      const identity = await this.#process(performance.now() + START_MS);
       if (identity !== undefined) signalProcess(identity, 'SIGKILL');
+      // A system governs the control group that crun works in on its way inside: it may have been frozen there.
+      else if (!this.#exited) this.#killCrun();
     }
-    const input = await this.#input.catch(() => undefined);
+    // A terminal that never came is not waited for.
+    const input = await Promise.race([this.#input.catch(() => undefined), this.exit.then(() => undefined, () => undefined)]);
     input?.destroy();
     for (const stream of this.#open) stream.destroy();
     this.#held.drop();
@@ -148,9 +153,14 @@ export class ExecConversation implements ExecSession {
     this.#pendingSize = undefined;
   }
 
-  /** crun writes the pid file once the process is there; undefined when it never came or is gone. */
-  async #process(): Promise<ProcessIdentity | undefined> {
-    while (this.#identity === undefined && !this.#exited) {
+  #killCrun(): void {
+    const crun = identify(this.#parts.child.pid);
+    if (crun !== undefined) signalProcess(crun, 'SIGKILL');
+  }
+
+  /** crun writes the pid file once the process is there; undefined when it never came or is gone, or not until `end`. */
+  async #process(end = Infinity): Promise<ProcessIdentity | undefined> {
+    while (this.#identity === undefined && !this.#exited && performance.now() < end) {
       const pid = Number(readText(this.#parts.pidFile));
       if (pid > 1) return this.#identity = identify(pid);
       await new Promise((resolve) => setTimeout(resolve, 1));
