@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { ended, FakeWorld, MEMBER, ROOT } from '../../test/lib/fake-control.ts';
 import { Life } from '../../test/lib/mortal.ts';
 import { settle } from '../../test/lib/test-clock.ts';
+import { tarEnd, tarEntry } from '../lib/tar-header.ts';
 import type { AuditRecord } from '../model/audit-record.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
@@ -20,6 +21,7 @@ import { bootstrapImage, deleteImage, importImage, tagImage } from './image/imag
 import { createInstance } from './instance/create.ts';
 import { deleteInstance } from './instance/delete.ts';
 import { attachInstance, execInstance } from './instance/exec.ts';
+import { copyIn, copyOut } from './instance/files.ts';
 import { killInstance, pauseInstance, renameInstance, resizeInstance, resumeInstance } from './instance/lifecycle.ts';
 import { restartInstance } from './instance/restart.ts';
 import { startInstance } from './instance/start.ts';
@@ -40,6 +42,7 @@ interface Act {
 }
 
 const up = (world: FakeWorld) => world.run('web', { terminal: true });
+const tar = async function* (): AsyncGenerator<Uint8Array> { yield Buffer.concat([tarEntry({ path: 'f' }, Buffer.from('x')), tarEnd()]); };
 const archive = async function* (): AsyncGenerator<Uint8Array> { yield Buffer.from(JSON.stringify({ images: [{ names: ['app:1'] }] })); };
 const network = (world: FakeWorld) => world.services.registry.get<Network>('Network', 'default', 'inner');
 const volume = (world: FakeWorld) => world.services.registry.get<Volume>('Volume', 'default', 'data');
@@ -65,6 +68,8 @@ const ACTS: Readonly<Partial<Record<VerbName, Act>>> = {
   'instance.delete': { prepare: up, run: (world, caller) => ended(deleteInstance(world.services, caller, world.get('web'), true)), effect: 'container.remove' },
   'instance.exec': { prepare: up, run: async (world, caller) => (await execInstance(world.services, world.control.execLimit, caller, world.get('web'), { command: ['true'] })).exit, effect: 'container.exec' },
   'instance.attach': { prepare: up, run: async (world, caller) => (await attachInstance(world.services, caller, world.get('web'))).close(), effect: 'container.attach' },
+  'instance.copyIn': { prepare: up, run: (world, caller) => copyIn(world.services, world.control.execLimit, caller, world.get('web'), { path: '/tmp', extract: true, archive: false }, tar()), effect: 'container.copyIn' },
+  'instance.copyOut': { prepare: async (world) => { await up(world); await copyIn(world.services, world.control.execLimit, ROOT, world.get('web'), { path: '/tmp', extract: true, archive: false }, tar()); }, run: async (world, caller) => (await copyOut(world.services, world.control.execLimit, caller, world.get('web'), { path: '/tmp/f', followLink: false }))[Symbol.asyncIterator]().return!(), effect: 'container.copyOut' },
   'instance.resize': { prepare: up, run: (world, caller) => resizeInstance(world.services, caller, world.get('web'), { rows: 1, columns: 1 }), effect: 'container.resize' },
   'image.import': { run: (world, caller) => importImage(world.services, caller, 'default', archive(), undefined, new AbortController().signal), effect: 'content.importArchive' },
   'image.bootstrap': { run: (world, caller) => bootstrapImage(world.services, caller, 'default', { name: 'debian:trixie', include: [], config: {} }, undefined).then((one) => one.done), effect: 'content.bootstrap' },

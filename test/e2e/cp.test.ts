@@ -1,4 +1,4 @@
-/** `berth cp` from end to end, in every direction, with the habits of `docker cp`; the same in app containers and microVMs. */
+/** `berth cp` from end to end, in every direction, with the habits of `docker cp`; the same in all four forms. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -7,8 +7,16 @@ import { after, before, describe, test } from 'node:test';
 import { tarEnd, tarEntry } from '../../src/lib/tar-header.ts';
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
+import { systemArchive } from '../lib/debian-images.ts';
 
-const FORMS = [{ form: 'app container', flags: [] as string[] }, { form: 'microVM', flags: ['--vm'] }];
+const FORMS = [
+  { form: 'app container', name: 'c1', make: ['run', '-d', '--name', 'c1', 'busybox', 'sleep', '100000'] },
+  { form: 'OS container', name: 'c2', make: ['launch', 'system', 'c2'] },
+  { form: 'microVM', name: 'c3', make: ['run', '--vm', '-d', '--name', 'c3', 'busybox', 'sleep', '100000'] },
+  { form: 'VM', name: 'c4', make: ['launch', '--vm', 'system', 'c4', '--memory', '512m'] },
+];
+/** An emulated system boots, on a machine that others keep busy. */
+const PATIENCE_MS = 300_000;
 
 describe('cp', () => {
   let daemon: TestDaemon, dir: string;
@@ -20,28 +28,28 @@ describe('cp', () => {
     fs.writeFileSync(path.join(dir, 'tree/sub/big'), Buffer.alloc(1_500_000, 'x'));
     fs.symlinkSync('a', path.join(dir, 'tree/link'));
     fs.utimesSync(path.join(dir, 'tree/a'), 1_000_000_000, 1_000_000_000.5);
-    const made = await berth(daemon, ['image', 'bootstrap', 'busybox'], { timeoutMs: 120_000 });
-    assert.equal(made.code, 0, made.stderr);
+    await ok('image', 'bootstrap', 'busybox');
+    await ok('image', 'import', await systemArchive('systemd'), '--as', 'system');
   });
   after(async () => { await daemon?.[Symbol.asyncDispose](); });
 
   const here = (name: string): string => path.join(dir, name);
   const ok = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await berth(daemon, args, { timeoutMs: 120_000 });
+    const { code, stdout, stderr } = await berth(daemon, args, { timeoutMs: PATIENCE_MS });
     assert.equal(code, 0, `berth ${args.join(' ')}: ${code}\n${stdout}\n${stderr}\n${daemon.log.slice(-2000)}`);
     return stdout;
   };
   const fails = async (code: number, wanted: RegExp, ...args: string[]): Promise<void> => {
-    const result = await berth(daemon, args, { timeoutMs: 120_000 });
+    const result = await berth(daemon, args, { timeoutMs: PATIENCE_MS });
     assert.equal(result.code, code, `berth ${args.join(' ')}: ${result.stdout}${result.stderr}`);
     assert.match(result.stderr, wanted);
   };
 
-  for (const { form, flags } of FORMS) {
+  for (const { form, name, make } of FORMS) {
     test(form, async (t) => {
-      const name = `c${flags.length}`;
-      await ok('run', ...flags, '-d', '--name', name, 'busybox', 'sh', '-c', 'mkdir -p /data /tmp; ln -s /data /to-data; ln -s /data/one /to-file; while true; do sleep 1000; done');
+      await ok(...make);
       const inside = (script: string): Promise<string> => ok('exec', name, 'sh', '-c', script);
+      await inside('mkdir -p /data /tmp; ln -s /data /to-data; ln -s /data/one /to-file');
       const out = (file: string): string => here(`${name}-${file}`);
 
       await t.test('a tree goes in and comes out the same: content, modes, times, links', async () => {
@@ -87,7 +95,7 @@ describe('cp', () => {
       await t.test('archives by standard input and output; owners with --archive', async () => {
         const archive = Buffer.concat([tarEntry({ path: 'x/', type: 'directory', uid: 7, gid: 8 }), tarEntry({ path: 'x/y', uid: 7, gid: 8 }, Buffer.from('three\n')), tarEnd()]).toString('latin1');
         for (const [flag, owner] of [[[], '0:0'], [['-a'], '7:8']] as const) {
-          const result = await berth(daemon, ['cp', ...flag, '-', `${name}:/tmp`], { input: archive, timeoutMs: 120_000 });
+          const result = await berth(daemon, ['cp', ...flag, '-', `${name}:/tmp`], { input: archive, timeoutMs: PATIENCE_MS });
           assert.equal(result.code, 0, result.stderr);
           assert.equal(await inside('cat /tmp/x/y; stat -c %u:%g /tmp/x/y; rm -r /tmp/x'), `three\n${owner}\n`);
         }
@@ -109,6 +117,7 @@ describe('cp', () => {
         await fails(2, /must be a path of an instance/, 'cp', here('tree/a'), out('x'));
         assert.equal(fs.existsSync(out('x')), false);
       });
+      if (name !== 'c1') await ok('rm', '-f', name);
     });
   }
 
@@ -124,6 +133,6 @@ describe('cp', () => {
     assert.ok(!copies.includes('three') && !copies.includes('one\\n'));
     await ok('stop', '-t', '0', 'second');
     await fails(7, /second.* is stopped; cp needs it to be running[^]*berth start second/, 'cp', 'second:/copied', here('x'));
-    await ok('rm', '-f', 'second', 'c0', 'c1');
+    await ok('rm', '-f', 'second', 'c1');
   });
 });

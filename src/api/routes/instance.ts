@@ -24,6 +24,13 @@ export function instanceOf(call: Call): Instance {
   return call.edge.control.services.registry.get<Instance>('Instance', call.project, call.name);
 }
 
+/** The response closes with the connection; the request closes as soon as its body was read. */
+function leftBy(call: Call): AbortSignal {
+  const abort = new AbortController();
+  call.reply.raw.on('close', () => { if (!call.reply.raw.writableEnded) abort.abort(); });
+  return abort.signal;
+}
+
 export const instanceRoutes: Readonly<Record<string, Handler>> = {
   'instance.list': (call) => listObjects(call, 'Instance'),
   'instance.get': async (call) => instanceOf(call),
@@ -60,13 +67,13 @@ export const instanceRoutes: Readonly<Record<string, Handler>> = {
   },
   async 'instance.copyOut'(call) {
     const { path, follow } = call.query as { path: string; follow?: boolean };
-    const bytes = await copyOut(call.edge.control.services, call.edge.control.execLimit, call.caller, instanceOf(call), { path, followLink: follow === true });
+    const bytes = await copyOut(call.edge.control.services, call.edge.control.execLimit, call.caller, instanceOf(call), { path, followLink: follow === true }, leftBy(call));
     return call.reply.header('content-type', 'application/x-tar').send(Readable.from(bytes, { objectMode: false }));
   },
   async 'instance.copyIn'(call) {
     if (!(call.body instanceof Readable)) throw new BerthError('invalid', 'The body must be a tar archive, as application/octet-stream.');
     const { path, extract, archive } = call.query as { path: string; extract?: boolean; archive?: boolean };
-    await copyIn(call.edge.control.services, call.edge.control.execLimit, call.caller, instanceOf(call), { path, extract: extract === true, archive: archive === true }, call.body as AsyncIterable<Uint8Array>);
+    await copyIn(call.edge.control.services, call.edge.control.execLimit, call.caller, instanceOf(call), { path, extract: extract === true, archive: archive === true }, call.body as AsyncIterable<Uint8Array>, leftBy(call));
     return {};
   },
   'instance.logs': (call) => streamLogs(call, instanceOf(call)),

@@ -8,11 +8,11 @@ import type { ExecLimit } from './exec.ts';
 import { assertVerb } from './locked.ts';
 
 /** Its outcome is written down with the first byte: what comes after is between the instance and who reads. */
-export async function copyOut(services: InstanceServices, limit: ExecLimit, caller: Caller, instance: Instance, request: CopyOutRequest): Promise<AsyncIterable<Uint8Array>> {
+export async function copyOut(services: InstanceServices, limit: ExecLimit, caller: Caller, instance: Instance, request: CopyOutRequest, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
   assertVerb(instance, 'cp');
   const leave = limit.enter(instance.meta.id);
   try {
-    const bytes = await services.journal.records.audited(caller, 'instance.copyOut', targetOf(instance), { path: request.path }, () => runtimeOf(services, instance).copyOut(idOf(instance), request));
+    const bytes = await services.journal.records.audited(caller, 'instance.copyOut', targetOf(instance), { path: request.path }, () => runtimeOf(services, instance).copyOut(idOf(instance), request, signal));
     return left(bytes, leave);
   } catch (error) {
     leave();
@@ -20,11 +20,11 @@ export async function copyOut(services: InstanceServices, limit: ExecLimit, call
   }
 }
 
-export async function copyIn(services: InstanceServices, limit: ExecLimit, caller: Caller, instance: Instance, request: CopyInRequest, tar: AsyncIterable<Uint8Array>): Promise<void> {
+export async function copyIn(services: InstanceServices, limit: ExecLimit, caller: Caller, instance: Instance, request: CopyInRequest, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
   assertVerb(instance, 'cp');
   const leave = limit.enter(instance.meta.id);
   try {
-    await services.journal.records.audited(caller, 'instance.copyIn', targetOf(instance), { path: request.path }, () => runtimeOf(services, instance).copyIn(idOf(instance), request, tar));
+    await services.journal.records.audited(caller, 'instance.copyIn', targetOf(instance), { path: request.path }, () => runtimeOf(services, instance).copyIn(idOf(instance), request, tar, signal));
   } finally {
     leave();
   }

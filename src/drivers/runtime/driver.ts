@@ -308,11 +308,11 @@ export interface RuntimeDriver extends AsyncDisposable {
   exec(id: ObjectId, plan: ExecPlan): Promise<ExecSession>;
   /**
    * Files of a running unit as a tar archive, read as it is asked for. All of it is the unit's word: hostile. Errors:
-   * `notFound`, `invalid`, `wrongState`, `unsupported`.
+   * `notFound`, `invalid`, `wrongState`, `unsupported`. A unit that says nothing is given up by the signal alone.
    */
-  copyOut(id: ObjectId, request: CopyOutRequest): Promise<AsyncIterable<Uint8Array>>;
+  copyOut(id: ObjectId, request: CopyOutRequest, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
   /** Takes a tar archive into a running unit. What was taken in before an error stays. */
-  copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>): Promise<void>;
+  copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
   /** Size of the workload's own terminal. */
   resize(id: ObjectId, size: TerminalSize): Promise<void>;
   update(id: ObjectId, resources: ResourcePlan): Promise<void>;

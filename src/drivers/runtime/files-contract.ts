@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { tarEnd, tarEntry } from '../../lib/tar-header.ts';
 import { readTar } from '../../lib/tar-reader.ts';
-import type { ErrorCode } from '../../model/errors.ts';
+import { BerthError, type ErrorCode } from '../../model/errors.ts';
 import type { ObjectId } from '../../model/ids.ts';
 import type { Outcome, RuntimeBench } from './contract.ts';
 import type { ExitRecord, RuntimeDriver } from './driver.ts';
@@ -57,8 +57,20 @@ export function filesContract({ check, started, executed, ended, rejects, until,
       for (let at = 0; at < reads; at++) assert.equal((await source.next()).done, false);
       await source.return!();
     }
-    await until(async () => !/copy-out/.test((await executed(driver, id, ['ps'])).stdout), 10_000 * patience, 'the end of the copies');
+    // One whose sender gives nothing, and who then leaves.
+    const leave = new AbortController();
+    const waiting = driver.copyIn(id, { path: '/tmp/never', extract: false, archive: false }, silent(), leave.signal);
+    waiting.catch(() => undefined);
+    await until(async () => /copy-in/.test((await executed(driver, id, ['ps'])).stdout), 10_000 * patience, 'the copy that waits');
+    leave.abort();
+    await assert.rejects(waiting, BerthError);
+    await until(async () => !/copy-(in|out)/.test((await executed(driver, id, ['ps'])).stdout), 10_000 * patience, 'the end of the copies');
   });
+}
+
+/** Waits for ever. */
+function silent(): AsyncIterable<Uint8Array> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) };
 }
 
 async function* pieces(...parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {

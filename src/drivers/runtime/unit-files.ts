@@ -29,19 +29,21 @@ function copyPlan(args: readonly string[], stdin: boolean): ExecPlan {
  * The archive as it is read; who stops reading ends the program. Errors before its first byte: `notFound`, `invalid`,
  * `wrongState`; after it: `unavailable`.
  */
-export async function copyOutOf(exec: ExecInside, { path, followLink }: CopyOutRequest): Promise<AsyncIterable<Uint8Array>> {
+export async function copyOutOf(exec: ExecInside, { path, followLink }: CopyOutRequest, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
   const session = await exec(copyPlan(['copy-out', ...(followLink ? ['--follow'] : []), '--', path], false));
   session.exit.catch(() => undefined);
   const bytes = archiveBytes(session);
+  using _abort = closedBy(signal, session);
   const first = await bytes.next();
   if (first.done === true) throw new BerthError('unavailable', 'The instance sent no archive.');
   return beginningWith(first.value, bytes);
 }
 
 /** Resolves when all of it is taken in. What was taken in before an error stays. */
-export async function copyInto(exec: ExecInside, { path, extract, archive }: CopyInRequest, tar: AsyncIterable<Uint8Array>): Promise<void> {
+export async function copyInto(exec: ExecInside, { path, extract, archive }: CopyInRequest, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
   const session = await exec(copyPlan(['copy-in', ...(extract ? ['--extract'] : []), ...(archive ? ['--archive'] : []), '--', path], true));
   session.exit.catch(() => undefined);
+  using _abort = closedBy(signal, session);
   const said = new Said();
   const output = (async () => { for await (const chunk of session.output) if (chunk.stream === 'stderr') said.hear(chunk.data); })();
   output.catch(() => undefined);
@@ -51,7 +53,7 @@ export async function copyInto(exec: ExecInside, { path, extract, archive }: Cop
     try {
       for (;;) {
         // A program that ended waits for no more input; neither may who sends it.
-        const next = await Promise.race([source.next(), ended]);
+        const next = await Promise.race([source.next().catch(stoppedComing), ended]);
         if (next === undefined || next.done === true) break;
         const taken = await Promise.race([session.write(next.value).then(() => true, () => false), ended]);
         if (taken !== true) break;
@@ -67,6 +69,18 @@ export async function copyInto(exec: ExecInside, { path, extract, archive }: Cop
   } finally {
     await session.close();
   }
+}
+
+function stoppedComing(cause: unknown): never {
+  throw cause instanceof BerthError ? cause : new BerthError('unavailable', 'The archive stopped coming.', { cause });
+}
+
+/** A hostile instance may take and give nothing for ever: then who asked leaves. */
+function closedBy(signal: AbortSignal | undefined, session: ExecSession): Disposable {
+  const close = (): void => { void session.close(); };
+  signal?.addEventListener('abort', close, { once: true });
+  if (signal?.aborted === true) close();
+  return { [Symbol.dispose]: () => { signal?.removeEventListener('abort', close); } };
 }
 
 /** Not a generator: one that nobody began to read would never let go. */

@@ -222,12 +222,12 @@ export class MicroVmRuntime implements RuntimeDriver {
     return startExec(await this.#link(id), plan);
   }
 
-  copyOut(id: ObjectId, request: CopyOutRequest): Promise<AsyncIterable<Uint8Array>> {
-    return copyOutOf((plan) => this.exec(id, plan), request);
+  copyOut(id: ObjectId, request: CopyOutRequest, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    return copyOutOf((plan) => this.exec(id, plan), request, signal);
   }
 
-  copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>): Promise<void> {
-    return copyInto((plan) => this.exec(id, plan), request, tar);
+  copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    return copyInto((plan) => this.exec(id, plan), request, tar, signal);
   }
 
   async resize(id: ObjectId, size: TerminalSize): Promise<void> {
