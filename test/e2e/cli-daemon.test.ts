@@ -150,12 +150,13 @@ describe('the command line and the daemon', () => {
     await say('rm', '-f', 'arrow');
   });
 
-  test('forms that are not there yet are refused with their reason', async () => {
-    for (const flags of [[], ['--vm']]) {
-      const { code, stderr } = await berth(daemon, ['launch', ...flags, 'busybox', 'os1']);
-      assert.equal(code, 11, stderr);
-      assert.match(stderr, /not part of this version/);
+  test('what a form cannot honour is refused with its reason, and nothing is made', async () => {
+    for (const words of [['launch', '--read-only', 'busybox', 'no'], ['run', '--vm', '--name', 'no', '-v', 'data:/data', 'busybox', 'true']]) {
+      const { code, stderr } = await berth(daemon, words);
+      assert.equal(code, words[0] === 'run' ? 125 : 11, stderr);
+      assert.match(stderr, /cannot be had with an? (OS container|microVM): .+\n.+docs\/reference\/fields\.md/s);
     }
+    assert.equal(await daemon.instance('no'), undefined);
   });
 
   test('names are completed by asking the daemon', async () => {
