@@ -108,6 +108,8 @@ const noise = (bytes: number): Buffer => {
 const LAYER = layerTar([file('hello', noise(5000))]);
 const honest = (parts: Partial<Parameters<typeof buildImage>[0]> = {}): BuiltImage => buildImage({ layers: [LAYER], compression: 'gzip', ...parts });
 const configOf = (image: BuiltImage): string => image.configDigest;
+/** What has no end must have one where its guard is taken away. */
+const ENDLESS_BYTES = 64 * 1024 * 1024;
 const layerOf = (image: BuiltImage): string => image.blobs[0]!;
 
 async function empty(open: Stage): Promise<void> {
@@ -221,8 +223,8 @@ describe('D02: more or less than the size says', () => {
     await empty(open);
   }, { guards: { isSize: () => true } });
 
-  it('a blob without an end', async () => {
-    await using open = await stage();
+  guarded('a blob without an end', async (setting) => {
+    await using open = await stage(setting);
     const image = honest();
     open.liar.add(image, '1');
     let sent = 0;
@@ -230,16 +232,30 @@ describe('D02: more or less than the size says', () => {
       if (!ask.path.endsWith(layerOf(image))) return false;
       response.writeHead(200);
       const more = (): void => {
-        while (!response.destroyed && response.write(Buffer.alloc(65_536))) sent += 65_536;
+        while (!response.destroyed && sent < ENDLESS_BYTES) {
+          sent += 65_536;
+          if (!response.write(Buffer.alloc(65_536))) return;
+        }
+        response.end();
       };
       response.on('drain', more);
       more();
       return true;
     };
     refused(await open.pull(), 'invalid', /more than/);
-    assert.ok(sent < 32 * 1024 * 1024, `${sent} bytes were sent`);
+    assert.ok(sent < ENDLESS_BYTES / 2, `${sent} bytes were sent`);
     await empty(open);
-  });
+  }, { rules: { isBeyond: () => false }, guards: { isSize: () => true } });
+
+  guarded('the store notices an end that is early', async (setting) => {
+    await using open = await stage(setting);
+    const image = honest();
+    open.liar.add(image, '1');
+    const source = open.remote('a:1');
+    const lying: RemoteImage = { ...source, async *blob(blob, offset, signal) { for await (const chunk of source.blob(blob, offset, signal)) yield blob.digest === layerOf(image) ? chunk.subarray(0, 100) : chunk; } };
+    refused(await open.store.fetchImage(lying, {}).catch((error: unknown) => error as BerthError), 'invalid', /The bytes are 100, not \d+/);
+    await empty(open);
+  }, { guards: { isSize: () => true } });
 
   it('a blob that ends early, each time', async () => {
     await using open = await stage();
@@ -362,15 +378,23 @@ describe('D13: layers from elsewhere, and schema 1', () => {
 
 describe('D14: platforms and digests', () => {
   for (const digest of [`sha512:${'a'.repeat(128)}`, `sha256:${'A'.repeat(64)}`, `sha256:${'a'.repeat(63)}`, `sha256:../../../${'a'.repeat(55)}`]) {
-    it(`the digest ${digest.slice(0, 24)}`, async () => {
-      await using open = await stage();
+    guarded(`the digest ${digest.slice(0, 24)}`, async (setting) => {
+      await using open = await stage(setting);
       const image = honest();
       open.liar.add(image);
       const manifest = JSON.parse(Buffer.from(open.liar.manifests.get(image.manifestDigest)!.bytes).toString()) as { layers: { digest: string }[] };
       manifest.layers[0]!.digest = digest;
       open.liar.addManifest(manifest, MANIFEST, '1');
       refused(await open.pull(), 'invalid', /layers\.0\.digest/);
-    });
+    }, { guards: believing });
+
+    guarded(`the digest ${digest.slice(0, 24)}, believed by whoever read the manifest: nobody is asked for it`, async (setting) => {
+      await using open = await stage(setting);
+      await using remote = open.remote('a:1');
+      const failure = await (async () => { for await (const _ of remote.blob({ digest, size: 10 })) { /* none may come */ } })().then(() => undefined, (error: unknown) => error);
+      assert.deepEqual(open.liar.asked, []);
+      assert.ok(failure instanceof BerthError && /A digest must be sha256: and 64/.test(failure.message), String(failure));
+    }, { rules: { isDigest: () => true } });
   }
 
   for (const [name, config, code] of [
@@ -591,8 +615,8 @@ describe('bad networks', () => {
   }, { rules: { maxRetryAfterMs: Infinity, maxWaitMs: Infinity } });
 
   for (const status of [500, 502, 503, 504]) {
-    it(`${status}, and then well`, async () => {
-      await using open = await stage();
+    guarded(`${status}, and then well`, async (setting) => {
+      await using open = await stage(setting);
       open.liar.add(big, '1');
       open.liar.lie = (ask, response) => {
         if (ask.before > 1) return false;
@@ -601,15 +625,22 @@ describe('bad networks', () => {
       };
       taken(await open.pull());
       assert.ok(open.waitsMs.some((ms) => ms >= 250), 'it was waited in between');
-    });
+    }, { rules: { retries: 0 } });
   }
 
-  it('errors without an end are an error', async () => {
-    await using open = await stage();
+  guarded('errors without an end are an error', async (setting) => {
+    await using open = await stage(setting);
     open.liar.lie = (_ask, response) => (response.writeHead(503).end(), true);
     refused(await open.pull(), 'unavailable', /said 503/);
     assert.ok(open.liar.asked.length <= 6, `${open.liar.asked.length} requests`);
-  });
+  }, { rules: { retries: 1000 } });
+
+  guarded('errors that ask for a minute each are an error after three minutes', async (setting) => {
+    await using open = await stage(setting);
+    open.liar.lie = (_ask, response) => (response.writeHead(503, { 'retry-after': '60' }).end(), true);
+    refused(await open.pull(), 'unavailable', /said 503/);
+    assert.ok(open.waitsMs.reduce((sum, ms) => sum + ms, 0) <= 180_000, open.waitsMs.join());
+  }, { rules: { maxWaitMs: Infinity } });
 
   guarded('a page where a manifest should be', async (setting) => {
     await using open = await stage(setting);
@@ -644,8 +675,8 @@ describe('bad networks', () => {
     refused(await open.pull(), 'timeout', /no byte came/);
   }, { rules: { pace: { idleMs: 10_000, windowMs: 60_000, minBytesPerSecond: 0 } } });
 
-  it('a compressed answer that was not asked for', async () => {
-    await using open = await stage();
+  guarded('a compressed answer that was not asked for', async (setting) => {
+    await using open = await stage(setting);
     const image = honest();
     open.liar.add(image, '1');
     open.liar.lie = (ask, response) => {
@@ -654,7 +685,7 @@ describe('bad networks', () => {
       return true;
     };
     refused(await open.pull(), 'invalid', /encoded as gzip/);
-  });
+  }, { rules: { isPlain: () => true } });
 
   it('a head without an end', async () => {
     await using open = await stage();

@@ -2,13 +2,14 @@
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
 import { INDEX_TYPES, MANIFEST_TYPES } from '../../../model/image-manifest.ts';
-import { canonicalReference, DIGEST_PATTERN, type ImageReference } from '../../../model/reference.ts';
+import { canonicalReference, type ImageReference } from '../../../model/reference.ts';
 import type { RemoteBlob, RemoteImage, RemoteManifest } from '../driver.ts';
 import { cancelled, discard, paced, whole } from './body.ts';
 import type { Endpoint } from './endpoint.ts';
 import { parseContentRange } from './header-text.ts';
 import type { HttpAnswer } from './http-session.ts';
 import { PassingFailure } from './passing-failure.ts';
+import type { RegistryRules } from './rules.ts';
 
 const ACCEPT = [...MANIFEST_TYPES, ...INDEX_TYPES].join(', ');
 /** So many bytes between two cuts, and the connection counts as useful. */
@@ -54,7 +55,7 @@ export function openRemoteImage({ reference, endpoints, shareKey, signal: own }:
           headers: at.offset === 0 ? {} : { range: `bytes=${at.offset}-` },
         });
         // A registry that does not know ranges begins again: what is known is passed over.
-        let skip = at.offset - startOf(answer, at.offset, blob, rules.isBeyond);
+        let skip = at.offset - startOf(answer, at.offset, blob, rules);
         for await (const chunk of paced(answer.body, rules.pace, signal)) {
           const rest = skip >= chunk.length ? undefined : chunk.subarray(skip);
           skip = Math.max(0, skip - chunk.length);
@@ -78,7 +79,7 @@ export function openRemoteImage({ reference, endpoints, shareKey, signal: own }:
     name, digest: reference.digest, shareKey,
     manifest: (digest, signal = own) => first((endpoint) => fetchManifest(endpoint, repository, digest ?? reference.digest ?? reference.tag ?? 'latest', signal), signal),
     async *blob(blob, offset = 0, signal = own) {
-      if (!DIGEST_PATTERN.test(blob.digest)) throw new BerthError('invalid', 'A digest must be sha256: and 64 lower-case hex digits.');
+      if (!endpoints.every(({ rules }) => rules.isDigest(blob.digest))) throw new BerthError('invalid', 'A digest must be sha256: and 64 lower-case hex digits.');
       const at = { offset };
       for (const [index, endpoint] of endpoints.entries()) {
         try {
@@ -97,13 +98,13 @@ export function openRemoteImage({ reference, endpoints, shareKey, signal: own }:
 }
 
 /** Where the bytes of the answer begin. */
-function startOf(answer: HttpAnswer, offset: number, blob: RemoteBlob, isBeyond: (bytes: number, size: number) => boolean): number {
+function startOf(answer: HttpAnswer, offset: number, blob: RemoteBlob, { isBeyond, isPlain }: RegistryRules): number {
   const refuse = (why: string): never => {
     answer.body.destroy();
     throw new BerthError('invalid', `The registry's answer for ${blob.digest} was refused: ${why}.`);
   };
   const encoding = answer.header('content-encoding');
-  if (encoding !== undefined && encoding !== 'identity') return refuse(`it is encoded as ${printable(encoding)}, which was not asked for`);
+  if (!isPlain(encoding)) return refuse(`it is encoded as ${printable(encoding ?? '')}, which was not asked for`);
   let start = 0;
   if (answer.status === 206) {
     const range = parseContentRange(answer.header('content-range'));

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import { addressClass } from '../../../lib/address-class.ts';
 import { INDEX_TYPES, MANIFEST_TYPES } from '../../../model/image-manifest.ts';
+import { DIGEST_PATTERN } from '../../../model/reference.ts';
 
 /** How well somebody who may decide knows a host. */
 export interface HostStanding {
@@ -36,6 +37,10 @@ export interface RegistryRules {
   readonly pinsAddresses: boolean;
   /** The media type when it is one that is read. */
   manifestType(contentType: string): string | undefined;
+  /** May it stand in an address, and be what bytes are compared with? */
+  isDigest(text: string): boolean;
+  /** Is the body what it says, and not something to be opened first? */
+  isPlain(contentEncoding: string | undefined): boolean;
   /** Is a blob of `size` bytes over, or wrongly announced, when this many are to come, or came? */
   isBeyond(bytes: number, size: number): boolean;
   readonly maxRedirects: number;
@@ -65,6 +70,8 @@ export const REGISTRY_RULES: RegistryRules = {
   trustsRealm: (registry, realm, realms) => realm.host === registry.host || realms.includes(realm.host) || sameSite(registry.hostname, realm.hostname),
   pinsAddresses: true,
   manifestType: (contentType) => [...MANIFEST_TYPES, ...INDEX_TYPES].find((type) => type === contentType.split(';')[0]!.trim().toLowerCase()),
+  isDigest: (text) => DIGEST_PATTERN.test(text),
+  isPlain: (contentEncoding) => contentEncoding === undefined || contentEncoding === 'identity',
   isBeyond: (bytes, size) => bytes > size,
   maxRedirects: 3,
   maxManifestBytes: 4 * 1024 * 1024,
