@@ -24,6 +24,8 @@ export const NAMED: ReadonlySet<string> = new Set(['stopped', 'running', 'paused
 
 const I = '/v1/projects/default/instances';
 const CONTAINER = { command: ['sleep', '1000'], stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }], volumes: [{ volume: 'data', target: '/data', readOnly: false }] };
+/** busybox brings an init. */
+const SYSTEM = { mode: 'os', stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }], volumes: [{ volume: 'data', target: '/data', readOnly: false }] };
 const MICROVM = { isolation: 'vm', command: ['sleep', '1000'], stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }] };
 const WAIT = 'waitMs=120000';
 
@@ -124,6 +126,7 @@ function registryVerbs(): Record<string, VerbPlan> {
 }
 
 export const CONTAINER_VERBS: Readonly<Record<string, VerbPlan>> = instanceVerbs(CONTAINER);
+export const SYSTEM_VERBS: Readonly<Record<string, VerbPlan>> = instanceVerbs(SYSTEM);
 export const MICROVM_VERBS: Readonly<Record<string, VerbPlan>> = instanceVerbs(MICROVM);
 export const OTHER_VERBS: Readonly<Record<string, VerbPlan>> = { ...simpleVerbs('network', 'net'), ...simpleVerbs('volume', 'vol'), ...registryVerbs() };
 
