@@ -46,6 +46,8 @@ export interface Job<C> {
   intent(transaction: Transaction, operation: string): void;
   /** Adds the object as it is when all steps are done. */
   outcome(transaction: Transaction): void;
+  /** Around the making and the commit of the outcome, for a job whose outcome is made of what others write too. */
+  finishing?(commit: () => Promise<Operation>): Promise<Operation>;
   /** Adds the object as it is when the steps were taken back. */
   failure(transaction: Transaction, error: BerthError): void;
   result?(): Readonly<Record<string, unknown>>;
@@ -177,7 +179,8 @@ export class Journal {
       }
       live.abort.signal.throwIfAborted();
       live.irreversible = true; // whoever cancels from here on is told that it is too late
-      return await this.#finish(job, live, audit);
+      const commit = (): Promise<Operation> => this.#finish(job, live, audit);
+      return await (job.finishing === undefined ? commit() : job.finishing(commit));
     } catch (cause) {
       const cancelled = live.abort.signal.aborted;
       const error = cancelled ? new BerthError('wrongState', `${list.verb} was cancelled.`) : asBerthError(cause, `finish ${list.verb}`);

@@ -10,26 +10,23 @@ import { targetOf, type Target } from '../records.ts';
 import { Transaction } from '../registry.ts';
 import { SYSTEM, type Caller, type Services } from '../services.ts';
 import { findImage, nameOf } from './find.ts';
+import { arrived, beginArrival, holdContent, type ArrivalContext } from './image-arrival.ts';
 import { imagesLock, recordImage } from './record-image.ts';
 import { sweepContent, usersOf } from './sweep.ts';
 
-interface ImageContext extends StepContext {
-  readonly services: Services;
-  readonly project: string;
+interface BootstrapContext extends ArrivalContext {
   readonly request: BootstrapRequest;
-  readonly references: readonly string[];
-  image?: Image;
+  readonly reference: string;
 }
 
-export const BOOTSTRAP: StepList<ImageContext> = {
+export const BOOTSTRAP: StepList<BootstrapContext> = {
   verb: 'image.bootstrap',
   onCrash: 'undo',
   steps: [{
     name: 'content',
     async run(context) {
-      using lease = context.services.content.lease();
-      const record = await context.services.content.bootstrap(context.request, { lease, signal: context.signal, onProgress: context.progress });
-      context.image = await recordImage(context.services, context.project, record, context.references);
+      const record = await context.services.content.bootstrap(context.request, { lease: holdContent(context), signal: context.signal, onProgress: context.progress });
+      await arrived(context, record, [context.reference]);
     },
   }],
 };
@@ -37,13 +34,9 @@ export const BOOTSTRAP: StepList<ImageContext> = {
 export async function bootstrapImage(services: Services, caller: Caller, project: string, request: BootstrapRequest, as: string | undefined): Promise<{ readonly operation: Operation; readonly done: Promise<Operation> }> {
   services.registry.get<Project>('Project', '', project);
   const reference = canonicalReference(parseReference(as ?? request.name));
-  const context: ImageContext = { services, project, request, references: [reference] };
+  const context: BootstrapContext = { services, project, request, reference };
   const target: Target = { kind: 'Image', project, name: reference, id: '' };
-  return services.journal.begin({
-    list: BOOTSTRAP, target, caller, context, auditDetails: { reference },
-    intent: () => undefined, outcome: () => undefined, failure: () => undefined,
-    result: () => ({ reference, imageId: context.image?.meta.name }),
-  });
+  return beginArrival(context, 'image.imported', { list: BOOTSTRAP, target, caller, auditDetails: { reference }, result: () => ({ reference, imageId: context.image?.meta.name }) });
 }
 
 /** The archive arrives with the request; names of its own count unless `as` gives one. */

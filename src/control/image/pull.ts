@@ -2,16 +2,15 @@
 import type { FetchedImage } from '../../drivers/content/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import { printable } from '../../model/ids.ts';
-import type { Image } from '../../model/image.ts';
 import type { Platform } from '../../model/platform.ts';
 import type { Project } from '../../model/project.ts';
 import { canonicalReference, LOCAL_REGISTRY, parseReference, remoteCandidates, type ImageReference } from '../../model/reference.ts';
 import type { CredentialsByRegistry } from '../../model/registry-access.ts';
-import type { Started, StepContext, StepList } from '../journal.ts';
+import type { Started, StepList } from '../journal.ts';
 import type { Target } from '../records.ts';
 import type { Caller, Services } from '../services.ts';
+import { arrived, beginArrival, holdContent, type ArrivalContext } from './image-arrival.ts';
 import { layerReports } from './layer-reports.ts';
-import { recordImage } from './record-image.ts';
 
 export interface PullRequest {
   readonly reference: string;
@@ -23,14 +22,10 @@ export interface PullRequest {
   readonly verb?: 'image.pull' | 'image.copy' | undefined;
 }
 
-export interface PullContext extends StepContext {
-  readonly services: Services;
-  readonly project: string;
+export interface PullContext extends ArrivalContext {
   readonly request: PullRequest;
   readonly candidates: readonly ImageReference[];
-  image?: Image;
   fetched?: { readonly from: ImageReference; readonly record: FetchedImage };
-  changed?: boolean;
 }
 
 export const PULL: StepList<PullContext> = {
@@ -41,19 +36,16 @@ export const PULL: StepList<PullContext> = {
 };
 
 async function pullContent(context: PullContext): Promise<void> {
-  const { services, project, request } = context;
-  using lease = services.content.lease();
+  const { services, request } = context;
+  const lease = holdContent(context);
   using reports = layerReports(services.clock, 'pulling', context.progress);
   const { from, record } = await fetchFirst(context, (reference) => services.content.fetchImage(
     services.registries.image(reference, { credentials: request.credentials ?? {}, signal: context.signal }),
     { platform: request.platform, signal: context.signal, onLayer: reports.onLayer, lease },
   ));
   context.signal?.throwIfAborted();
-  const before = services.registry.list<Image>('Image', project).find((image) => image.status.digest === record.manifestDigest);
-  const name = request.as === undefined ? pulledName(from) : canonicalReference(request.as);
-  context.changed = before === undefined || !before.spec.references.includes(name);
   context.fetched = { from, record };
-  context.image = await recordImage(services, project, { ...record, names: [] }, [name], { event: 'image.pulled' });
+  await arrived(context, { ...record, names: [] }, [request.as === undefined ? pulledName(from) : canonicalReference(request.as)]);
 }
 
 /** The next registry of the search list is asked only when one says that it has no such image: not when it does not answer. */
@@ -81,9 +73,8 @@ export async function pullImage(services: Services, caller: Caller, project: str
   const candidates = remoteReferences(services, request.reference);
   const target: Target = { kind: 'Image', project, name: canonicalReference(candidates[0] ?? parseReference(request.reference)), id: '' };
   const context: PullContext = { services, project, request, candidates };
-  return services.journal.once({ project, key: request.idempotencyKey, verb: PULL.verb, caller }, () => services.journal.begin({
-    list: PULL, target, caller, context, idempotencyKey: request.idempotencyKey, auditVerb: request.verb, auditDetails: { reference: request.reference },
-    intent: () => undefined, outcome: () => undefined, failure: () => undefined,
+  return services.journal.once({ project, key: request.idempotencyKey, verb: PULL.verb, caller }, () => beginArrival(context, 'image.pulled', {
+    list: PULL, target, caller, idempotencyKey: request.idempotencyKey, auditVerb: request.verb, auditDetails: { reference: request.reference },
     result: () => pullResult(context),
   }));
 }

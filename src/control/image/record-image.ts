@@ -17,28 +17,47 @@ export interface RecordOptions {
   readonly event?: 'image.imported' | 'image.pulled' | undefined;
 }
 
+/** What is read of the image itself before its object is written. */
+export interface Accounts {
+  readonly passwd: string | undefined;
+  readonly group: string | undefined;
+}
+
+/** What is to become of content that came in. */
+export interface ImageEntry {
+  readonly record: ImageRecord;
+  readonly accounts: Accounts;
+  readonly references: readonly string[];
+}
+
 /** Writes the image's object, moving the references to it. */
-export async function recordImage(services: Services, project: string, record: ImageRecord, references: readonly string[], { by, event = 'image.imported' }: RecordOptions = {}): Promise<Image> {
-  return services.locks.hold(imagesLock(project), event, async () => {
-    const { registry, journal } = services;
+export async function recordImage(services: Services, project: string, record: ImageRecord, references: readonly string[], options: RecordOptions = {}): Promise<Image> {
+  const accounts = await readAccounts(services, record);
+  return services.locks.hold(imagesLock(project), options.event ?? 'image.imported', async () => {
     const transaction = new Transaction();
-    for (const other of registry.list<Image>('Image', project)) {
-      const kept = other.spec.references.filter((reference) => !references.includes(reference));
-      if (kept.length !== other.spec.references.length && other.status.digest !== record.manifestDigest) transaction.put({ ...other, spec: { references: kept }, meta: { ...other.meta, generation: other.meta.generation + 1 } }, other.meta.revision);
-    }
-    const existing = registry.list<Image>('Image', project).find((image) => image.status.digest === record.manifestDigest);
-    if (existing !== undefined && references.every((reference) => existing.spec.references.includes(reference)) && by === undefined) {
-      services.content.settled(record);
-      return existing;
-    }
-    const image = await imageObject(services, project, record, [...new Set([...(existing?.spec.references ?? []), ...references])], existing);
-    transaction.put(image, existing === undefined ? 'absent' : existing.meta.revision);
-    if (by !== undefined) journal.records.outcome(transaction, journal.records.intent(transaction, by.caller, by.verb, targetOf(image), { references }), 'ok');
-    journal.records.event(transaction, event, targetOf(image), `Image ${references[0] ?? record.manifestDigest.slice(7, 19)} is here.`);
-    await registry.commit(transaction);
+    const { image } = putImage(services, project, transaction, { record, accounts, references }, options);
+    if (transaction.puts.size > 0) await services.registry.commit(transaction);
     services.content.settled(record);
-    return registry.get<Image>('Image', project, image.meta.name);
+    return services.registry.get<Image>('Image', project, image.meta.name);
   });
+}
+
+/** Adds the image's object and what moves to it. The lock of the images is held until the transaction is committed. */
+export function putImage(services: Services, project: string, transaction: Transaction, { record, accounts, references }: ImageEntry, { by, event = 'image.imported' }: RecordOptions = {}): { readonly image: Image; readonly isNew: boolean } {
+  const { registry, journal } = services;
+  const all = registry.list<Image>('Image', project);
+  const existing = all.find((image) => image.status.digest === record.manifestDigest);
+  const isNew = existing === undefined || !references.every((reference) => existing.spec.references.includes(reference));
+  if (existing !== undefined && !isNew && by === undefined) return { image: existing, isNew };
+  for (const other of all) {
+    const kept = other.spec.references.filter((reference) => !references.includes(reference));
+    if (kept.length !== other.spec.references.length && other !== existing) transaction.put({ ...other, spec: { references: kept }, meta: { ...other.meta, generation: other.meta.generation + 1 } }, other.meta.revision);
+  }
+  const image = imageObject(services, project, record, accounts, [...new Set([...(existing?.spec.references ?? []), ...references])], existing);
+  transaction.put(image, existing === undefined ? 'absent' : existing.meta.revision);
+  if (by !== undefined) journal.records.outcome(transaction, journal.records.intent(transaction, by.caller, by.verb, targetOf(image), { references }), 'ok');
+  journal.records.event(transaction, event, targetOf(image), `Image ${references[0] ?? record.manifestDigest.slice(7, 19)} is here.`);
+  return { image, isNew };
 }
 
 /** Who gives, moves or takes names of images does so one after the other. */
@@ -46,15 +65,19 @@ export function imagesLock(project: string): string {
   return `images/${project}`;
 }
 
-async function imageObject(services: Services, project: string, record: ImageRecord, references: readonly string[], existing: Image | undefined): Promise<Image> {
+export async function readAccounts(services: Pick<Services, 'content' | 'unpacker'>, record: ImageRecord): Promise<Accounts> {
   const layers = record.layers.map((layer) => services.content.layerPath(layer.diffId));
   const [passwd, group] = await Promise.all(['/etc/passwd', '/etc/group'].map((path) => services.unpacker.readFile(layers, path, MAX_ACCOUNT_BYTES)));
   const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8'));
+  return { passwd: text(passwd), group: text(group) };
+}
+
+function imageObject(services: Services, project: string, record: ImageRecord, accounts: Accounts, references: readonly string[], existing: Image | undefined): Image {
   const id = existing?.meta.id ?? makeObjectId(services.randomness.bytes(12));
   return {
     apiVersion: API_VERSION, kind: 'Image',
     meta: existing?.meta ?? { id, name: record.manifestDigest.slice('sha256:'.length, 'sha256:'.length + 12), project, createdAt: timestamp(services.clock), generation: 1, revision: 0 },
     spec: { references: [...references] },
-    status: { digest: record.manifestDigest, configDigest: record.configDigest, mediaType: record.mediaType, config: record.config, layers: record.layers, bytes: record.bytes, passwd: text(passwd), group: text(group), setuid: record.setuid },
+    status: { digest: record.manifestDigest, configDigest: record.configDigest, mediaType: record.mediaType, config: record.config, layers: record.layers, bytes: record.bytes, passwd: accounts.passwd, group: accounts.group, setuid: record.setuid },
   };
 }
