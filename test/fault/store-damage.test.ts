@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { openSqliteStore } from '../../src/drivers/store/sqlite/store.ts';
 import { DAMAGES, damage, filesBelow, keepFiles, type Damage } from '../lib/damage.ts';
+import { until } from '../lib/until.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { seededOrder } from '../lib/seeded-order.ts';
 
@@ -136,6 +137,7 @@ describe('J06: damaged files', () => {
       await daemon.create('new', SLEEP);
       const { status } = await daemon.instance('new');
       // There is a filter, whatever lay in the cache; that it is the one that was meant is for seccomp-cache.test.ts.
+      await until(() => fs.readFileSync(`/proc/${status.pid}/comm`, 'utf8') === 'sleep\n', { deadlineMs: 10_000, what: 'the command to be executed' });
       assert.match(fs.readFileSync(`/proc/${status.pid}/status`, 'utf8'), /^Seccomp:\t2$/m, how);
       await daemon.ok('DELETE', '/v1/projects/default/instances/new?force=1&waitMs=60000');
       for (const [file, bytes] of kept) if (!file.includes('/cache/')) fs.writeFileSync(file, bytes);
