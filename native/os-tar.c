@@ -185,6 +185,7 @@ int os_tar_next(struct os_tar_entry *entry) {
     take(&link, extended.link ? extended.link : copied((const char *)block + 157, strnlen((const char *)block + 157, 100)));
     memset(&extended, 0, sizeof extended);
     if (type >= '1' && type <= '6') entry->size = 0;
+    if (entry->size > INT64_MAX) os_fail("invalid", "A number of the archive is too large.");
     entry->path = path;
     entry->link = link;
     left = entry->size;

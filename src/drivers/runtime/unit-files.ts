@@ -4,7 +4,7 @@
  * others. What the program says is the instance's word: an archive is hostile, an error is bounded text.
  */
 import { BerthError, type ErrorCode } from '../../model/errors.ts';
-import { printable } from '../../model/ids.ts';
+import { terminalSafeLine } from '../../lib/terminal-safe.ts';
 import type { CopyInRequest, CopyOutRequest, ExecPlan, ExecSession } from './driver.ts';
 
 /** Where the program shows itself inside, in every form: on a file system of ours, not the image's. */
@@ -139,6 +139,6 @@ class Said {
     if (exitCode === 126 || exitCode === 127) return new BerthError('unsupported', 'This instance was started before files could be copied.', { hint: 'Restart it.' });
     const [, code = '', sentence = ''] = /^([a-zA-Z]{1,20}) ([^\n]+)/.exec(this.#text) ?? [];
     if (!SAYABLE.has(code)) return new BerthError('unavailable', `The copy ended inside the instance with ${exitCode}.`, { hint: 'Did the instance end, or run out of memory?' });
-    return new BerthError(code as ErrorCode, printable(sentence.slice(0, MAX_TOLD)), code === 'notFound' ? { hint: 'Paths are those that the instance sees.' } : {});
+    return new BerthError(code as ErrorCode, terminalSafeLine(sentence.slice(0, MAX_TOLD)), code === 'notFound' ? { hint: 'Paths are those that the instance sees.' } : {});
   }
 }
