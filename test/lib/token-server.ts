@@ -20,6 +20,8 @@ export interface TokenServerOptions {
   readonly accounts: Readonly<Record<string, string>>;
   /** What it gives for an identity token that it gave. */
   readonly identityToken?: string;
+  /** A free one when missing. */
+  readonly port?: number;
 }
 
 export async function startTokenServer(options: TokenServerOptions): Promise<TokenServer> {
@@ -63,7 +65,7 @@ export async function startTokenServer(options: TokenServerOptions): Promise<Tok
       }));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(options.port ?? 0, '127.0.0.1', resolve));
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     host, realm: `http://${host}/token`, asked,
