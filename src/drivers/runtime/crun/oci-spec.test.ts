@@ -30,6 +30,21 @@ const invalid = (work: () => unknown): void => {
 };
 
 describe('the OCI configuration', () => {
+  it('of a system: our boot before its init, its own control groups, a /run, its own values, /etc its own', () => {
+    const { process, mounts } = ociSpec({ ...PLAN, form: 'osContainer', noNewPrivileges: false, process: { ...PLAN.process, args: ['/sbin/init'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] }, terminal: true }, mounts: [], tmpfs: [] }, { ...AROUND, ownValues: '/run/b/m/values' });
+    assert.deepEqual(process.args, ['/dev/.init', 'boot', '/dev/.seed', '--', '/sbin/init']);
+    assert.equal(process.noNewPrivileges, false);
+    assert.deepEqual(mounts.map(({ destination }) => destination), [
+      '/proc', '/dev', '/dev/pts', '/dev/mqueue', '/dev/shm', '/sys', '/sys/fs/cgroup',
+      '/proc/cpuinfo', '/proc/diskstats', '/proc/loadavg', '/proc/meminfo', '/proc/stat', '/proc/swaps', '/proc/uptime', '/sys/devices/system/cpu/online',
+      '/run', '/run/lock', '/dev/.init', '/dev/.seed',
+    ]);
+    const of = (destination: string) => mounts.find((one) => one.destination === destination)!;
+    assert.deepEqual(of('/sys/fs/cgroup'), { destination: '/sys/fs/cgroup', type: 'cgroup2', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'rw'] });
+    assert.ok(of('/sys').options.includes('ro'));
+    for (const file of ['/proc/meminfo', '/dev/.seed', '/dev/.init']) assert.ok(of(file).options.includes('ro'), file);
+  });
+
   it('is this, for a web server with a volume, a tmpfs and a compiled filter', () => {
     assert.deepEqual(ociSpec(PLAN, AROUND), {
       ociVersion: '1.0.2',
