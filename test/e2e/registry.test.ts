@@ -158,6 +158,30 @@ describe('images and registries', () => {
     assert.match(await skopeo('inspect', '--raw', '--tls-verify=false', `docker://${PLAIN}/copied/both:1`), /arm64/);
   });
 
+  test('launch fetches a system that is missing, and starts it', { timeout: 120_000 }, async () => {
+    const init = layerTar([entry('etc/inittab', '::sysinit:/bin/true\n::respawn:/bin/sleep 1000\n')]); // its init is busybox’s
+    const layout = path.join(daemon.base, 'system');
+    await writeLayout(buildImage({ layers: [fs.readFileSync(path.join(daemon.base, 'root.tar')), init], compression: 'gzip', name: 'x' }), layout);
+    const reference = `${PLAIN}/systems/small:1`;
+    await skopeo('copy', '--quiet', '--dest-tls-verify=false', `oci:${layout}:x`, `docker://${reference}`);
+    const never = await as(['launch', '--pull', 'never', reference, 'small']);
+    assert.notEqual(never.code, 0);
+    assert.match(never.stderr, /no image/i);
+    const { code, stdout, stderr } = await as(['launch', reference, 'small']);
+    assert.deepEqual([code, stdout], [0, 'small\n'], stderr);
+    assert.match(stderr, /^[0-9a-f]{12}: done /m, 'what was fetched is told');
+    const { status } = await daemon.instance('small');
+    assert.deepEqual([status.state, status.form], ['running', 'osContainer']);
+    assert.match(await ok(['exec', 'small', 'readlink', '/proc/1/exe']), /sbin.init/);
+    assert.equal((await as(['launch', reference, 'second'])).stderr, '', 'it is here');
+    await ok(['rm', '-f', 'small', 'second']);
+    await forget(reference);
+    const nowhere = await as(['launch', `${PLAIN}/systems/none:1`, 'none']);
+    assert.equal(nowhere.code, 5, nowhere.stderr);
+    assert.match(nowhere.stderr, /it could not be fetched/);
+    assert.equal(await ok(['list', '-a', '-q']), '', 'nothing is left of it');
+  });
+
   test('image copy: from registry to registry, and nothing of it stays', async () => {
     const before = await ok(['image', 'list', '-q']);
     assert.equal(await ok(['image', 'copy', `${PLAIN}/formats/zstd:1`, `${PLAIN}/copied/zstd:1`]), await remoteDigest(`${PLAIN}/formats/zstd:1`));
