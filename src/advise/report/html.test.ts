@@ -5,7 +5,7 @@ import { hostileText } from '../../../test/lib/hostile-text.ts';
 import { escapeHtml, html } from './html.ts';
 
 test('values are text, whatever they say; markup of ours goes through', () => {
-  assert.equal(html`<p title="${'" onload="x'}">${'<b>&</b>'}${html`<i>${1}</i>`}${['a', html`<br>`, undefined, false]}</p>`.markup, '<p title="&#34; onload=&#34;x">&#60;b&#62;&#38;&#60;/b&#62;<i>1</i>a<br></p>');
+  assert.equal(html`<p title="${'" onload="x'}">${'<b>&</b>'}${html`<i>${1}</i>`}${['a', html`<br>`, undefined, false]}</p>`.write(escapeHtml), '<p title="&#34; onload=&#34;x">&#60;b&#62;&#38;&#60;/b&#62;<i>1</i>a<br></p>');
 });
 
 test('no character that means something in HTML is left, nor one that controls a screen', () => {

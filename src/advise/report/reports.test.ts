@@ -7,8 +7,10 @@ import fc from 'fast-check';
 import { parse, stringify } from 'yaml';
 import { examplePrices } from '../../../test/lib/example-prices.ts';
 import { hostileText } from '../../../test/lib/hostile-text.ts';
+import { goesRed } from '../../../test/lib/red.ts';
 import { adviceText } from '../advice-text.ts';
 import { adviseFiles, type AdvisedFiles } from '../advise-files.ts';
+import type { Escape } from './html.ts';
 import { csv, csvCell, reportCsv } from './report-csv.ts';
 import { reportHtml } from './report-html.ts';
 import { escaped, reportMarkdown } from './report-markdown.ts';
@@ -58,8 +60,9 @@ test('the same answer gives the same bytes', () => {
   for (const format of ['html', 'markdown', 'csv', 'manifests'] as const) assert.equal(adviceText(advised('web'), format).text, adviceText(advised('web'), format).text);
 });
 
-test('HTML: one page, no script, nothing from elsewhere, the name as text', () => {
-  const page = reportHtml(advised(HOSTILE).document);
+/** E12: what is not ours is text. */
+async function isTextInHtml(escape?: Escape): Promise<void> {
+  const page = reportHtml(advised(HOSTILE).document, escape);
   assert.match(page, /^<!DOCTYPE html>\n<html lang="en">/);
   assert.doesNotMatch(page, /<script|<img|<link|<iframe|<object|\ssrc=|url\(|@import|\son\w+="/i);
   assert.deepEqual([...page.matchAll(/(?:href|xmlns)="([^"]*)"/g)].map(([, to]) => to!).filter((to) => !to.startsWith('#') && to !== 'http://www.w3.org/2000/svg'), []);
@@ -67,6 +70,12 @@ test('HTML: one page, no script, nothing from elsewhere, the name as text', () =
   assert.ok(page.includes('&#60;script&#62;alert(1)&#60;/script&#62;'));
   const ids = [...page.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id!);
   assert.equal(new Set(ids).size, ids.length, 'no id twice');
+}
+
+test('E12: HTML: one page, no script, nothing from elsewhere, the name as text', () => isTextInHtml());
+test('E12: HTML: red without its guard', async () => {
+  await goesRed(() => isTextInHtml((text) => text));
+  await goesRed(() => isTextInHtml((text) => text.replaceAll('"', '&#34;')));
 });
 
 test('markdown: no name becomes markup, a link, a cell or a line', () => {
