@@ -20,8 +20,8 @@ describe('inits of OS containers', () => {
     return stdout;
   };
 
-  async function life(name: string, image: string, facts: { readonly script: string; readonly says: RegExp; readonly reboot: string }): Promise<void> {
-    await ok('launch', image, name);
+  async function life(name: string, image: string, facts: { readonly script: string; readonly says: RegExp; readonly reboot: string; readonly flags?: readonly string[] }): Promise<void> {
+    await ok('launch', ...(facts.flags ?? []), image, name);
     assert.match(await ok('exec', name, 'sh', '-c', facts.script), facts.says);
     await ok('exec', name, 'sh', '-c', 'echo kept > /root/file; sync');
     const { status } = await daemon.instance(name);
@@ -63,6 +63,11 @@ describe('inits of OS containers', () => {
       await ok('rm', '-f', `con-${init}`);
     });
   }
+
+  test('openrc-init as the first process', async () => {
+    await ok('image', 'import', await systemArchive('openrc'), '--as', 'openrc');
+    await life('rc', 'openrc', { flags: ['--entrypoint', '/sbin/openrc-init'], script: 'readlink /proc/1/exe; rc-status -r; hostname', says: /^\/(usr\/)?sbin\/openrc-init\ndefault\nrc\n$/, reboot: 'openrc-shutdown -r now' });
+  });
 
   test('an image with cloud-init is given its user data, and any text that it reads', async () => {
     await ok('image', 'import', await systemArchive('cloud-init'), '--as', 'cloud');

@@ -19,6 +19,9 @@ const POWER_OFF_WAIT_MS = 10_000;
 /** Signals by which an init powers off, by the name of its program. systemd(1) “Signals”, busybox init/init.c. */
 const POWER_OFF_SIGNALS: Readonly<Record<string, string>> = { systemd: 'SIGRTMIN+3', busybox: 'SIGUSR2' };
 
+/** Ours, constant. openrc-init hears its own command alone; the rest know one of these. */
+const POWER_OFF_COMMAND = 'if [ -e /run/openrc/init.ctl ] && command -v openrc-shutdown >/dev/null; then exec openrc-shutdown -p now; fi; poweroff || shutdown -h now || init 0';
+
 function rootExec(args: readonly string[]): ExecPlan {
   return {
     args, env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
@@ -36,7 +39,7 @@ export async function powerOffUnit(host: CrunHost, id: ObjectId): Promise<void> 
     return;
   }
   // Others (System V, OpenRC) listen to their own command only.
-  const session = await execInUnit(host, id, rootExec(['/bin/sh', '-c', 'exec poweroff']));
+  const session = await execInUnit(host, id, rootExec(['/bin/sh', '-c', POWER_OFF_COMMAND]));
   const late = new Promise<void>((resolve) => { setTimeout(resolve, POWER_OFF_WAIT_MS).unref(); });
   try {
     await Promise.race([session.exit.catch(() => undefined), drained(session.output), late]);
