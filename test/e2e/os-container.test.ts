@@ -169,6 +169,41 @@ runcmd:
     await rm('stays');
   });
 
+  test('after a power cut it comes back as it was: all processes gone, nothing in the run directory', async () => {
+    await ok('launch', 'system', 'cut');
+    await inside('cut', 'echo mine > /root/file; sync');
+    const { status } = await daemon.instance('cut');
+    const id = (await inside('cut', 'cat /etc/machine-id'));
+    await daemon.kill();
+    for (const pid of [status.monitorPid, status.pid]) process.kill(pid, 'SIGKILL');
+    await until(() => !alive(status.pid), { what: 'its end' });
+    for (const dir of ['i', 'crun', 'exits']) fs.rmSync(path.join(daemon.runDir, dir), { recursive: true, force: true });
+    await daemon.up();
+    const back = await booted('cut', status.startedAt);
+    assert.deepEqual(back.addresses, status.addresses);
+    assert.equal(await inside('cut', 'cat /root/file /etc/machine-id; systemctl is-system-running'), `mine\n${id}\nrunning`);
+    await rm('cut');
+  });
+
+  test('F01, F03: a system that takes another MAC or address reaches nobody, and with its own everybody again', async () => {
+    await ok('network', 'create', 'walls');
+    for (const name of ['spoofer', 'neighbour']) await ok('launch', '--network', 'walls', 'system', name);
+    const [mine, other] = await Promise.all(['spoofer', 'neighbour'].map(async (name) => (await daemon.instance(name)).status.ports[0] as { ipv4: string; mac: string }));
+    const reaches = async () => (await berth(daemon, ['exec', 'spoofer', 'ping', '-c1', '-W1', other!.ipv4], { timeoutMs: 30_000 })).code === 0;
+    assert.equal(await reaches(), true);
+    await inside('spoofer', 'ip link set eth0 address 02:00:00:00:00:99');
+    assert.equal(await reaches(), false, 'another MAC');
+    await inside('spoofer', `ip link set eth0 address ${mine!.mac}`);
+    assert.equal(await reaches(), true);
+    const free = mine!.ipv4.replace(/\d+$/, '77');
+    await inside('spoofer', `ip -4 addr flush dev eth0; ip addr add ${free}/20 dev eth0; ip -4 -o addr show eth0 | grep -q ${free}`);
+    assert.equal(await reaches(), false, 'another address');
+    await inside('spoofer', `ip -4 addr flush dev eth0; ip addr add ${mine!.ipv4}/20 dev eth0`);
+    assert.equal(await reaches(), true);
+    for (const name of ['spoofer', 'neighbour']) await rm(name);
+    await ok('network', 'delete', 'walls');
+  });
+
   test('the console: a login prompt, a password, a shell; leaving leaves it running', async () => {
     // openssl passwd -6 -salt saltsalt secret
     const hash = execFileSync('openssl', ['passwd', '-6', '-salt', 'saltsalt', 'secret'], { encoding: 'utf8' }).trim();
