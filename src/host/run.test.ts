@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { run } from './run.ts';
+import { run, signalNumber } from './run.ts';
 
 test('input reaches a program that reads it, one that opens /dev/stdin, and one that ends without reading', async () => {
   const input = 'x'.repeat(300_000);
@@ -26,4 +26,9 @@ test('output and time are bounded', async () => {
 
 test('what is not installed is named', async () => {
   await assert.rejects(run('no-such-program', []), { code: 'unavailable' });
+});
+
+test('signals by name, those of systemd among them', () => {
+  assert.deepEqual(['SIGTERM', 'SIGRTMIN', 'SIGRTMIN+3', 'SIGRTMIN+30'].map(signalNumber), [15, 34, 37, 64]);
+  assert.deepEqual(['SIGRTMIN+31', 'SIGRTMIN+03', 'SIGRTMIN-1', 'RTMIN+3', 'SIGNO', '', null, undefined].map(signalNumber), Array.from({ length: 8 }, () => undefined));
 });

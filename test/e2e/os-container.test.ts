@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { berth } from '../lib/cli.ts';
+import { runningPrograms } from '../../src/host/socket-owner.ts';
 import { startCli } from '../lib/cli-process.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { systemArchive } from '../lib/debian-images.ts';
@@ -250,6 +251,12 @@ runcmd:
     await daemon.restart();
     assert.equal((await values()).split('\n')[0], '300');
     assert.ok(!fs.readFileSync('/proc/self/mounts', 'utf8').includes(daemon.base), 'no mount of it on the host');
+    const lxcfs = runningPrograms().filter(({ args }) => path.basename(args[0] ?? '') === 'lxcfs' && args.some((word) => word.startsWith(daemon.base)));
+    assert.equal(lxcfs.length, 1, 'one for the root, and the next daemon uses it');
+    process.kill(lxcfs[0]!.process.pid, 'SIGKILL');
+    await ok('restart', 'values');
+    await booted('values');
+    assert.equal((await values()).split('\n')[0], '300', 'a start finds it gone and starts another');
     await rm('values');
   });
 
