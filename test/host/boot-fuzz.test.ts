@@ -10,6 +10,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { bootSeed } from '../../src/drivers/runtime/boot-seed.ts';
@@ -22,9 +23,15 @@ const WRITTEN = ['/etc', '/var', '/home', '/root', '/run', '/srv'];
 const PROGRAM = '/run/boot';
 
 before(() => {
-  for (const dir of WRITTEN) execFileSync('mount', ['-t', 'tmpfs', 'none', dir]);
+  // Built first: the checkout itself may lie below a directory that is emptied now.
+  const build = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-boot-'));
+  const built = path.join(build, 'boot');
   const main = 'int boot_main(int, char **); int main(int argc, char **argv) { return boot_main(argc, argv); }';
-  execFileSync('gcc', ['-std=gnu17', '-O1', '-g', '-fsanitize=address,undefined', '-D_GNU_SOURCE', '-o', PROGRAM, ...['os-boot.c', 'os-users.c', 'os-ready.c'].map((file) => path.join(NATIVE, file)), '-x', 'c', '-'], { input: main, env: { ...process.env, TMPDIR: '/run' } });
+  execFileSync('gcc', ['-std=gnu17', '-O1', '-g', '-fsanitize=address,undefined', '-D_GNU_SOURCE', '-o', built, ...['os-boot.c', 'os-users.c', 'os-ready.c'].map((file) => path.join(NATIVE, file)), '-x', 'c', '-'], { input: main });
+  const program = fs.readFileSync(built);
+  fs.rmSync(build, { recursive: true });
+  for (const dir of WRITTEN) execFileSync('mount', ['-t', 'tmpfs', 'none', dir]);
+  fs.writeFileSync(PROGRAM, program, { mode: 0o755 });
   execFileSync('mount', ['-o', 'remount,bind,ro', '/']);
   assert.throws(() => { fs.writeFileSync('/written', ''); }, { code: 'EROFS' });
 });
