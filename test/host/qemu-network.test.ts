@@ -40,8 +40,10 @@ test('a microVM reaches its gateway, its neighbour and its name server, under it
   for (const expected of [`link/ether ${port.mac}`, 'mtu 1400', `inet ${port.ipv4}/${network.ipv4.prefixLength}`, `inet6 ${port.ipv6}/64`, `default via ${network.ipv4.gateway}`, `default via ${network.ipv6.gateway}`, `${port.ipv4}\tinside`, 'search default.berth', `nameserver ${lab.driver.nameservers(network.id)[0]}`]) {
     assert.ok(log.includes(expected), `${expected}\n${log}`);
   }
-  const { stdout: remembered } = await lab.inside(neighbour, ['ip', 'neigh']);
-  for (const address of [port.ipv4, port.ipv6]) assert.match(remembered, new RegExp(`^${address} .*lladdr ${port.mac} `, 'm'));
+  for (const address of [port.ipv4, port.ipv6]) {
+    const told = new RegExp(`^${address} .*lladdr ${port.mac} `, 'm');
+    await until(async () => told.test((await lab.inside(neighbour, ['ip', 'neigh'])).stdout), { deadlineMs: 3_000, what: `${address} at the machine` });
+  }
   const ping = async (...args: readonly string[]): Promise<number> => (await bench.exec(plan.id, ['ping', '-c1', '-W2', ...args], { capabilities: ['NET_RAW'] })).exitCode;
   for (const address of [network.ipv4.gateway, network.ipv6.gateway, neighbour.ports[0]!.ipv4, neighbour.ports[0]!.ipv6, 'neighbour']) assert.equal(await ping(address), 0, address);
   for (const address of [port.ipv4, port.ipv6]) assert.equal((await lab.inside(neighbour, ['ping', '-c1', '-W2', address])).code, 0, address);

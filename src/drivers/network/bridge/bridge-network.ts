@@ -103,8 +103,9 @@ class BridgeNetwork implements NetworkDriver {
     const interfaces = plan.ports.map((port) => this.#interface(port));
     const idBase = await this.#leases.takeIdRange();
     try {
-      // In any order: a port whose facts are not there yet can send nothing.
-      const [pair] = await Promise.all([this.#maker.open(idBase, IDS_PER_RANGE, interfaces), ...plan.ports.map((port) => this.#learnPort(port))]);
+      // The facts first: a port without them can send nothing, and the first that it sends is whose its addresses are now.
+      await Promise.all(plan.ports.map((port) => this.#learnPort(port)));
+      const pair = await this.#maker.open(idBase, IDS_PER_RANGE, interfaces);
       const sandbox: Sandbox = { ...pair, idBase, idCount: IDS_PER_RANGE, ports: plan.ports };
       this.#open.add(sandbox);
       return sandbox;
