@@ -31,6 +31,7 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'libzstd-dev', use: 'build', why: 'zstd layers in the unpack helper' },
   { name: 'curl', use: 'test', why: 'asks published ports as a user would' },
   { name: 'iputils-ping', use: 'test', why: 'who reaches whom on networks' },
+  { name: 'openssh-client', use: 'test', why: 'logs in to systems as their users would' },
   { name: 'procps', use: 'test', why: 'ps, as a second opinion on processes' },
   { name: 'etcd-server', use: 'test', why: 'the store conformance suite runs on a real etcd' },
   { name: 'docker-registry', use: 'test', why: 'the registry contract runs on a real registry' },
