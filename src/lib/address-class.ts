@@ -1,5 +1,5 @@
 /** What kind of place an IP address is (the IANA special-purpose registries): may somebody be led there by a stranger? */
-import { addressBytes, addressText } from './ip-address.ts';
+import { addressBytes, addressText, sharePrefix } from './ip-address.ts';
 
 /** `local`: link-local, metadata services among them · `reserved`: nobody's, multicast, documentation, this host in general */
 export type AddressClass = 'public' | 'private' | 'loopback' | 'local' | 'reserved';
@@ -25,17 +25,12 @@ export function addressClass(text: string): AddressClass {
   const special = match(bytes, V6);
   if (special !== undefined) return special;
   for (const [prefix, length, at] of EMBEDDED) {
-    if (within(bytes, addressBytes(prefix), length)) return addressClass(addressText(bytes.subarray(at, at + 4)));
+    if (sharePrefix(bytes, addressBytes(prefix), length)) return addressClass(addressText(bytes.subarray(at, at + 4)));
   }
   // Everything that is given out lies in 2000::/3.
   return (bytes[0]! & 0xe0) === 0x20 ? 'public' : 'reserved';
 }
 
 function match(bytes: Uint8Array, table: readonly (readonly [string, number, AddressClass])[]): AddressClass | undefined {
-  return table.find(([prefix, length]) => within(bytes, addressBytes(prefix), length))?.[2];
-}
-
-function within(bytes: Uint8Array, prefix: Uint8Array, bits: number): boolean {
-  for (let i = 0; i < bits >> 3; i++) if (bytes[i] !== prefix[i]) return false;
-  return (bits & 7) === 0 || (bytes[bits >> 3]! ^ prefix[bits >> 3]!) >> (8 - (bits & 7)) === 0;
+  return table.find(([prefix, length]) => sharePrefix(bytes, addressBytes(prefix), length))?.[2];
 }

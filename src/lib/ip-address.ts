@@ -45,7 +45,8 @@ export function overlaps(a: { readonly address: string; readonly prefixLength: n
   return left.length === right.length && sharePrefix(left, right, Math.min(a.prefixLength, b.prefixLength));
 }
 
-function sharePrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean {
+/** Are the first `bits` the same? Both addresses are of one family. */
+export function sharePrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean {
   for (let i = 0; i < bits >> 3; i++) if (a[i] !== b[i]) return false;
   const rest = bits & 7;
   return rest === 0 || (a[bits >> 3]! ^ b[bits >> 3]!) >> (8 - rest) === 0;
