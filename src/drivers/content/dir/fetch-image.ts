@@ -3,7 +3,7 @@
  * fetch that runs; who wants another image of that registry with the same blob joins that blob. Blobs come in side by side, and a layer is
  * unpacked while its blob still comes where the rest will not take long.
  */
-import { createHash } from 'node:crypto';
+import { digestOf } from '../../../lib/digest.ts';
 import { parallel } from '../../../lib/parallel.ts';
 import { SharedWork } from '../../../lib/shared-work.ts';
 import { Slots } from '../../../lib/slots.ts';
@@ -136,7 +136,7 @@ export class ImageFetcher {
     let namedDigest: Digest | undefined;
     for (let depth = 0; ; depth++) {
       const { bytes, mediaType } = await remote.manifest(depth === 0 ? undefined : wanted, signal);
-      const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+      const digest = digestOf(bytes);
       if (wanted !== undefined && !guards.isDigest(digest, wanted)) throw new BerthError('invalid', `The manifest of ${remote.name} has digest ${digest}, not ${wanted}.`);
       if (size !== undefined && !guards.isSize(bytes.length, size, true)) throw new BerthError('invalid', `The manifest of ${remote.name} has ${bytes.length} bytes, not ${size}.`);
       namedDigest ??= digest;

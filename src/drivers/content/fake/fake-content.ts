@@ -1,5 +1,5 @@
 /** Image content in memory. An archive is JSON ({@link FakeArchive}); a blob is there when its image is. */
-import { createHash } from 'node:crypto';
+import { digestOf } from '../../../lib/digest.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { ImageConfig } from '../../../model/image.ts';
 import type { ContentLease, ContentStore, Digest, ImageRecord } from '../driver.ts';
@@ -30,10 +30,6 @@ const LAYERS = '/fake/layers/';
 const CONFIG: ImageConfig = { architecture: 'amd64', os: 'linux', entrypoint: [], command: ['sleep'], env: ['PATH=/bin'], workdir: '', user: '', exposedPorts: [], volumes: [], labels: {} };
 const ACCOUNTS = { '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\nweb:x:101:101::/srv:/bin/sh\n', '/etc/group': 'root:x:0:\nweb:x:101:\nextra:x:200:web\n' };
 const BASES: ReadonlySet<string> = new Set(['busybox', 'debian:bookworm', 'debian:trixie']);
-
-function digestOf(bytes: string | Uint8Array): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-}
 
 /** What stands for a manifest here. */
 interface FakeManifest {

@@ -1,5 +1,5 @@
 /** Registries in memory: repositories by HOST/NAME, with what each answers and what was asked of it. */
-import { createHash } from 'node:crypto';
+import { digestOf } from '../../../lib/digest.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { canonicalReference, type ImageReference } from '../../../model/reference.ts';
 import { DEFAULT_REGISTRY_SETTINGS, type RegistryAccess, type RegistryCredentials, type RegistryDriver, type RegistrySettings, type RemoteImage } from '../driver.ts';
@@ -80,7 +80,7 @@ export function fakeRegistries(host: FakeRegistryHost, settings: RegistrySetting
         host.blobs.set(blob.digest, new Uint8Array(Buffer.concat(chunks)));
         options.onLayer?.({ ...progress, state: 'done', bytes: blob.size });
       }
-      if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` !== digest) throw new BerthError('invalid', 'The manifest has another digest.');
+      if (digestOf(bytes) !== digest) throw new BerthError('invalid', 'The manifest has another digest.');
       host.manifests.set(digest, { bytes, mediaType });
       host.names.set(canonicalReference(reference), digest);
       return { digest };
@@ -90,7 +90,7 @@ export function fakeRegistries(host: FakeRegistryHost, settings: RegistrySetting
       const found = await source.manifest(undefined, options.signal);
       await answer(`push ${canonicalReference(to)}`, options.signal);
       admit(registryOf(to), options.credentials?.[registryOf(to)]);
-      const digest = `sha256:${createHash('sha256').update(found.bytes).digest('hex')}`;
+      const digest = digestOf(found.bytes);
       host.names.set(canonicalReference(to), digest);
       return { digest };
     },

@@ -1,12 +1,13 @@
 /** From registry to registry: an image, or an index with everything that it names. Nothing is kept here. */
 import { createHash } from 'node:crypto';
+import { digestOf } from '../../../lib/digest.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { isIndexType, isManifestType, MAX_NESTED_INDEXES, parseIndex, parseManifest } from '../../../model/image-manifest.ts';
 import { LayerMeter } from '../../../model/layer-progress.ts';
 import { matchesPlatform, platformText } from '../../../model/platform.ts';
 import type { ImageReference } from '../../../model/reference.ts';
 import type { CopyOptions, RemoteBlob, RemoteImage, RemoteManifest } from '../driver.ts';
-import { digestOf, pushBlobs, pushManifest, type PushTarget } from './push.ts';
+import { pushBlobs, pushManifest, type PushTarget } from './push.ts';
 
 const MAX_MANIFESTS = 200;
 

@@ -1,5 +1,5 @@
 /** Sending (distribution specification, Push): what is there is left, what lies beside it is mounted, the rest is uploaded. */
-import { createHash } from 'node:crypto';
+import { digestOf } from '../../../lib/digest.ts';
 import { parallel } from '../../../lib/parallel.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
@@ -27,10 +27,6 @@ export interface PushTarget {
   readonly endpoint: Endpoint;
   readonly repository: string;
   readonly signal: AbortSignal | undefined;
-}
-
-export function digestOf(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 function pushScope(repository: string, mountedFrom?: string): string {
