@@ -214,12 +214,17 @@ static void cloud_seed(const struct record *r) {
   os_write("/var/lib/cloud/seed/nocloud/user-data", r->fields[2].bytes, r->fields[2].length, 0600, 0, 0, 0);
 }
 
+static unsigned long commands_finished(void) {
+  char *done = os_read(COMMANDS);
+  return done ? strtoul(done, NULL, 10) : 0;
+}
+
 /* Goes on where it was interrupted: each command is begun at most once more than it was finished. */
 static void run_commands(const struct seed *all) {
   struct seed seed = *all;
   static struct record r;
-  char *done = os_read(COMMANDS), number[16];
-  unsigned long finished = done ? strtoul(done, NULL, 10) : 0, at = 0;
+  char number[16];
+  unsigned long finished = commands_finished(), at = 0;
   int log = -1;
   for (seed.at = 0; next_record(&seed, &r);) {
     if (strcmp(r.fields[0].bytes, "command") != 0 || at++ < finished) continue;
@@ -237,10 +242,9 @@ static void run_commands(const struct seed *all) {
 static int has_commands(const struct seed *all) {
   struct seed seed = *all;
   static struct record r;
-  char *done = os_read(COMMANDS);
-  unsigned long finished = done ? strtoul(done, NULL, 10) : 0, at = 0;
-  for (seed.at = 0; next_record(&seed, &r);) at += strcmp(r.fields[0].bytes, "command") == 0;
-  return at > finished;
+  unsigned long count = 0;
+  for (seed.at = 0; next_record(&seed, &r);) count += strcmp(r.fields[0].bytes, "command") == 0;
+  return count > commands_finished();
 }
 
 /* Stays beside the init, as its child, until all is done. */
@@ -293,14 +297,18 @@ static void new_boot_id(void) {
   unlink(file);
 }
 
-static int first_boot(struct seed *seed, const char *hostname, const char *hosts) {
-  static struct record r;
+static void write_names(const char *hostname, const char *hosts) {
   char name[300];
-  mkdir(STATE_DIR, 0700);
-  unlink(COMMANDS);
   snprintf(name, sizeof name, "%s\n", hostname);
   put("/etc/hostname", name, 0644);
   put("/etc/hosts", hosts, 0644);
+}
+
+static void first_boot(struct seed *seed, const char *hostname, const char *hosts) {
+  static struct record r;
+  mkdir(STATE_DIR, 0700);
+  unlink(COMMANDS);
+  write_names(hostname, hosts);
   new_machine_id();
   remove_host_keys();
   make_host_keys();
@@ -312,25 +320,20 @@ static int first_boot(struct seed *seed, const char *hostname, const char *hosts
     if (strcmp(what, "file") == 0 && r.count == 7) add_file(&r);
     if (strcmp(what, "cloud") == 0 && r.count == 3) cloud_seed(&r);
   }
-  return 1;
 }
 
 static void prepare(struct seed *seed) {
   static struct record r;
   if (!next_record(seed, &r) || r.count != 4 || strcmp(r.fields[0].bytes, "instance") != 0) return os_say("the seed cannot be read");
   const char *id = r.fields[1].bytes, *hostname = r.fields[2].bytes, *hosts = r.fields[3].bytes;
-  char mark[512], name[300];
+  char mark[512];
   snprintf(mark, sizeof mark, "%s\n%s\n", id, hostname);
   const char *last = os_read(STATE);
   size_t length = strlen(id);
   int first = !last || strncmp(last, id, length) != 0 || last[length] != '\n';
   size_t body = seed->at;
   if (first) first_boot(seed, hostname, hosts);
-  else if (strcmp(last, mark) != 0) { /* it was renamed since */
-    snprintf(name, sizeof name, "%s\n", hostname);
-    put("/etc/hostname", name, 0644);
-    put("/etc/hosts", hosts, 0644);
-  }
+  else if (strcmp(last, mark) != 0) write_names(hostname, hosts); /* it was renamed since */
   for (seed->at = body; next_record(seed, &r);)
     if (strcmp(r.fields[0].bytes, "resolver") == 0 && r.count == 3) write_resolver(&r);
   if (!last || strcmp(last, mark) != 0) put(STATE, mark, 0600);

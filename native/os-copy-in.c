@@ -8,7 +8,6 @@
 #include "os-tar.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,14 +222,9 @@ static void choose(const char *path, const struct os_tar_entry *first) {
   if (strchr(name, '/')) os_fail("invalid", "The archive has more than one root.");
   if (fd >= 0 && (is_tree || directory)) os_fail("invalid", "%s is not a directory.", path);
   if (fd < 0 && directory && !is_tree) os_fail("notFound", "There is no directory %s inside.", path);
-  char real[PATH_MAX + 1], self[64];
-  if (fd >= 0) { /* through the links at its end, as any program would write it */
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    ssize_t got = readlink(self, real, sizeof real - 1);
-    if (got <= 0 || real[0] != '/') os_fail_path("write", path);
-    real[got] = 0;
-    copy = real;
-  } else if (!(copy = strdup(path))) os_fail("exhausted", "There is not enough memory inside.");
+  /* Where it is there: through the links at its end, as any program would write it. */
+  copy = fd >= 0 ? os_real_path(fd, "write", path) : strdup(path);
+  if (!copy) os_fail("exhausted", "There is not enough memory inside.");
   root_name = strdup(os_split(copy, &parent));
   root_before = name;
   if (!strcmp(root_name, ".")) os_fail("notFound", "There is no %s inside.", path);

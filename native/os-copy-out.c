@@ -45,6 +45,16 @@ _Noreturn void os_fail_path(const char *doing, const char *path) {
   }
 }
 
+char *os_real_path(int fd, const char *doing, const char *asked) {
+  static char real[PATH_MAX + 1];
+  char self[64];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+  ssize_t got = readlink(self, real, sizeof real - 1);
+  if (got <= 0 || real[0] != '/') os_fail_path(doing, asked);
+  real[got] = 0;
+  return real;
+}
+
 const char *os_split(char *path, char **parent) {
   for (;;) {
     size_t length = strlen(path);
@@ -176,13 +186,8 @@ static void send_entry(int at, const char *name, int depth, dev_t device) {
 
 /* The directory that holds what `fd` is, and its name there: where the links at the end of a path led. */
 static int holder_of(int fd, const char **name, const char *asked) {
-  static char real[PATH_MAX + 1];
-  char self[64], *parent;
-  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-  ssize_t got = readlink(self, real, sizeof real - 1);
-  if (got <= 0 || real[0] != '/') os_fail_path("read", asked);
-  real[got] = 0;
-  *name = os_split(real, &parent);
+  char *parent;
+  *name = os_split(os_real_path(fd, "read", asked), &parent);
   int at = os_open_at(AT_FDCWD, parent, O_PATH | O_DIRECTORY, 0);
   if (at < 0) os_fail_path("read", asked);
   return at;

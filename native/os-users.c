@@ -13,36 +13,41 @@
 
 enum { FIRST_ID = 1000, LAST_ID = 59999, LINE = 8192 };
 
+static const char *next_line(const char *line) {
+  line = strchr(line, '\n');
+  return line ? line + 1 : NULL;
+}
+
 /* The line of `name` in a file of colon-separated lines; NULL when there is none. */
 static const char *line_of(const char *text, const char *name) {
   size_t length = strlen(name);
-  for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+  for (const char *line = text; line && *line; line = next_line(line))
     if (strncmp(line, name, length) == 0 && line[length] == ':') return line;
   return NULL;
 }
 
-/* Field `index` of a line as a number; -1 when it is none. */
-static long number_of(const char *line, int index) {
+/* Where field `index` of a line begins; NULL when it has fewer. */
+static const char *field_of(const char *line, int index) {
   for (; line && index > 0; index--) {
     line = strpbrk(line, ":\n");
-    if (!line || *line == '\n') return -1;
-    line++;
+    line = line && *line == ':' ? line + 1 : NULL;
   }
-  if (!line || *line < '0' || *line > '9') return -1;
-  return strtol(line, NULL, 10);
+  return line;
 }
 
-static const char *text_of(const char *line, int index, char *into, size_t size) {
-  for (; line && index > 0; index--) {
-    line = strpbrk(line, ":\n");
-    if (!line || *line == '\n') return "";
-    line++;
-  }
-  size_t length = line ? strcspn(line, ":\n") : 0;
+/* Field `index` of a line as a number; -1 when it is none. */
+static long number_of(const char *line, int index) {
+  const char *field = field_of(line, index);
+  return field && *field >= '0' && *field <= '9' ? strtol(field, NULL, 10) : -1;
+}
+
+/* Field `index` of a line as text, cut where it is too long; empty when there is none. */
+static void text_of(const char *line, int index, char *into, size_t size) {
+  const char *field = field_of(line, index);
+  size_t length = field ? strcspn(field, ":\n") : 0;
   if (length >= size) length = size - 1;
-  if (line) memcpy(into, line, length);
+  if (field) memcpy(into, field, length);
   into[length] = 0;
-  return into;
 }
 
 void os_ids(const char *user, const char *group, uid_t *uid, gid_t *gid) {
@@ -55,7 +60,7 @@ void os_ids(const char *user, const char *group, uid_t *uid, gid_t *gid) {
 }
 
 static int id_taken(const char *text, long id) {
-  for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+  for (const char *line = text; line && *line; line = next_line(line))
     if (number_of(line, 2) == id) return 1;
   return 0;
 }

@@ -311,8 +311,7 @@ static bool own_init, powered_off;
 static void take_complaint(const char *data, size_t length) {
   static char recent[1024 + sizeof POWER_OFF];
   static size_t used;
-  if (used + length > sizeof recent) used = 0; /* `length` is at most 1,024: a split word is at its beginning */
-  memcpy(recent + used, data, length);
+  memcpy(recent + used, data, length); /* at most 1,024, behind the beginning of a word that was split */
   used += length;
   powered_off |= memmem(recent, used, POWER_OFF, sizeof POWER_OFF - 1) != NULL;
   if (used >= sizeof POWER_OFF) { memmove(recent, recent + used - sizeof POWER_OFF + 1, sizeof POWER_OFF - 1); used = sizeof POWER_OFF - 1; }
@@ -400,6 +399,9 @@ __attribute__((noreturn)) static void watch(pid_t qemu, int state, int errors, i
     if (gone && carriers[0].from < 0 && carriers[1].from < 0 && !held) break;
   }
   if (state >= 0) take_state(state);
+  /* The word may lie behind more than was read by now; taken for a reboot, a power-off would start the machine again. */
+  char late[1024];
+  for (ssize_t length; errors >= 0 && (length = read(errors, late, sizeof late)) > 0;) take_complaint(late, length);
   if (!end.said && own_init && WIFEXITED(status) && WEXITSTATUS(status) == 0) { end.code = 0; strcpy(end.reason, powered_off ? "poweroff" : "reboot"); }
   if (!end.said && WIFSIGNALED(status)) { end.code = 128 + WTERMSIG(status); strcpy(end.reason, "killed"); }
   char text[64];

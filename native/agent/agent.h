@@ -1,4 +1,4 @@
-/* The guest's agent: PID 1 of a microVM's initramfs. One loop, no thread, never waits for the host. */
+/* The guest's agent: PID 1 of a machine's initramfs. One loop, no thread, never waits for the host. */
 #pragma once
 #include "wire.h"
 #include <stdarg.h>

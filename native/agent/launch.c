@@ -54,15 +54,19 @@ static void mount_at(const char *source, const char *target, const char *type, u
   if (mount(source, target, type, flags, options)) give_up("internal", "mount %s: %s", target, strerror(errno));
 }
 
+static void mount_below_dev(long long shm_bytes, unsigned long shm_flags) {
+  char options[64];
+  mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
+  snprintf(options, sizeof options, "mode=1777,size=%lld", shm_bytes);
+  mount_at("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | shm_flags, options);
+}
+
 /* An init of its own gets the kernel's devices: the machine is its. */
 static void show_devices(long long shm_bytes) {
-  char options[64];
   mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755");
-  mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
   unlink("/dev/ptmx");
   must(symlink("pts/ptmx", "/dev/ptmx"), "/dev/ptmx");
-  snprintf(options, sizeof options, "mode=1777,size=%lld", shm_bytes);
-  mount_at("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, options);
+  mount_below_dev(shm_bytes, 0);
 }
 
 static void make_devices(long long shm_bytes) {
@@ -72,16 +76,13 @@ static void make_devices(long long shm_bytes) {
   static const char *const links[][2] = {
     {"/proc/self/fd", "/dev/fd"}, {"/proc/self/fd/0", "/dev/stdin"}, {"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"}, {"pts/ptmx", "/dev/ptmx"},
   };
-  char options[64];
   mount_at("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k");
   for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
     must(mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)), nodes[i].path);
     chmod(nodes[i].path, 0666);
   }
   for (size_t i = 0; i < sizeof links / sizeof *links; i++) must(symlink(links[i][0], links[i][1]), links[i][1]);
-  mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
-  snprintf(options, sizeof options, "mode=1777,size=%lld", shm_bytes);
-  mount_at("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
+  mount_below_dev(shm_bytes, MS_NOEXEC);
   if (mkdir("/dev/mqueue", 0755) == 0) mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
@@ -89,7 +90,7 @@ static void make_devices(long long shm_bytes) {
 static const char *const etc_files[][2] = {{"/files/hosts", "/etc/hosts"}, {"/files/resolv.conf", "/etc/resolv.conf"}, {"/files/hostname", "/etc/hostname"}};
 enum { ETC_FILES = sizeof etc_files / sizeof *etc_files };
 
-static int own_program(void) { return syscall(SYS_open_tree, AT_FDCWD, "/init", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC); }
+static int clone_tree(const char *path) { return syscall(SYS_open_tree, AT_FDCWD, path, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC); }
 
 static void put_tree(int tree, const char *target) {
   int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -105,7 +106,7 @@ static void prepare_own_init(struct fields f) {
   const char *seed = field(f, "boot-seed", "");
   mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   make_directories(wants, 0755);
-  if (symlink("/lib/systemd/system/console-getty.service", "/run/systemd/system/getty.target.wants/console-getty.service")) give_up("internal", "%s: %s", wants, strerror(errno));
+  must(symlink("/lib/systemd/system/console-getty.service", "/run/systemd/system/getty.target.wants/console-getty.service"), wants);
   int fd = open("/dev/.seed", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
   must(fd, "/dev/.seed");
   for (unsigned byte; *seed;) {
@@ -121,8 +122,8 @@ static void prepare_own_init(struct fields f) {
 static void enter_root(struct fields f) {
   int trees[ETC_FILES];
   bool own_init = field_number(f, "own-init", 0);
-  int program = own_program();
-  for (size_t i = 0; i < ETC_FILES; i++) trees[i] = syscall(SYS_open_tree, AT_FDCWD, etc_files[i][0], 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
+  int program = clone_tree("/init");
+  for (size_t i = 0; i < ETC_FILES; i++) trees[i] = own_init ? -1 : clone_tree(etc_files[i][0]);
   must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private mounts");
   must(chdir("/root"), "root");
   must(mount(".", "/", NULL, MS_MOVE, NULL), "move root");
@@ -133,12 +134,8 @@ static void enter_root(struct fields f) {
   mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | fixed, NULL);
   if (!own_init) unshare(CLONE_NEWCGROUP);
   mount("cgroup", CGROUP_DIR, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC | fixed, NULL);
-  if (own_init) {
-    show_devices(field_number(setup_fields, "shm-bytes", 64 << 20));
-    prepare_own_init(f);
-  } else {
-    make_devices(field_number(setup_fields, "shm-bytes", 64 << 20));
-  }
+  (own_init ? show_devices : make_devices)(field_number(setup_fields, "shm-bytes", 64 << 20));
+  if (own_init) prepare_own_init(f);
   must(program, "own program");
   put_tree(program, "/dev/.init");
   make_directories("/etc", 0755);
@@ -146,7 +143,6 @@ static void enter_root(struct fields f) {
     const char *target = etc_files[i][1];
     struct stat s;
     if (trees[i] < 0) continue;
-    if (own_init) { close(trees[i]); continue; }
     if (lstat(target, &s) == 0 && S_ISLNK(s.st_mode)) unlink(target);
     put_tree(trees[i], target);
   }

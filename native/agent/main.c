@@ -1,4 +1,4 @@
-/* PID 1 of a microVM: brings the guest up as the host says, runs the workload and what is executed beside it, reports how
+/* PID 1 of a machine, and beside an init of the image's own its child: brings the guest up as the host says, runs the workload and what is executed beside it, reports how
  * it ended. Streams of the workload have ports of their own and do not need the host's daemon; everything else is frames
  * on one port that somebody may or may not listen to. Nothing here waits for a full port. */
 #include "agent.h"
@@ -539,14 +539,15 @@ static int patience(void) {
   return work.exited ? 50 : link_.listening ? -1 : 1000;
 }
 
+/* The same program inside an image: before an init of its own, and beside the workload. */
+static const struct { const char *name; int (*run)(int, char **); } jobs[] = {
+  {"boot", boot_main}, {"ready", ready_main}, {"off", off_main}, {"copy-out", copy_out_main}, {"copy-in", copy_in_main},
+};
+
 int main(int argc, char **argv) {
   sigset_t set;
-  /* The same program inside an image: before an init of its own, and beside the workload. */
-  if (argc > 1 && strcmp(argv[1], "boot") == 0) return boot_main(argc - 1, argv + 1);
-  if (argc > 1 && strcmp(argv[1], "ready") == 0) return ready_main(argc - 1, argv + 1);
-  if (argc > 1 && strcmp(argv[1], "off") == 0) return off_main(argc - 1, argv + 1);
-  if (argc > 1 && strcmp(argv[1], "copy-out") == 0) return copy_out_main(argc - 1, argv + 1);
-  if (argc > 1 && strcmp(argv[1], "copy-in") == 0) return copy_in_main(argc - 1, argv + 1);
+  for (size_t i = 0; argc > 1 && i < sizeof jobs / sizeof *jobs; i++)
+    if (strcmp(argv[1], jobs[i].name) == 0) return jobs[i].run(argc - 1, argv + 1);
   program_name = argc > 0 ? argv[0] : (char[2]){0};
   boot();
   sigemptyset(&set);

@@ -91,8 +91,13 @@ async function oneStart(plan: CalibratePlan, { client, signal }: CalibrateSteps,
     await makeReady(plan, client, name);
     return performance.now() - before;
   } finally {
-    await client.call('instance.delete', { name, query: { force: true, waitMs: 60_000 } }).catch(() => undefined);
+    await removeOne(client, name);
   }
+}
+
+/** What cannot be removed now is found by its label when the run ends, and said then. */
+async function removeOne(client: Client, name: string): Promise<void> {
+  await client.call('instance.delete', { name, query: { force: true, waitMs: 60_000 } }).catch(() => undefined);
 }
 
 /** From the request to the first answer: an app form runs (a VM's agent has answered), an OS form's init has brought it up. */
@@ -129,7 +134,7 @@ async function runMany(plan: CalibratePlan, steps: CalibrateSteps): Promise<Form
       } catch (error) {
         if (!(error instanceof BerthError) || error.code !== 'exhausted' || count < 3) throw error;
         names.pop();
-        await client.call('instance.delete', { name, query: { force: true, waitMs: 60_000 } }).catch(() => undefined);
+        await removeOne(client, name);
         break;
       }
       if (isLookedAt(count, plan.instances)) looks.push(await look(client, names, diskBefore));
@@ -139,7 +144,7 @@ async function runMany(plan: CalibratePlan, steps: CalibrateSteps): Promise<Form
     await tell(`  ${names.length} at once: ${Math.round((looks.at(-1)?.memoryBytes ?? 0) / MIB)} MiB, idle at ${(idle * 100).toFixed(2)} % of a core each`);
     return figuresOf(plan, looks, idle, names.length);
   } finally {
-    await Promise.all(names.map((name) => client.call('instance.delete', { name, query: { force: true, waitMs: 60_000 } }).catch(() => undefined)));
+    await Promise.all(names.map((name) => removeOne(client, name)));
   }
 }
 

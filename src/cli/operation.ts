@@ -17,7 +17,7 @@ const QUIET_MS = 1500;
 const RECONNECT_MS = 30_000;
 const RECONNECT_PAUSE_MS = 200;
 /** What a shell reports for a process that SIGINT ended. */
-const INTERRUPTED_EXIT = 130;
+export const INTERRUPTED_EXIT = 130;
 
 /**
  * Starts a long verb. Answers the finished operation, or undefined when --no-wait printed its name.
@@ -36,6 +36,7 @@ export async function longVerb(context: Context, client: Client, verb: LongVerb,
  * done; a second one leaves at once.
  */
 export async function interruptibleVerb(context: Context, client: Client, verb: LongVerb, input: CallInput, words: Words): Promise<Operation | undefined> {
+  if (words.on('no-wait')) return longVerb(context, client, verb, { ...input, idempotencyKey: idempotencyKey() }, words);
   const name = idempotencyKey();
   let interrupts = 0;
   const interrupt = (): void => {
@@ -48,18 +49,14 @@ export async function interruptibleVerb(context: Context, client: Client, verb: 
     await context.tell(`berth: ${verb} was cancelled.`);
     return process.exit(INTERRUPTED_EXIT);
   };
-  const signals = words.on('no-wait') ? [] : (['SIGINT', 'SIGTERM'] as const);
+  const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.on(signal, interrupt);
   try {
     const operation = (await client.call(verb, { ...input, idempotencyKey: name })) as Operation;
     if (interrupts > 0) await cancel();
-    if (!words.on('no-wait')) {
-      const finished = await finish(context, client, operation);
-      // Too late to be taken back: what was to follow it does not.
-      return interrupts > 0 ? await leave() : finished;
-    }
-    await context.stdio.out(`${operation.meta.name}\n`);
-    return undefined;
+    const finished = await finish(context, client, operation);
+    // Too late to be taken back: what was to follow it does not.
+    return interrupts > 0 ? await leave() : finished;
   } catch (error) {
     if (interrupts === 0) throw error;
     return await leave();

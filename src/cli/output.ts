@@ -17,11 +17,15 @@ export const OUTPUT: Flag = { name: 'output', short: 'o', value: FORMATS.join('|
 
 export function formatOf(words: Words, missing: Format = 'table'): Format {
   const text = words.text('output');
-  if (text === undefined) return words.on('quiet') ? 'name' : missing;
-  const format = FORMATS.find((one) => one === text);
+  return text === undefined ? (words.on('quiet') ? 'name' : missing) : oneFormat(text, FORMATS);
+}
+
+/** Of a command whose answer is no list of objects. @throws BerthError `invalid` for a format that is not among them. */
+export function oneFormat<F extends string>(text: string, formats: readonly F[]): F {
+  const format = formats.find((one) => one === text);
   if (format !== undefined) return format;
-  const meant = nearest(text, FORMATS);
-  throw new BerthError('invalid', `-o ${printable(text)}: there is no such format.`, { hint: `${meant === undefined ? '' : `Did you mean ${meant}? `}There are ${FORMATS.join(', ')}.` });
+  const meant = nearest(text, formats);
+  throw new BerthError('invalid', `-o ${printable(text)}: there is no such format.`, { hint: `${meant === undefined ? '' : `Did you mean ${meant}? `}There are ${formats.join(', ')}.` });
 }
 
 /** A list: json and yaml are an array; name is KIND/NAME lines. */

@@ -7,6 +7,7 @@ import { FRAME } from '../lib/frames.ts';
 import { BerthError } from '../model/errors.ts';
 import type { Context } from './command.ts';
 import type { DetachKeys } from './detach-keys.ts';
+import { INTERRUPTED_EXIT } from './operation.ts';
 
 export interface SessionOptions {
   readonly stdin: boolean;
@@ -26,7 +27,6 @@ export type SessionEnd = { readonly kind: 'exit'; readonly exit: ExitFrame } | {
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 /** So many interrupts in a row and the client leaves, whatever the daemon does. */
 const IMPATIENT = 3;
-const INTERRUPTED_EXIT = 130;
 
 /** @throws BerthError what the daemon reports; `unavailable` when the connection ends before the process did. */
 export async function converse(context: Context, stream: FrameStream, options: SessionOptions): Promise<SessionEnd> {

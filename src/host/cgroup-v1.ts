@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { CgroupMount, ControlGroups, GroupLimits, GroupStats } from './cgroup.ts';
 import {
-  BESIDE, delegateGroup, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, killPids, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
+  BESIDE, delegateGroup, groupNames, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, killPids, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
 } from './cgroup-files.ts';
 
 const PERIOD_US = 100_000;
@@ -149,11 +149,7 @@ export class ControlGroupsV1 implements ControlGroups {
   }
 
   ids(): readonly string[] {
-    const found = new Set<string>();
-    for (const target of this.#all) for (const dir of groupsBelow(path.join(target, this.#parent))) {
-      if (path.dirname(dir) === path.join(target, this.#parent)) found.add(path.basename(dir));
-    }
-    return [...found];
+    return [...new Set(this.#all.flatMap((target) => groupNames(path.join(target, this.#parent))))];
   }
 
   removeParent(): void {

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { ControlGroups, GroupLimits, GroupStats } from './cgroup.ts';
 import {
-  BESIDE, delegateGroup, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
+  BESIDE, delegateGroup, groupNames, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
 } from './cgroup-files.ts';
 
 const PERIOD_US = 100_000;
@@ -121,7 +121,7 @@ export class ControlGroupsV2 implements ControlGroups {
   }
 
   ids(): readonly string[] {
-    return groupsBelow(this.#parent).filter((dir) => path.dirname(dir) === this.#parent).map((dir) => path.basename(dir));
+    return groupNames(this.#parent);
   }
 
   removeParent(): void {

@@ -12,21 +12,11 @@ import { findImage } from '../../control/image/find.ts';
 import type { ArchiveFormat } from '../../drivers/content/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Call, Handler } from '../context.ts';
+import { keyOf } from '../idempotency-key.ts';
+import { leftBy } from '../left-by.ts';
 import { answerOperation, listObjects } from '../list.ts';
 
 const services = (call: Call) => call.edge.control.services;
-
-function aborted(call: Call): AbortSignal {
-  const abort = new AbortController();
-  // The response closes with the connection; the request closes as soon as its body was read.
-  call.reply.raw.on('close', () => { if (!call.reply.raw.writableEnded) abort.abort(); });
-  return abort.signal;
-}
-
-function keyOf(call: Call): { idempotencyKey?: string } {
-  const key = call.headers['idempotency-key'];
-  return typeof key === 'string' ? { idempotencyKey: key } : {};
-}
 
 function platformOf(text: string | undefined): { platform?: Platform } {
   return text === undefined ? {} : { platform: parsePlatform(text) };
@@ -75,11 +65,11 @@ export const imageRoutes: Readonly<Record<string, Handler>> = {
   'image.usage': async (call) => ({ kind: 'ImageUsageList', revision: services(call).registry.revision, items: imageUsage(services(call), call.project === '-' ? undefined : call.project) }),
   async 'image.import'(call) {
     if (!(call.body instanceof Readable)) throw new BerthError('invalid', 'The body must be the archive, as application/octet-stream.');
-    const images = await importImage(services(call), call.caller, call.project, call.body as AsyncIterable<Uint8Array>, call.query['as'] as string | undefined, aborted(call));
+    const images = await importImage(services(call), call.caller, call.project, call.body as AsyncIterable<Uint8Array>, call.query['as'] as string | undefined, leftBy(call));
     return { images: images.map((image) => ({ reference: image.spec.references[0], references: image.spec.references, id: image.meta.name, digest: image.status.digest })) };
   },
   async 'image.export'(call) {
-    const bytes = await exportImage(services(call), call.project, call.query['reference'] as string, (call.query['format'] as ArchiveFormat | undefined) ?? 'oci-archive', aborted(call));
+    const bytes = await exportImage(services(call), call.project, call.query['reference'] as string, (call.query['format'] as ArchiveFormat | undefined) ?? 'oci-archive', leftBy(call));
     return call.reply.header('content-type', 'application/octet-stream').send(Readable.from(bytes, { objectMode: false }));
   },
 };

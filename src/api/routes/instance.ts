@@ -17,6 +17,8 @@ import { BOOTED, waitInstance } from '../../control/instance/wait.ts';
 import { objectId } from '../../model/ids.ts';
 import { generationOf } from '../conditional.ts';
 import type { Call, Handler } from '../context.ts';
+import { keyOf } from '../idempotency-key.ts';
+import { leftBy } from '../left-by.ts';
 import { answerOperation, listObjects } from '../list.ts';
 import { streamLogs } from '../logs.ts';
 
@@ -24,21 +26,13 @@ export function instanceOf(call: Call): Instance {
   return call.edge.control.services.registry.get<Instance>('Instance', call.project, call.name);
 }
 
-/** The response closes with the connection; the request closes as soon as its body was read. */
-function leftBy(call: Call): AbortSignal {
-  const abort = new AbortController();
-  call.reply.raw.on('close', () => { if (!call.reply.raw.writableEnded) abort.abort(); });
-  return abort.signal;
-}
-
 export const instanceRoutes: Readonly<Record<string, Handler>> = {
   'instance.list': (call) => listObjects(call, 'Instance'),
   'instance.get': async (call) => instanceOf(call),
   async 'instance.create'(call) {
     const body = call.body as z.infer<typeof createInstanceBody>;
-    const key = call.headers['idempotency-key'];
     return answerOperation(call, await createInstance(call.edge.control.services, call.caller, {
-      project: call.project, meta: body.meta ?? {}, spec: body.spec, ...(typeof key === 'string' ? { idempotencyKey: key } : {}),
+      project: call.project, meta: body.meta ?? {}, spec: body.spec, ...keyOf(call),
     }));
   },
   async 'instance.update'(call) {

@@ -14,15 +14,11 @@ import { createVolume, deleteVolume } from '../../control/volume/volume.ts';
 import { BerthError } from '../../model/errors.ts';
 import { generationOf } from '../conditional.ts';
 import type { Call, Handler } from '../context.ts';
+import { keyOf } from '../idempotency-key.ts';
 import { answerOperation, countedProject, listObjects, listRecords, publicOperation } from '../list.ts';
 
 const getter = (kind: KindName): Handler => async (call) => call.edge.control.services.registry.get(kind, call.project, call.name);
 const services = (call: Call) => call.edge.control.services;
-
-function keyOf(call: Call): { idempotencyKey?: string } {
-  const key = call.headers['idempotency-key'];
-  return typeof key === 'string' ? { idempotencyKey: key } : {};
-}
 
 function operationOf(call: Call): Operation {
   const operation = services(call).journal.get(call.project, call.name);

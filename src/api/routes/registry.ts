@@ -2,13 +2,8 @@
 import { checkLogin } from '../../control/image/login.ts';
 import { diskUsage } from '../../control/node/disk-usage.ts';
 import type { CredentialsByRegistry } from '../../model/registry-access.ts';
-import type { Call, Handler } from '../context.ts';
-
-function closed(call: Call): AbortSignal {
-  const abort = new AbortController();
-  call.reply.raw.on('close', () => { if (!call.reply.raw.writableEnded) abort.abort(); });
-  return abort.signal;
-}
+import type { Handler } from '../context.ts';
+import { leftBy } from '../left-by.ts';
 
 export const registryRoutes: Readonly<Record<string, Handler>> = {
   async 'registry.list'(call) {
@@ -17,7 +12,7 @@ export const registryRoutes: Readonly<Record<string, Handler>> = {
   },
   async 'registry.login'(call) {
     const { registry, ...credentials } = call.body as CredentialsByRegistry[string] & { registry: string };
-    return checkLogin(call.edge.control.services, call.caller, registry, credentials, closed(call));
+    return checkLogin(call.edge.control.services, call.caller, registry, credentials, leftBy(call));
   },
   'system.df': (call) => diskUsage(call.edge.control.services),
 };

@@ -1,13 +1,14 @@
 /** `berth advise FILE…`: which form, why, and what it costs. The engine is loaded with the first file, by nobody else. */
 import { BerthError } from '../../model/errors.ts';
-import { nearest } from '../../lib/nearest.ts';
 import { printable } from '../../model/ids.ts';
-import type { Command, Context, Flag } from '../command.ts';
+import type { Command, Flag } from '../command.ts';
 import { isThere } from '../estate-files.ts';
+import { oneFormat } from '../output.ts';
 import type { Words } from '../words.ts';
 
 const OUTPUTS = ['table', 'json', 'yaml', 'markdown', 'html', 'csv'] as const;
-type Output = (typeof OUTPUTS)[number];
+export type AdviseOutput = (typeof OUTPUTS)[number];
+const STRUCTURED = ['table', 'json', 'yaml'] as const;
 
 const WITH_FILES: readonly Flag[] = [
   { name: 'weights', value: 'FILE', help: 'Weights of criteria over those of the table: a map of criterion to number.' },
@@ -38,7 +39,7 @@ const advise: Command = {
   notes: [FORMATS_NOTE, EXIT_NOTE, 'Works without a daemon, and changes nothing.', '`berth advise manifests FILE…` writes what `berth apply` takes, `berth advise review` weighs what runs, `berth advise calibrate` measures this host.'],
   async run(context, words) {
     const { files, names } = await filesAndNames(words);
-    const output = outputOf(words);
+    const output = oneFormat(words.text('output') ?? 'table', OUTPUTS);
     const { runAdvise } = await import('../advise-run.ts');
     const explain = words.text('explain');
     return runAdvise(context, { files, output, explain: explain === undefined ? undefined : explain === 'true' ? names : [explain, ...names], ...options(words) });
@@ -105,10 +106,8 @@ const calibrate: Command = {
   },
 };
 
-function structured(words: Words): 'table' | 'json' | 'yaml' {
-  const text = words.text('output') ?? 'table';
-  if (text === 'table' || text === 'json' || text === 'yaml') return text;
-  throw new BerthError('invalid', `-o ${printable(text)}: there is no such format.`, { hint: 'There are table, json, yaml.' });
+function structured(words: Words): (typeof STRUCTURED)[number] {
+  return oneFormat(words.text('output') ?? 'table', STRUCTURED);
 }
 
 export interface AdviseInput {
@@ -135,14 +134,3 @@ async function filesAndNames(words: Words): Promise<{ readonly files: readonly s
   if (files.length === 0) throw new BerthError('invalid', `'${printable(words.words[0]!)}' cannot be read: there is no such file.`);
   return { files, names };
 }
-
-function outputOf(words: Words): Output {
-  const text = words.text('output') ?? 'table';
-  const output = OUTPUTS.find((one) => one === text);
-  if (output !== undefined) return output;
-  const meant = nearest(text, OUTPUTS);
-  throw new BerthError('invalid', `-o ${printable(text)}: there is no such format.`, { hint: `${meant === undefined ? '' : `Did you mean ${meant}? `}There are ${OUTPUTS.join(', ')}.` });
-}
-
-export type AdviseOutput = Output;
-export type AdviseContext = Context;

@@ -9,7 +9,7 @@ import { packCopy } from '../copy-pack.ts';
 import { unpackCopy } from '../copy-unpack.ts';
 
 /** NAME:PATH, or undefined for a file of this machine; ./a:b is one. */
-export function insideOf(word: string): { readonly name: string; readonly path: string } | undefined {
+function insideOf(word: string): { readonly name: string; readonly path: string } | undefined {
   const colon = word.indexOf(':');
   if (colon < 1 || /^[./]/.test(word)) return undefined;
   const path = word.slice(colon + 1);
@@ -18,7 +18,7 @@ export function insideOf(word: string): { readonly name: string; readonly path: 
 }
 
 /** What the root of an archive of `path` is called: native/os-copy.h os_split(). */
-export function rootNameOf(path: string): string {
+function rootNameOf(path: string): string {
   if (path.endsWith('/.')) return '.';
   const words = path.split('/').filter((word) => word !== '' && word !== '.');
   const last = words.at(-1) ?? '.';

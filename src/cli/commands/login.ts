@@ -5,6 +5,7 @@ import { DEFAULT_REGISTRY, isRegistryName } from '../../model/reference.ts';
 import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { forgetCredentials, keepCredentials, readDockerConfig } from '../docker-config.ts';
+import { INTERRUPTED_EXIT } from '../operation.ts';
 import type { Words } from '../words.ts';
 
 const MAX_PASSWORD_BYTES = 64 * 1024;
@@ -67,7 +68,6 @@ async function passwordFromInput({ stdio }: Context): Promise<string> {
 const ENTER = /[\r\n]/;
 const CTRL_C = '\x03';
 const CTRL_D = '\x04';
-const INTERRUPTED_EXIT = 130;
 
 /** Typed on the terminal; a password is not shown. */
 async function ask({ stdio }: Context, question: string, shown: boolean): Promise<string> {

@@ -14,7 +14,7 @@ const PLATFORM: Flag = { name: 'platform', value: 'OS/ARCH', help: 'Which image 
 const QUIET: Flag = { name: 'quiet', short: 'q', help: 'Show no progress.' };
 const WAITING: Words = { words: [], text: () => undefined, all: () => [], on: () => false, given: () => false };
 
-export async function pullOne(context: Context, reference: string, platform: string | undefined, words: Words): Promise<Operation | undefined> {
+async function pullOne(context: Context, reference: string, platform: string | undefined, words: Words): Promise<Operation | undefined> {
   if (platform !== undefined) parsePlatform(platform);
   const client = daemonClient(context);
   const access = await credentialsFor(context, client, [reference]);

@@ -3,6 +3,7 @@ import { formatBytes } from '../../lib/bytes.ts';
 import { textTable } from '../../lib/text-table.ts';
 import type { Command } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
+import { oneFormat } from '../output.ts';
 
 export const systemDf: Command = {
   name: 'system df',
@@ -12,8 +13,9 @@ export const systemDf: Command = {
   words: { min: 0, max: 0 },
   notes: ['RECLAIMABLE is what `berth image prune --all`, and the deletion of volumes without a user and of instances that are stopped, would free.'],
   async run(context, words) {
+    const output = oneFormat(words.text('output') ?? 'table', ['table', 'json']);
     const usage = await daemonClient(context).call('system.df');
-    if (words.text('output') === 'json') {
+    if (output === 'json') {
       await context.stdio.out(`${JSON.stringify(usage.items, undefined, 2)}\n`);
       return 0;
     }

@@ -127,7 +127,7 @@ function beginningWith(first: Uint8Array, rest: AsyncIterableIterator<Uint8Array
   return whole;
 }
 
-/** The end of what was written to standard error. */
+/** The beginning of what was written to standard error. */
 class Said {
   #text = '';
 

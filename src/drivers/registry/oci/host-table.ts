@@ -6,7 +6,7 @@ import type { RegistryHostSettings, RegistrySettings } from '../driver.ts';
 import { isLoopbackName, type HostStanding } from './rules.ts';
 
 /** The API of docker.io answers under another name; every tool knows it. */
-export const DEFAULT_REGISTRY_API = 'registry-1.docker.io';
+const DEFAULT_REGISTRY_API = 'registry-1.docker.io';
 
 /** HOST[:PORT] as URLs have it for `scheme`, lower case, with the port. */
 function authority(host: string, scheme: 'http' | 'https'): string {

@@ -1,6 +1,7 @@
 /** Registries over HTTP: the OCI distribution specification 1.1 and the Docker registry API v2, which it came from. */
 import { createHmac, randomBytes } from 'node:crypto';
 import dns from 'node:dns/promises';
+import { setTimeout as passed } from 'node:timers/promises';
 import tls from 'node:tls';
 import { BerthError } from '../../../model/errors.ts';
 import { LayerMeter } from '../../../model/layer-progress.ts';
@@ -60,8 +61,7 @@ export function openOciRegistries(options: OciRegistriesOptions = {}): RegistryD
     const registries = [...(hosts.of(full.registry).mirrors ?? []), full.registry];
     const endpoints = registries.map((registry) => endpoint(registry, access));
     const shareKey = createHmac('sha256', secret).update(JSON.stringify([canonicalReference(full), full.digest, registries.map((registry) => access.credentials?.[registry] ?? null)])).digest('hex');
-    const image = openRemoteImage({ reference: full, endpoints, shareKey, signal: access.signal });
-    return { ...image, [Symbol.asyncDispose]: async () => close(endpoints) };
+    return openRemoteImage({ reference: full, endpoints, shareKey, signal: access.signal, close: () => close(endpoints) });
   }
 
   /** With the endpoint for sending; failures that may pass are told as what they are. */
@@ -120,16 +120,7 @@ async function systemLookup(hostname: string): Promise<readonly string[]> {
 }
 
 function waited(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted === true) return reject(cancelled(signal));
-    const leave = (): void => {
-      clearTimeout(timer);
-      reject(cancelled(signal));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', leave);
-      resolve();
-    }, ms);
-    signal?.addEventListener('abort', leave, { once: true });
+  return passed(ms, undefined, { signal }).catch(() => {
+    throw cancelled(signal);
   });
 }

@@ -21,13 +21,14 @@ export interface RemoteParts {
   readonly endpoints: readonly Endpoint[];
   readonly shareKey: string;
   readonly signal: AbortSignal | undefined;
+  readonly close: () => void;
 }
 
-export function pullScope(repository: string): string {
+function pullScope(repository: string): string {
   return `repository:${repository}:pull`;
 }
 
-export function openRemoteImage({ reference, endpoints, shareKey, signal: own }: RemoteParts): RemoteImage {
+export function openRemoteImage({ reference, endpoints, shareKey, signal: own, close }: RemoteParts): RemoteImage {
   const { repository } = reference;
   const name = nameOf(reference);
 
@@ -91,9 +92,7 @@ export function openRemoteImage({ reference, endpoints, shareKey, signal: own }:
         }
       }
     },
-    async [Symbol.asyncDispose]() {
-      for (const endpoint of endpoints) endpoint[Symbol.dispose]();
-    },
+    [Symbol.asyncDispose]: async () => close(),
   };
 }
 
@@ -120,7 +119,7 @@ function tooMuch(endpoint: Endpoint, blob: RemoteBlob): BerthError {
   return new BerthError('invalid', `${endpoint.registry} sends more than the ${blob.size} bytes that ${blob.digest} has.`);
 }
 
-export async function fetchManifest(endpoint: Endpoint, repository: string, tagOrDigest: string, signal: AbortSignal | undefined): Promise<RemoteManifest> {
+async function fetchManifest(endpoint: Endpoint, repository: string, tagOrDigest: string, signal: AbortSignal | undefined): Promise<RemoteManifest> {
   const { rules } = endpoint;
   const patience = endpoint.patience();
   for (;;) {

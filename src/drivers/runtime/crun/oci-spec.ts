@@ -7,6 +7,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
 import { RESERVED_DIRECTORIES, reservedDirectory } from '../../../model/text.ts';
 import type { ExecPlan, ProcessPlan, Rlimit, UnitPlan } from '../driver.ts';
+import { COPY_PROGRAM } from '../unit-files.ts';
 import { osMounts } from './os-mounts.ts';
 import type { OciMount, OciProcess, OciSeccomp, OciSpec } from './oci-types.ts';
 
@@ -46,7 +47,7 @@ export interface Ceilings {
 }
 
 /** Inside: where our program is shown. In /dev, which is always a fresh tmpfs: nothing of it stays in the upper layer. */
-export const INIT_PATH = '/dev/.init';
+export const INIT_PATH = COPY_PROGRAM;
 /** Inside: the seed of an OS container. Its root may read it: it is about nobody else. */
 export const SEED_PATH = '/dev/.seed';
 

@@ -13,7 +13,7 @@ import { INIT_PATH } from './oci-spec.ts';
 
 const MAX_SAID_BYTES = 256;
 const BOOT_STATES = ['running', 'degraded', 'starting'] as const;
-/** What the kernel says about a program is at most this long. */
+/** A command that powers off may wait for the init, and that may never answer. */
 const POWER_OFF_WAIT_MS = 10_000;
 
 /** Signals by which an init powers off, by the name of its program. systemd(1) “Signals”, busybox init/init.c. */

@@ -1,4 +1,4 @@
-/** QEMU's command line for a microVM, built as data. Pure: what is to be opened is opened before and named by number. */
+/** QEMU's command line for a machine, built as data. Pure: what is to be opened is opened before and named by number. */
 
 export interface MachinePlan {
   readonly qemu: string;

@@ -1,6 +1,7 @@
 /** From a unit's plan to what `berth-native vm` needs: the jail, the descriptors, the command line. */
 import fs from 'node:fs';
 import { BerthError } from '../../../model/errors.ts';
+import { FORM_LABEL } from '../../../model/forms.ts';
 import type { GroupLimits } from '../../../host/cgroup.ts';
 import type { InterfacePlan, ResourcePlan, UnitPlan } from '../driver.ts';
 import { DESCRIPTOR, JAIL, OVERHEAD_MIB, qemuCommandLine, TCG_BUFFER_MIB } from './command-line.ts';
@@ -23,18 +24,19 @@ export interface MachineParts {
   readonly cgroupFiles: readonly string[];
 }
 
-/** Errors: `invalid`, `unsupported`: what a microVM cannot do, said before anything was made. */
+/** Errors: `invalid`, `unsupported`: what a machine cannot do, said before anything was made. */
 export function checkPlan(plan: UnitPlan): void {
   if (plan.form !== 'microVM' && plan.form !== 'vm') throw new BerthError('unsupported', 'This runtime makes microVMs and VMs only.');
+  const machine = `A ${FORM_LABEL[plan.form]}`;
   if (plan.mounts.length > 0) {
-    throw new BerthError('unsupported', 'A microVM cannot share a directory with the host here: that needs virtio-fs, which this host does not have.', { hint: 'Run it as a container (--isolation container), or without the volume.' });
+    throw new BerthError('unsupported', `${machine} cannot share a directory with the host here: that needs virtio-fs, which this host does not have.`, { hint: 'Run it as a container (--isolation container), or without the volume.' });
   }
-  if (plan.root.imageFile === undefined) throw new BerthError('invalid', 'A microVM needs its image as one file.');
+  if (plan.root.imageFile === undefined) throw new BerthError('invalid', `${machine} needs its image as one file.`);
   if (memoryMiB(plan) < LEAST_MEMORY_MIB) {
-    throw new BerthError('invalid', `A microVM needs at least ${LEAST_MEMORY_MIB} MiB of memory.`, { fields: [{ path: 'spec.memoryBytes', message: `less than ${LEAST_MEMORY_MIB} MiB` }] });
+    throw new BerthError('invalid', `${machine} needs at least ${LEAST_MEMORY_MIB} MiB of memory.`, { fields: [{ path: 'spec.memoryBytes', message: `less than ${LEAST_MEMORY_MIB} MiB` }] });
   }
-  if (virtualCpus(plan) > MAX_VIRTUAL_CPUS) throw new BerthError('invalid', `A microVM has at most ${MAX_VIRTUAL_CPUS} CPUs.`);
-  if (plan.network.interfaces.length > MAX_INTERFACES) throw new BerthError('invalid', `A microVM has at most ${MAX_INTERFACES} interfaces.`);
+  if (virtualCpus(plan) > MAX_VIRTUAL_CPUS) throw new BerthError('invalid', `${machine} has at most ${MAX_VIRTUAL_CPUS} CPUs.`);
+  if (plan.network.interfaces.length > MAX_INTERFACES) throw new BerthError('invalid', `${machine} has at most ${MAX_INTERFACES} interfaces.`);
   for (const one of plan.network.interfaces) tapOf(one, 0);
 }
 
@@ -72,7 +74,7 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
 }
 
 function tapOf(one: InterfacePlan, index: number): TapPlan {
-  if (one.tap === undefined) throw new BerthError('invalid', `The interface ${one.name} of a microVM has no tap.`);
+  if (one.tap === undefined) throw new BerthError('invalid', `The interface ${one.name} of a machine has no tap.`);
   return { fd: DESCRIPTOR.firstTap + index, name: one.tap.name, bridge: one.tap.bridge, mtu: one.mtu };
 }
 

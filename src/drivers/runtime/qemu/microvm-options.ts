@@ -1,4 +1,4 @@
-/** What the runtime of microVMs is built from. */
+/** What the runtime of microVMs and VMs is built from. */
 import type { ControlGroups } from '../../../host/cgroup.ts';
 
 export interface GuestKernelFiles {

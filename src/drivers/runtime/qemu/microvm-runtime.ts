@@ -1,5 +1,5 @@
 /**
- * microVMs by QEMU. A unit is: conmon → watcher (native/vm.c) → QEMU → the guest's agent → the workload. The watcher is
+ * microVMs and VMs by QEMU. A unit is: conmon → watcher (native/vm.c) → QEMU → the guest's agent → the workload. The watcher is
  * what conmon monitors, and it ends with the workload's exit code, so exit files, logs and attach are a container's.
  * The daemon talks to the agent for what happens inside and needs it for nothing that must not fail: ending a machine
  * never waits for its guest.
