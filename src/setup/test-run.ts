@@ -1,17 +1,33 @@
 /** `berth test`: prepares what the lanes need, then runs all of them as one node:test run, whose summary closes it. */
 import os from 'node:os';
 import path from 'node:path';
+import { finished } from 'node:stream/promises';
 import { run as runTests } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { BerthError } from '../model/errors.ts';
 import { installPackages, missingPackages } from './apt.ts';
+import { watchFiles } from './hung-files.ts';
 import { buildNative } from './native-build.ts';
 import { packagesFor } from './packages.ts';
 import type { Progress } from './progress.ts';
 import { filesOfLane, lanesOf, SELECTIONS, TEST_PACKAGES, type Selection } from './test-lanes.ts';
 
-/** A file that takes longer hangs: the slowest lane as a whole is planned with less. */
-const FILE_TIMEOUT_MS = 900_000;
+export interface Limits {
+  /** One test. */
+  readonly testMs: number;
+  /** A file, with all that it started. */
+  readonly fileMs: number;
+  /** The whole run; what has not run by then counts as failed. */
+  readonly runMs: number;
+}
+
+/** What takes longer hangs. A run is planned with a quarter of it. */
+const LIMITS: Readonly<Record<Selection, Limits>> = {
+  fast: { testMs: 120_000, fileMs: 300_000, runMs: 1_200_000 },
+  all: { testMs: 420_000, fileMs: 720_000, runMs: 4_500_000 },
+  long: { testMs: 14_400_000, fileMs: 14_400_000, runMs: 43_200_000 },
+};
+const LOOK_MS = 5000;
 const MAX_CONCURRENCY = 4;
 
 export interface TestOptions {
@@ -70,16 +86,36 @@ function needsRootFor(home: string, file: string): boolean {
 function runFiles(home: string, selection: Selection, files: readonly string[]): Promise<number> {
   process.chdir(home);
   process.env['BERTH_TEST_LANE'] = selection;
+  return runBounded(files, LIMITS[selection]);
+}
+
+/** Runs the files as one node:test run that ends, whatever they do. @returns the exit code. */
+export async function runBounded(files: readonly string[], { testMs, fileMs, runMs }: Limits, lookMs = LOOK_MS): Promise<number> {
   const concurrency = Math.max(2, Math.min(MAX_CONCURRENCY, os.availableParallelism()));
-  const stream = runTests({ files: [...files], concurrency, timeout: FILE_TIMEOUT_MS });
+  const overdue = new AbortController();
+  const stream = runTests({ files: [...files], concurrency, timeout: testMs, signal: overdue.signal });
   let failed = false;
   stream.on('test:fail', (event) => {
     if (event.todo === undefined || event.todo === false) failed = true;
   });
-  return new Promise((resolve, reject) => {
+  const startedMs = performance.now();
+  using watch = watchFiles(files, fileMs);
+  const looking = setInterval(() => {
+    const nowMs = performance.now();
+    for (const name of watch.look(nowMs)) {
+      failed = true;
+      process.stderr.write(`${name} was ended: it took longer than ${Math.round(fileMs / 1000)} s.\n`);
+    }
+    if (nowMs - startedMs < runMs || overdue.signal.aborted) return;
+    process.stderr.write(`The run was ended: it took longer than ${Math.round(runMs / 1000)} s.\n`);
+    overdue.abort();
+  }, lookMs);
+  try {
     const printed = stream.compose(new spec());
-    printed.on('error', reject);
-    printed.on('end', () => resolve(failed ? 1 : 0));
     printed.pipe(process.stdout, { end: false });
-  });
+    await finished(printed, { writable: false });
+    return failed || overdue.signal.aborted ? 1 : 0;
+  } finally {
+    clearInterval(looking);
+  }
 }
