@@ -108,6 +108,7 @@ export async function runBounded(files: readonly string[], { testMs, fileMs, run
     }
     if (nowMs - startedMs < runMs || overdue.signal.aborted) return;
     process.stderr.write(`The run was ended: it took longer than ${Math.round(runMs / 1000)} s.\n`);
+    watch.look(Number.POSITIVE_INFINITY);
     overdue.abort();
   }, lookMs);
   try {

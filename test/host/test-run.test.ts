@@ -64,9 +64,11 @@ test('a test that never ends fails its file, and the run says so and ends', { ti
   assert.match(said, LAST_LINE);
 });
 
-test('a run that is overdue ends with its summary, as failed', { timeout: 60_000 }, async () => {
-  const { code, said } = await runOf({ 'slow.test.mjs': "test('slow', async () => { await new Promise((resolve) => setTimeout(resolve, 30_000)); });" }, { testMs: 50_000, fileMs: 50_000, runMs: 1000 });
+test('a run that is overdue ends with its summary, as failed, and leaves nothing running', { timeout: 60_000 }, async () => {
+  const pidFile = path.join(home, 'slow');
+  const { code, said } = await runOf({ 'slow.test.mjs': `${LEFT_BEHIND(pidFile)}test('slow', async () => { setInterval(() => {}, 1000); await new Promise(() => {}); });` }, { testMs: 50_000, fileMs: 50_000, runMs: 1000 });
   assert.equal(code, 1);
   assert.match(said, /The run was ended: it took longer than 1 s/);
   assert.match(said, LAST_LINE);
+  assert.ok(isGone(Number(fs.readFileSync(pidFile, 'utf8'))));
 });
