@@ -11,6 +11,8 @@
  *   exit record; it needs no daemon. Every method works on a unit that an earlier daemon made.
  * - Identity of a process is pid + start time: a signal never reaches a stranger that reused the pid.
  * - All methods are idempotent by id. None blocks the event loop over 5 ms.
+ * - A VM of a disk image (`root.disk`) has no agent: `create` ends before its firmware runs, `start` lets that go, and
+ *   what only an agent could do is `unsupported` (`noAgent`): exec, copies, `booted`, signals but SIGKILL, the window size.
  */
 import type { Boundary, Form } from '../../model/forms.ts';
 import type { ObjectId } from '../../model/ids.ts';
@@ -65,6 +67,20 @@ export interface TmpfsPlan {
   readonly sizeBytes: number;
 }
 
+/** A VM of a disk image: its firmware boots what is on it. No layers and no agent. */
+export interface DiskRootPlan {
+  /** The instance's own writable raw disk, whatever its image was; an empty one for a start from ISOs alone. */
+  readonly file: string;
+  /** UEFI keeps its variables beside the disk, as `vars.fd`: made at the first create. */
+  readonly firmware: 'bios' | 'uefi';
+  /** Which devices the system finds: virtio's, or those that a system without drivers for them knows. */
+  readonly preset: 'virtio' | 'ahci-e1000';
+  /** CD-ROMs, read-only. Booted from after the disk, that is where the disk has nothing to boot. */
+  readonly isoFiles: readonly string[];
+  /** cloud-init's data source NoCloud: a disk labelled CIDATA with these files. */
+  readonly seed?: { readonly metaData: string; readonly userData: string; readonly networkConfig?: string | undefined } | undefined;
+}
+
 /** What lies below the workload: read-only layers and one writable upper. */
 export interface RootPlan {
   /** Unpacked layers, lowest first (container forms). */
@@ -78,6 +94,8 @@ export interface RootPlan {
   readonly readOnly: boolean;
   /** Thrown away with the instance: no fsync needed. */
   readonly volatile: boolean;
+  /** VM of a disk image: then no layers, no image file and no upper, and `process` of the plan says nothing but its terminal. */
+  readonly disk?: DiskRootPlan | undefined;
 }
 
 export interface AddressPlan {
@@ -273,8 +291,8 @@ export interface RemoveOptions {
 
 export interface RuntimeDriver extends AsyncDisposable {
   readonly name: string;
-  /** Can this host run these forms at all? Throws nothing; the reason is a sentence. */
-  available(form: Form): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }>;
+  /** Can this host run these forms at all, those of disk images with this firmware? Throws nothing; the reason is a sentence. */
+  available(form: Form, firmware?: DiskRootPlan['firmware']): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }>;
   /** Errors: `invalid` (the root file system was refused by the pre-flight), `notFound` (no such command: 127), `unavailable`, `timeout`. */
   create(plan: UnitPlan, signal?: AbortSignal): Promise<UnitInfo>;
   start(id: ObjectId): Promise<void>;
@@ -313,6 +331,8 @@ export interface RuntimeDriver extends AsyncDisposable {
   copyOut(id: ObjectId, request: CopyOutRequest, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
   /** Takes a tar archive into a running unit. What was taken in before an error stays. */
   copyIn(id: ObjectId, request: CopyInRequest, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** What a VM of a disk image shows on its screen, as PNG. `unsupported` where there is no screen, `wrongState` when nothing runs. */
+  screenshot?(id: ObjectId): Promise<Uint8Array>;
   /** Size of the workload's own terminal. */
   resize(id: ObjectId, size: TerminalSize): Promise<void>;
   update(id: ObjectId, resources: ResourcePlan): Promise<void>;

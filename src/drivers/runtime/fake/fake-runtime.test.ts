@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import { test } from 'node:test';
 import { makeObjectId, type ObjectId } from '../../../model/ids.ts';
 import { SHELL_PROGRAMS } from '../../../../test/lib/tiny-shell.ts';
 import { runtimeContract, type PlanChoices, type RuntimeBench } from '../contract.ts';
@@ -59,4 +61,21 @@ runtimeContract('fake', openBench, {
   volumes: false, terminals: false, limits: false, oom: false, boundedLog: false,
   // Its pid is nobody's: the case kills by pid. Control's tests take the monitor away by FakeRuntimeHost.loseMonitor.
   killableMonitor: false,
+});
+
+test('a VM of a disk image has a screen and a power button, and nobody inside who could be asked for more', async () => {
+  await using bench = await openBench();
+  const { driver } = bench;
+  const disk = { file: '/disk.raw', firmware: 'bios', preset: 'virtio', isoFiles: [] } as const;
+  const unit = bench.plan(['no-such'], { form: 'vm', root: { disk } });
+  await driver.create(unit);
+  await driver.start(unit.id);
+  const refused = { name: 'BerthError', code: 'unsupported', message: `${unit.name} has no agent: it runs a disk image.` };
+  const plan = { args: ['true'], env: [], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] }, terminal: false, stdin: false, noNewPrivileges: true, capabilities: [] };
+  await assert.rejects(driver.exec(unit.id, plan), refused);
+  await assert.rejects(driver.copyOut(unit.id, { path: '/', followLink: false }), refused);
+  await assert.rejects(driver.signal(unit.id, 'SIGTERM'), refused);
+  assert.equal(Buffer.from(await driver.screenshot!(unit.id)).subarray(1, 4).toString(), 'PNG');
+  await driver.powerOff!(unit.id);
+  assert.equal((await driver.waitExit(unit.id)).reason, 'poweroff');
 });

@@ -2,7 +2,8 @@
 import { BerthError } from '../../../model/errors.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
+import type { CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
+import { noAgent } from '../no-agent.ts';
 import { copyInto, copyOutOf } from '../unit-files.ts';
 import { ChunkPipe } from './chunk-pipe.ts';
 import { FakeProcess } from './fake-process.ts';
@@ -21,6 +22,9 @@ export interface FakeRuntimeHostParts {
   readonly lookUp?: FakeLookup | undefined;
 }
 
+/** One black dot. */
+const SCREEN: Uint8Array = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==', 'base64');
+
 /** What is really there, whoever looks. */
 export class FakeRuntimeHost {
   readonly parts: FakeRuntimeHostParts;
@@ -32,6 +36,7 @@ export class FakeRuntimeHost {
   readonly uppers = new Map<string, Map<string, string>>();
   /** A sentence: this host cannot run anything. */
   unavailable: string | undefined;
+  readonly missingFirmware = new Set<DiskRootPlan['firmware']>();
   nextPid = 1000;
 
   constructor(parts: FakeRuntimeHostParts) {
@@ -50,7 +55,7 @@ export class FakeRuntimeHost {
   }
 
   filesOf(plan: UnitPlan): Map<string, string> {
-    const upper = plan.root.upperDir ?? plan.root.upperDisk ?? plan.id;
+    const upper = plan.root.upperDir ?? plan.root.upperDisk ?? plan.root.disk?.file ?? plan.id;
     const files = this.uppers.get(upper) ?? new Map<string, string>();
     this.uppers.set(upper, files);
     return files;
@@ -77,8 +82,9 @@ class FakeRuntime implements RuntimeDriver {
     this.#host = host;
   }
 
-  async available(form: Form): ReturnType<RuntimeDriver['available']> {
+  async available(form: Form, firmware?: DiskRootPlan['firmware']): ReturnType<RuntimeDriver['available']> {
     const { forms, boundary } = this.#host.parts;
+    if (firmware !== undefined && this.#host.missingFirmware.has(firmware)) return { ok: false, reason: `it has no ${firmware} firmware.`, hint: 'Install it.' };
     if (this.#host.unavailable !== undefined) return { ok: false, reason: this.#host.unavailable, hint: 'Use another host.' };
     return forms.includes(form) ? { ok: true, boundary } : { ok: false, reason: 'this fake does not make them.', hint: 'Use another form.' };
   }
@@ -91,7 +97,7 @@ class FakeRuntime implements RuntimeDriver {
     if (seen.state === 'created') return seen.info;
     if ('info' in seen) throw new BerthError('wrongState', `${plan.name} runs already.`);
     const command = plan.process.args[0] ?? '';
-    const unusable = (host.parts.lookUp ?? lookUp)(command);
+    const unusable = plan.root.disk === undefined ? (host.parts.lookUp ?? lookUp)(command) : undefined;
     if (unusable === 127) throw new BerthError('notFound', `There is no program '${command}' in the image.`, { details: { exitCode: 127 } });
     if (unusable === 126) throw new BerthError('invalid', `The program '${command}' cannot be run.`, { details: { exitCode: 126 } });
     host.assertOwnRange(plan);
@@ -145,7 +151,18 @@ class FakeRuntime implements RuntimeDriver {
   }
 
   async signal(id: ObjectId, signal: string): Promise<void> {
-    this.#alive(id).process.signal(signal);
+    const { process } = signal === 'SIGKILL' ? this.#alive(id) : this.#withAgent(id);
+    process.signal(signal);
+  }
+
+  /** The power button. */
+  async powerOff(id: ObjectId): Promise<void> {
+    this.#alive(id).process.exit(0, 'poweroff');
+  }
+
+  async screenshot(id: ObjectId): Promise<Uint8Array> {
+    if (this.#alive(id).plan.root.disk === undefined) throw new BerthError('unsupported', 'It has no screen.');
+    return SCREEN;
   }
 
   async pause(id: ObjectId): Promise<void> {
@@ -167,7 +184,7 @@ class FakeRuntime implements RuntimeDriver {
   }
 
   async exec(id: ObjectId, plan: ExecPlan): Promise<ExecSession> {
-    const unit = this.#alive(id);
+    const unit = this.#withAgent(id);
     if (unit.state !== 'running') throw new BerthError('wrongState', `It is ${unit.state}.`);
     const output = new ChunkPipe<OutputChunk>();
     const process = new FakeProcess({ args: plan.args, env: plan.env, place: unit.place(plan), sink: (chunk) => output.push(chunk, chunk.data.length) });
@@ -209,7 +226,7 @@ class FakeRuntime implements RuntimeDriver {
   }
 
   async resize(id: ObjectId, size: { readonly rows: number; readonly columns: number }): Promise<void> {
-    const unit = this.#alive(id);
+    const unit = this.#withAgent(id);
     if (!unit.plan.process.terminal) throw new BerthError('wrongState', 'It has no terminal.');
     unit.size = size;
   }
@@ -250,6 +267,12 @@ class FakeRuntime implements RuntimeDriver {
   #alive(id: ObjectId): FakeUnit {
     const unit = this.#host.units.get(id);
     if (unit === undefined || unit.process.end !== undefined) throw new BerthError('wrongState', 'Nothing runs.');
+    return unit;
+  }
+
+  #withAgent(id: ObjectId): FakeUnit {
+    const unit = this.#alive(id);
+    if (unit.plan.root.disk !== undefined) throw noAgent(unit.plan.name);
     return unit;
   }
 }
