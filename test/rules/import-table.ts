@@ -94,7 +94,7 @@ function ruleFor(path: string): RoomRule | undefined {
   if (technology !== null) {
     const [, name, own] = technology;
     // Beside the contract: what several technologies of a family say in the same words.
-    return { files: [`src/drivers/${name!}/driver.ts`, `src/drivers/${name!}/contract.ts`, 'src/drivers/runtime/boot-seed.ts', 'src/drivers/runtime/unit-files.ts', `src/drivers/${name!}/${own!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
+    return { files: [`src/drivers/${name!}/driver.ts`, `src/drivers/${name!}/contract.ts`, 'src/drivers/runtime/boot-seed.ts', 'src/drivers/runtime/unit-files.ts', 'src/drivers/runtime/no-agent.ts', `src/drivers/${name!}/${own!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
   }
   const room = path.split('/')[1]!;
   const rule = Object.hasOwn(ROOMS, room) ? ROOMS[room]! : undefined;
