@@ -399,7 +399,8 @@ static void handle(uint8_t type, uint32_t id, const char *data, uint32_t length)
   case FRAME_CLOSE: if ((s = find_session(id))) { s->closing = true; if (!s->exited) kill(s->child.pid, SIGKILL); } break;
   case FRAME_SHUTDOWN: end_machine(id, "poweroff\n"); break;
   case FRAME_CLOCK: if (set_clock(f, &why)) send_failure(id, &why); else send_ok(id); break;
-  case FRAME_UPDATE: if (set_pids_limit(field_number(f, "pids", 0))) send_error(id, "internal", "the limit was not taken"); else send_ok(id); break;
+  case FRAME_UPDATE: /* an init of its own governs its groups */
+    if (!own_init && set_pids_limit(field_number(f, "pids", 0))) send_error(id, "internal", "the limit was not taken"); else send_ok(id); break;
   default: send_error(id, "unsupported", "this agent does not know the request");
   }
 }

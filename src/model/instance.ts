@@ -80,16 +80,16 @@ export const instanceSpec = z.strictObject({
     change: 'restart', flag: 'read-only', means: byForm('The root is mounted read-only.', { refused: 'A system keeps its state on its root; use an app container.' }, 'The root is mounted read-only in the guest.', { refused: 'A system keeps its state on its root; use a microVM.' }),
   }),
   memoryBytes: field(bytesNumber.min(4 * 1024 * 1024).optional(), 'Memory that it may use.', {
-    change: 'restart', flag: 'memory', short: 'm', value: 'BYTES', means: byBoundary('cgroup limit, swap included.', 'RAM of the guest.'),
+    change: 'live', flag: 'memory', short: 'm', value: 'BYTES', means: byBoundary('cgroup limit, swap included.', 'RAM of the guest; while it runs a balloon takes and gives back within what it was started with, and more comes with its next start.'),
   }),
   cpus: field(z.number().min(0.01).max(1024).optional(), 'CPUs’ worth of time; 0.5 is half of one.', {
-    change: 'restart', flag: 'cpus', value: 'N', means: byBoundary('CFS quota.', 'vCPUs (rounded up) and a quota on their threads.'),
+    change: 'live', flag: 'cpus', value: 'N', means: byBoundary('CFS quota.', 'vCPUs (rounded up) and a quota on their threads; while it runs the quota changes up to its vCPUs, and more of them come with its next start.'),
   }),
   cpuWeight: field(z.number().int().min(1).max(10_000).optional(), 'Share of CPU time when others want it too; 100 is normal.', {
-    change: 'restart', flag: 'cpu-weight', value: 'N', means: byBoundary('cgroup weight.', 'cgroup weight of the VM’s process.'),
+    change: 'live', flag: 'cpu-weight', value: 'N', means: byBoundary('cgroup weight.', 'cgroup weight of the VM’s process.'),
   }),
   pids: field(z.number().int().min(3, 'a start alone takes 3 processes: the runtime makes the first process of the instance inside its limit').max(4_194_304).optional(), 'Most processes and threads.', {
-    change: 'restart', flag: 'pids-limit', value: 'N', means: byForm('cgroup limit.', 'cgroup limit.', 'cgroup limit that the agent sets in the guest.', { refused: 'Its kernel is its own; systemd’s TasksMax limits a service.' }),
+    change: 'live', flag: 'pids-limit', value: 'N', means: byForm('cgroup limit.', 'cgroup limit.', 'cgroup limit that the agent sets in the guest.', { refused: 'Its kernel is its own; systemd’s TasksMax limits a service.' }),
   }),
   ulimits: field(z.partialRecord(z.enum(ULIMITS), z.strictObject({ soft: z.number().int().min(-1), hard: z.number().int().min(-1) })).optional(), 'Resource limits of the process; −1 is unlimited.', {
     change: 'restart', flag: 'ulimit', value: 'NAME=SOFT[:HARD]', repeat: true, means: byForm('setrlimit(2), clamped to the daemon’s own.', 'setrlimit(2) of the init, clamped to the daemon’s own; services may lower theirs.', 'setrlimit(2) in the guest.', 'setrlimit(2) of the init; services may change theirs.'),

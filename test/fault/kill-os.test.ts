@@ -5,7 +5,7 @@ import { TestDaemon } from '../lib/daemon.ts';
 import { cleanUp, SYSTEM_VERBS, type StepRow } from './verb-plans.ts';
 
 /** The steps in which the runtime and the disk have a part; the others do not know the form, and the harness for containers has them. */
-const OF_THE_FORM: ReadonlySet<string> = new Set(['root', 'unit', 'workload', 'end', 'kill']);
+const OF_THE_FORM: ReadonlySet<string> = new Set(['root', 'unit', 'workload', 'end', 'kill', 'limits']);
 
 describe('the daemon is killed where a system is made, started, ended and taken away', () => {
   let daemon: TestDaemon;

@@ -12,7 +12,7 @@ const NAMED: ReadonlySet<string | undefined> = new Set(['stopped', 'running', 'f
 
 const SITES = [
   'instance.create/unit/before', 'instance.create/unit/after', 'instance.create/workload/after',
-  'instance.stop/end/after', 'instance.delete/kill/after',
+  'instance.update/limits/after', 'instance.stop/end/after', 'instance.delete/kill/after',
 ] as const;
 
 describe('the daemon is killed where a microVM is made, started and ended', () => {
@@ -28,7 +28,8 @@ describe('the daemon is killed where a microVM is made, started and ended', () =
       const verb = site.slice(0, site.indexOf('/'));
       if (verb !== 'instance.create') await daemon.ok('POST', `${I}?waitMs=60000`, MAKE);
       await daemon.restart({ killAt: site });
-      const [method, url, body] = verb === 'instance.create' ? ['POST', `${I}?waitMs=60000`, MAKE] : verb === 'instance.stop' ? ['POST', `${I}/subject/stop?waitMs=60000`] : ['DELETE', `${I}/subject?force=1&waitMs=60000`];
+      const [method, url, body] = verb === 'instance.create' ? ['POST', `${I}?waitMs=60000`, MAKE] : verb === 'instance.update' ? ['PATCH', `${I}/subject`, { spec: { memoryBytes: 144 * 1024 * 1024 } }]
+        : verb === 'instance.stop' ? ['POST', `${I}/subject/stop?waitMs=60000`] : ['DELETE', `${I}/subject?force=1&waitMs=60000`];
       await daemon.request(method as string, url as string, body).catch(() => undefined);
       await daemon.ended();
       await daemon.up();
@@ -37,6 +38,7 @@ describe('the daemon is killed where a microVM is made, started and ended', () =
       await until(async () => NAMED.has((found = await daemon.instance('subject'))?.status.state), { deadlineMs: 60_000, what: 'a named state' });
       if (verb === 'instance.create' && found === undefined) await daemon.ok('POST', `${I}?waitMs=60000`, MAKE);
       if (verb === 'instance.create') assert.equal((await daemon.instance('subject')).status.state, 'running');
+      if (verb === 'instance.update') assert.deepEqual([found?.status.state, found?.spec.memoryBytes, (await daemon.ok('GET', `${I}/-/stats`)).items[0].memoryLimitBytes], ['running', undefined, 256 * 1024 * 1024], 'taken back, in the spec and in the machine');
       if (verb === 'instance.stop') assert.equal(found?.status.state, 'stopped');
       if (verb === 'instance.delete') assert.equal(found, undefined);
       await cleanUp(daemon);

@@ -44,13 +44,14 @@ describe('every step of every verb fails', () => {
     await daemon.faults({ failAt: `${verb}/${step}/${moment}/${errno}` });
     const answer = await plan.act(daemon);
     await daemon.faults();
-    assert.equal(answer.body.status?.state, 'failed', `${where}: ${JSON.stringify(answer.body)}`);
-    assert.equal(answer.body.status.error.code, CODES[errno], where);
-    assert.match(answer.body.status.error.message, /^Could not .*made to fail by a test/, where);
+    if (plan.quick !== true) assert.equal(answer.body.status?.state, 'failed', `${where}: ${JSON.stringify(answer.body)}`);
+    const { code, message } = plan.quick === true ? { code: answer.body.code, message: answer.body.detail } : answer.body.status.error;
+    assert.equal(code, CODES[errno], where);
+    assert.match(message, /^Could not .*made to fail by a test/, where);
     const found = await plan.find(daemon);
     if (found !== undefined) {
       assert.ok(NAMED.has(found.status.state), `${where}: ${found.meta.name} is ${found.status.state}`);
-      assert.equal(found.status.error?.code, CODES[errno], `${where}: a ${found.kind} that is ${found.status.state} does not say why`);
+      assert.equal(found.status.error?.code, plan.quick === true ? undefined : CODES[errno], `${where}: a ${found.kind} that is ${found.status.state} does not say why`);
       assert.equal(found.status.operation, undefined, where);
     }
     await plan.retry(daemon).catch((error: Error) => assert.fail(`${where}, then repeated: ${error.message}`));

@@ -15,6 +15,8 @@ export interface VerbPlan {
   act(daemon: TestDaemon): Promise<Answer>;
   /** From whatever named state is there to where the verb leads. */
   retry(daemon: TestDaemon): Promise<void>;
+  /** It answers with the error itself, and one that failed has changed nothing. */
+  readonly quick?: true;
   /** The object that the verb is about; undefined when it is absent. */
   find(daemon: TestDaemon): Promise<any>; // eslint-disable-line -- tests look into objects of every kind
 }
@@ -57,6 +59,16 @@ function instanceVerbs(spec: Readonly<Record<string, unknown>>): Record<string, 
       prepare: (daemon) => daemon.create('subject', spec),
       act: (daemon) => daemon.request('POST', `${I}/subject/stop?${WAIT}`),
       retry: (daemon) => settle(daemon, 'subject', false),
+    },
+    'instance.update': {
+      find, quick: true,
+      prepare: (daemon) => daemon.create('subject', spec),
+      act: (daemon) => daemon.request('PATCH', `${I}/subject`, { spec: { cpus: 0.5, cpuWeight: 50 } }),
+      async retry(daemon) {
+        await daemon.ok('PATCH', `${I}/subject`, { spec: { cpus: 0.5, cpuWeight: 50 } });
+        const { spec: { cpus }, status: { state } } = await daemon.instance('subject');
+        assert.deepEqual([cpus, state], [0.5, 'running']);
+      },
     },
     'instance.delete': {
       find,

@@ -9,4 +9,4 @@ runtimeContract('crun-os', async () => {
   const bench = await openCrunBench();
   const plan = bench.plan.bind(bench);
   return Object.assign(bench, { plan: ((args, choices = {}) => plan(args, { form: 'osContainer', ...choices })) as typeof bench.plan });
-}, { patience: 1, volumes: true, terminals: true, limits: true, oom: true, killableMonitor: true });
+}, { patience: 1, volumes: true, terminals: true, limits: true, grows: true, oom: true, killableMonitor: true });

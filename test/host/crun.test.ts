@@ -5,6 +5,6 @@ import { openCrunBench } from '../lib/crun-bench.ts';
 using groups = openControlGroups('berth-none');
 
 runtimeContract('crun', openCrunBench, {
-  patience: 1, volumes: true, terminals: true, limits: true, oom: true, killableMonitor: true,
+  patience: 1, volumes: true, terminals: true, limits: true, grows: true, oom: true, killableMonitor: true,
   memory: { args: ['cat', groups.version === 1 ? '/sys/fs/cgroup/memory/memory.limit_in_bytes' : '/sys/fs/cgroup/memory.max'], tolerance: 0.001 },
 });

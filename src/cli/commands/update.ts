@@ -15,7 +15,7 @@ export const update: Command = {
     ...SPEC_FLAGS.filter((flag) => flag.name !== 'rm' && flag.name !== 'disk'),
   ],
   words: { min: 1, max: 1 },
-  notes: ['What a change needs to take effect stands in `berth explain instance`: most fields wait for the next start.'],
+  notes: ['What a change needs to take effect stands in `berth explain instance`: limits reach what runs at once, most other fields wait for the next start. What waits is told and stays in the status.'],
   async run(context, words) {
     const name = words.words[0]!;
     const image = words.text('image');

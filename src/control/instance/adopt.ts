@@ -15,7 +15,7 @@ import { SYSTEM } from '../services.ts';
 import { failedStatus, idOf, processStatus, rangeOf, runtimeOf, withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { releaseAll } from './create.ts';
 import type { EndContext } from './end.ts';
-import { CREATE, CREATE_AND_START, DELETE, START, STOP } from './step-lists.ts';
+import { CREATE, CREATE_AND_START, DELETE, START, STOP, UPDATE } from './step-lists.ts';
 import { announce } from './steps.ts';
 import { stoppedStatus } from './stop.ts';
 
@@ -97,6 +97,9 @@ async function recoverOperation(services: InstanceServices, operation: Operation
       void journal.recover(operation, job).finally(release).then(() => supervisor.removeIfWished(instance.meta.id));
       return;
     }
+    case 'instance.update':
+      await journal.recover(operation, { ...base, list: UPDATE, outcome: () => undefined, failure: (transaction) => { transaction.put(free); } });
+      return;
     case 'instance.delete':
       await journal.recover(operation, { ...base, list: DELETE, outcome: (transaction) => { transaction.delete(instance); releaseAll(transaction, instance); }, failure: failed });
       return;

@@ -5,6 +5,7 @@ import { armAt, callsOf, sweepCrashes, sweepRecoveryCrashes, type SweepCase } fr
 import { ended, FakeWorld, ROOT } from '../../../test/lib/fake-control.ts';
 import { Life } from '../../../test/lib/mortal.ts';
 import { settle } from '../../../test/lib/test-clock.ts';
+import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
 import type { InstanceState } from '../../model/instance-status.ts';
 import type { Operation } from '../../model/operation.ts';
 import { createNetwork } from '../network/network.ts';
@@ -23,6 +24,8 @@ async function makeInner(world: FakeWorld): Promise<void> {
 
 const start = (world: FakeWorld) => ended(startInstance(world.services, ROOT, world.get('web')));
 const stop = (world: FakeWorld) => ended(stopInstance(world.services, ROOT, world.get('web')));
+
+const lower = (world: FakeWorld) => updateInstance(world.services, ROOT, world.get('web'), { spec: { memoryBytes: 128 * 1024 * 1024 } });
 
 /** The state is one of these, or (`absent`) the instance is not there. */
 function states(...allowed: (InstanceState | 'absent')[]): SweepCase['expect'] {
@@ -69,6 +72,15 @@ const CASES: readonly SweepCase[] = [
   { name: 'rename', async prepare(world) { await world.run('old', RICH); }, run: (world) => renameInstance(world.services, ROOT, world.get('old'), 'web'), async retry(world) { if (world.find('web') === undefined) await renameInstance(world.services, ROOT, world.get('old'), 'web'); } },
   { name: 'pause', async prepare(world) { await world.run('web', RICH); }, run: (world) => pauseInstance(world.services, ROOT, world.get('web')), expect: states('running', 'paused') },
   { name: 'update that starts', async prepare(world) { await world.create('web', RICH); }, run: (world) => updateInstance(world.services, ROOT, world.get('web'), { spec: { running: true, env: { A: '1' } } }), expect: states('stopped', 'running', 'failed'), retry: bringUp },
+  ...(['container', 'vm'] as const).map((isolation): SweepCase => ({
+    name: `update of limits that run (${isolation})`, async prepare(world) { await world.run('web', { isolation }); }, run: lower,
+    expect(world, died) {
+      const { spec, status } = world.get('web');
+      assert.equal(status.state, 'running', died);
+      assert.equal(world.unit('web')!.resources.memoryBytes, spec.memoryBytes ?? FORM_DEFAULTS[status.form].memoryBytes, `${died}: what is in force is what the spec says`);
+    },
+    retry: lower,
+  })),
 ];
 
 describe('a daemon killed at every call of', () => {

@@ -58,7 +58,7 @@ export const admit: InstanceStep = {
 /** States in which an instance has, or is about to have, its memory. */
 const HOLDS_MEMORY: ReadonlySet<string> = new Set(['starting', 'running', 'paused', 'stopping', 'unsupervised']);
 
-function admitToProject(services: Services, instance: Instance): void {
+export function admitToProject(services: Services, instance: Instance): void {
   const limit = services.registry.find<Project>('Project', '', instance.meta.project)?.spec.memoryLimitBytes;
   if (limit === undefined) return;
   const memoryOf = (one: Instance): number => one.spec.memoryBytes ?? FORM_DEFAULTS[one.status.form].memoryBytes;

@@ -6,6 +6,9 @@ import { ended, FakeWorld, ROOT } from '../../../test/lib/fake-control.ts';
 import { settle } from '../../../test/lib/test-clock.ts';
 import type { IoSession } from '../../drivers/runtime/driver.ts';
 import { objectId } from '../../model/ids.ts';
+import type { Operation } from '../../model/operation.ts';
+import type { Project } from '../../model/project.ts';
+import { updateProject } from '../project/project.ts';
 import { deleteInstance } from './delete.ts';
 import { attachInstance, execInstance } from './exec.ts';
 import { killInstance, pauseInstance, renameInstance, resumeInstance } from './lifecycle.ts';
@@ -22,6 +25,7 @@ async function textOf(session: IoSession): Promise<string> {
 
 const exec = (world: FakeWorld, request: Parameters<typeof execInstance>[4]) => execInstance(world.services, world.control.execLimit, ROOT, world.get('web'), request);
 const never = new AbortController().signal;
+const MIB = 1024 * 1024;
 
 describe('exec', () => {
   it('runs as the instance does: its environment, user, directory and capabilities; what is asked goes over them', async () => {
@@ -243,12 +247,57 @@ describe('rename and update', () => {
     }
     for (const spec of [{ memory: 1 }, { memoryBytes: 'much' }, { env: { 'a b': '' } }]) await assert.rejects(updateInstance(world.services, ROOT, made, { spec }), { code: 'invalid' });
     for (const meta of [{ name: 'other' }, { project: 'other' }, { id: 'x' }, { generation: 9 }]) await assert.rejects(updateInstance(world.services, ROOT, made, { meta }), { code: 'invalid' });
-    const updated = await updateInstance(world.services, ROOT, made, { spec: { memoryBytes: 64 * 1024 * 1024, stopGraceMs: 1 } });
-    assert.deepEqual(updated.status.warnings, ['memoryBytes will change at the next start.']);
-    assert.deepEqual((await updateInstance(world.services, ROOT, updated, { spec: { env: { A: '1' } } })).status.warnings, ['memoryBytes, env will change at the next start.'], 'what waits already is not forgotten');
+    const updated = await updateInstance(world.services, ROOT, made, { spec: { shmBytes: 64 * 1024 * 1024, stopGraceMs: 1 } });
+    assert.deepEqual([updated.status.warnings, updated.status.observedGeneration], [['shmBytes will change at the next start.'], 1]);
+    assert.deepEqual((await updateInstance(world.services, ROOT, updated, { spec: { env: { A: '1' } } })).status.warnings, ['shmBytes, env will change at the next start.'], 'what waits already is not forgotten');
     await ended(stopInstance(world.services, ROOT, updated));
     await ended(startInstance(world.services, ROOT, world.get('web')));
-    assert.deepEqual([world.unit('web')!.plan.resources.memoryBytes, world.get('web').status.warnings, world.get('web').status.observedGeneration], [64 * 1024 * 1024, undefined, world.get('web').meta.generation]);
+    assert.deepEqual([world.unit('web')!.plan.shmBytes, world.get('web').status.warnings, world.get('web').status.observedGeneration], [64 * 1024 * 1024, undefined, world.get('web').meta.generation]);
+  });
+
+  it('limits reach what runs at once, by one journalled operation', async () => {
+    await using world = await FakeWorld.open();
+    const made = await world.run('web');
+    const updated = await updateInstance(world.services, ROOT, made, { spec: { memoryBytes: 64 * MIB, cpus: 0.5, cpuWeight: 50, pids: 9 } });
+    assert.deepEqual(world.unit('web')!.resources, { memoryBytes: 64 * MIB, cpus: 0.5, cpuWeight: 50, pids: 9 });
+    assert.deepEqual([updated.meta.generation, updated.status.observedGeneration, updated.status.warnings, updated.status.operation], [2, 2, undefined, undefined]);
+    const operation = world.services.registry.list<Operation>('Operation').find((one) => one.spec.verb === 'instance.update')!;
+    assert.deepEqual([operation.spec.steps, operation.status.state], [['limits'], 'succeeded']);
+    const bare = await updateInstance(world.services, ROOT, updated, { spec: { cpus: null, pids: null } });
+    assert.deepEqual([world.unit('web')!.resources.cpus, world.unit('web')!.resources.pids, bare.status.observedGeneration], [undefined, 512, 3], 'without a wish the default of the form');
+    await assertConsistent(world);
+  });
+
+  it('what a machine was not started with waits for its next start, and is told as long as it waits', async () => {
+    await using world = await FakeWorld.open();
+    const made = await world.run('web', { isolation: 'vm', memoryBytes: 256 * MIB });
+    const more = await updateInstance(world.services, ROOT, made, { spec: { memoryBytes: 512 * MIB, cpus: 2, env: { A: '1' } } });
+    assert.deepEqual([more.status.warnings, more.meta.generation, more.status.observedGeneration], [['env, memoryBytes, cpus will change at the next start.'], 2, 1]);
+    const less = await updateInstance(world.services, ROOT, more, { spec: { memoryBytes: 128 * MIB } });
+    assert.deepEqual([less.status.warnings, less.status.observedGeneration], [['env, cpus will change at the next start.'], 1]);
+    await ended(stopInstance(world.services, ROOT, less));
+    await ended(startInstance(world.services, ROOT, world.get('web')));
+    const { resources } = world.unit('web')!.plan, { status, meta } = world.get('web');
+    assert.deepEqual([resources.memoryBytes, resources.cpus, status.warnings, status.observedGeneration], [128 * MIB, 2, undefined, meta.generation]);
+  });
+
+  it('less memory than it uses is refused, and all is as it was', async () => {
+    await using world = await FakeWorld.open();
+    const made = await world.run('web', { memoryBytes: 256 * MIB });
+    world.unit('web')!.memoryBytes = 128 * MIB;
+    await assert.rejects(updateInstance(world.services, ROOT, made, { spec: { memoryBytes: 64 * MIB, cpus: 0.5 } }), { code: 'wrongState' });
+    const { spec, meta, status } = world.get('web');
+    assert.deepEqual([spec.memoryBytes, spec.cpus, meta.generation, status.state, status.operation], [256 * MIB, undefined, 1, 'running', undefined]);
+    assert.deepEqual([world.unit('web')!.resources.memoryBytes, world.unit('web')!.resources.cpus], [256 * MIB, undefined]);
+    await assertConsistent(world);
+  });
+
+  it('more memory than the project has is refused while it runs as well', async () => {
+    await using world = await FakeWorld.open();
+    const made = await world.run('web', { memoryBytes: 64 * MIB });
+    await updateProject(world.services, ROOT, world.services.registry.get<Project>('Project', '', 'default'), { spec: { memoryLimitBytes: 100 * MIB } });
+    await assert.rejects(updateInstance(world.services, ROOT, made, { spec: { memoryBytes: 128 * MIB } }), { code: 'exhausted' });
+    assert.equal(world.unit('web')!.resources.memoryBytes, 64 * MIB);
   });
 
   it('running in the spec is a wish that is carried out', async () => {

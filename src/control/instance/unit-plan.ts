@@ -9,6 +9,7 @@ import type { Services } from '../services.ts';
 import { idOf } from './context.ts';
 import { bootPlan, hostnameOf } from './boot-plan.ts';
 import { capabilitiesOf, osProcessPlan, processPlan, rlimitsOf, stopSignalOf } from './process.ts';
+import { resourcePlan } from './resources.ts';
 
 export interface UnitPlanParts {
   readonly image: Image;
@@ -47,12 +48,7 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
     // sudo and its like are how people work on a system: the namespace is the wall.
     noNewPrivileges: !os,
     rlimits: rlimitsOf(spec, status.form),
-    resources: {
-      memoryBytes: spec.memoryBytes ?? defaults.memoryBytes,
-      cpus: spec.cpus ?? defaults.cpus,
-      cpuWeight: spec.cpuWeight ?? defaults.cpuWeight,
-      pids: spec.pids ?? defaults.pids,
-    },
+    resources: resourcePlan(spec, status.form),
     root: parts.root,
     mounts: parts.mounts,
     tmpfs: spec.tmpfs ?? [],

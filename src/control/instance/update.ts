@@ -11,11 +11,16 @@ import { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
 import { findImage } from '../image/find.ts';
 import { withStatus, type InstanceServices } from './context.ts';
+import type { LimitsContext } from './limits.ts';
 import { assertVerb, PATIENCE_MS } from './locked.ts';
 import { assertHonoured } from './refused-fields.ts';
+import { RESOURCE_FIELDS } from './resources.ts';
 import { assertNoConflicts } from './spec-conflicts.ts';
 import { startInstance } from './start.ts';
+import { UPDATE } from './step-lists.ts';
+import { admitToProject } from './steps.ts';
 import { stopInstance } from './stop.ts';
+import { withWaiting } from './waiting-fields.ts';
 
 export interface PatchRequest {
   readonly meta?: Readonly<Record<string, unknown>> | undefined;
@@ -54,22 +59,37 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   if ((name ?? current.meta.name) !== current.meta.name || (project ?? current.meta.project) !== current.meta.project) throw new BerthError('invalid', 'A name is changed by rename, and a project never.', { fields: [{ path: 'meta.name', message: 'use rename' }] });
   assertHonoured(spec, current.status.form);
   assertNoConflicts(spec);
-  const restart = changed.filter((one) => fieldRows(instanceSpec).find((row) => row.path === one)?.traits.change === 'restart');
-  const up = current.status.state === 'running' || current.status.state === 'paused';
-  const warnings = up && restart.length > 0 ? withPending(current.status.warnings ?? [], restart) : undefined;
+  const next: Instance = { ...current, spec, meta: { ...current.meta, labels, owner, purpose, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
+  if (current.status.state === 'running') return changeRunning(services, caller, current, next, changed);
+  await write(services, caller, current, { ...next, status: { ...next.status, observedGeneration: next.meta.generation } }, changed);
+  return services.registry.byId<Instance>(current.meta.id)!;
+}
+
+async function write(services: InstanceServices, caller: Caller, current: Instance, next: Instance, changed: readonly string[]): Promise<void> {
   const transaction = new Transaction();
-  const next: Instance = { ...withStatus(current, { ...(warnings === undefined ? {} : { warnings }) }), spec, meta: { ...current.meta, labels, owner, purpose, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
   transaction.put(next, current.meta.revision);
   const audit = services.journal.records.intent(transaction, caller, 'instance.update', targetOf(current), { changed });
   services.journal.records.outcome(transaction, audit, 'ok');
   await services.registry.commit(transaction);
-  return services.registry.byId<Instance>(current.meta.id)!;
 }
 
-const PENDING = ' will change at the next start.';
-
-/** One sentence for all that waits: an earlier change waits on when a later one comes. */
-function withPending(warnings: readonly string[], fields: readonly string[]): string[] {
-  const waiting = warnings.filter((one) => one.endsWith(PENDING)).flatMap((one) => one.slice(0, -PENDING.length).split(', '));
-  return [...warnings.filter((one) => !one.endsWith(PENDING)), `${[...new Set([...waiting, ...fields])].join(', ')}${PENDING}`];
+async function changeRunning(services: InstanceServices, caller: Caller, current: Instance, next: Instance, changed: readonly string[]): Promise<Instance> {
+  const { journal, registry } = services;
+  const waiting = changed.filter((one) => fieldRows(instanceSpec).find((row) => row.path === one)?.traits.change === 'restart');
+  if (!changed.some((one) => (RESOURCE_FIELDS as readonly string[]).includes(one))) {
+    await write(services, caller, current, withWaiting(next, [], waiting), changed);
+    return registry.byId<Instance>(current.meta.id)!;
+  }
+  if (changed.includes('memoryBytes')) admitToProject(services, next);
+  const context: LimitsContext = { services, instance: current, wished: next.spec };
+  const { done } = await journal.begin({
+    list: UPDATE, target: targetOf(current), caller, context, auditDetails: { changed },
+    // Until the limits are in force the spec is the old one: who dies on the way has changed nothing.
+    intent: (transaction, name) => { transaction.put(withStatus(current, { operation: name }), current.meta.revision); },
+    outcome: (transaction) => { transaction.put(withWaiting(next, RESOURCE_FIELDS, [...waiting, ...(context.waits ?? [])])); },
+    failure: (transaction) => { transaction.put(current); },
+  });
+  const { status: { state, error } } = await done;
+  if (state !== 'succeeded') throw new BerthError(error?.code ?? 'internal', error?.message ?? 'The limits could not be changed.', error);
+  return registry.byId<Instance>(current.meta.id)!;
 }

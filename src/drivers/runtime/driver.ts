@@ -335,7 +335,12 @@ export interface RuntimeDriver extends AsyncDisposable {
   screenshot?(id: ObjectId): Promise<Uint8Array>;
   /** Size of the workload's own terminal. */
   resize(id: ObjectId, size: TerminalSize): Promise<void>;
-  update(id: ObjectId, resources: ResourcePlan): Promise<void>;
+  /**
+   * Limits of what runs. Resolves with those that it has only from its next start on, because it was started with less than
+   * is wished; until then it has as much of them as it can. Errors: `wrongState` (nothing runs; it uses more memory than
+   * the new limit: everything is as it was), `invalid`.
+   */
+  update(id: ObjectId, resources: ResourcePlan): Promise<readonly (keyof ResourcePlan)[]>;
   stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>>;
   /** Log files, oldest first; the last one is being written. Format: conmon's k8s-file (`TIME STREAM P|F TEXT`). */
   logFiles(id: ObjectId): Promise<readonly string[]>;

@@ -143,12 +143,13 @@ export class CrunRuntime implements RuntimeDriver {
     resizeMonitored(this.#host.paths.unit(id).dir, size);
   }
 
-  async update(id: ObjectId, resources: ResourcePlan): Promise<void> {
+  async update(id: ObjectId, resources: ResourcePlan): Promise<readonly (keyof ResourcePlan)[]> {
     const seen = await observeUnit(this.#host, id);
     if (!('info' in seen)) throw new BerthError('wrongState', 'Nothing runs whose limits could be changed.');
     await this.#host.groups.updateLater(id, resources).catch((cause: NodeJS.ErrnoException) => {
       throw cause.code === 'EBUSY' ? new BerthError('wrongState', 'It uses more memory than the new limit.', { hint: 'Give it more, or let it free some first.', cause }) : cause;
     });
+    return [];
   }
 
   async stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>> {

@@ -58,7 +58,7 @@ function openBench(): Promise<RuntimeBench> {
 runtimeContract('fake', openBench, {
   patience: 1,
   // A process in memory has no kernel that would hold it, no terminal, no files of the host.
-  volumes: false, terminals: false, limits: false, oom: false, boundedLog: false,
+  volumes: false, terminals: false, limits: false, grows: true, oom: false, boundedLog: false,
   // Its pid is nobody's: the case kills by pid. Control's tests take the monitor away by FakeRuntimeHost.loseMonitor.
   killableMonitor: false,
 });

@@ -231,8 +231,16 @@ class FakeRuntime implements RuntimeDriver {
     unit.size = size;
   }
 
-  async update(id: ObjectId, resources: ResourcePlan): Promise<void> {
-    this.#alive(id).resources = resources;
+  async update(id: ObjectId, resources: ResourcePlan): Promise<readonly (keyof ResourcePlan)[]> {
+    const unit = this.#alive(id);
+    if ((resources.memoryBytes ?? Infinity) < unit.memoryBytes) throw new BerthError('wrongState', 'It uses more memory than the new limit.');
+    unit.resources = resources;
+    if (this.#host.parts.boundary === 'kernel') return [];
+    const { memoryBytes, cpus } = unit.plan.resources;
+    return [
+      ...((resources.memoryBytes ?? 0) > (memoryBytes ?? 0) ? ['memoryBytes' as const] : []),
+      ...((resources.cpus ?? 1) > Math.ceil(cpus ?? 1) ? ['cpus' as const] : []),
+    ];
   }
 
   async stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>> {
@@ -240,7 +248,7 @@ class FakeRuntime implements RuntimeDriver {
     return new Map(live.map((id) => {
       const unit = this.#host.units.get(id)!;
       unit.cpuNanoseconds += 10_000_000;
-      return [id, { memoryBytes: 1024, memoryLimitBytes: unit.resources.memoryBytes, cpuNanoseconds: unit.cpuNanoseconds, pids: 1 + unit.execs.size, oomKills: 0 }];
+      return [id, { memoryBytes: unit.memoryBytes, memoryLimitBytes: unit.resources.memoryBytes, cpuNanoseconds: unit.cpuNanoseconds, pids: 1 + unit.execs.size, oomKills: 0 }];
     }));
   }
 

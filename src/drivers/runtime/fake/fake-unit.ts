@@ -26,6 +26,8 @@ export class FakeUnit {
   readonly execs = new Set<FakeProcess>();
   resources: ResourcePlan;
   cpuNanoseconds = 0;
+  /** What it uses. */
+  memoryBytes = 1024;
   readonly #files: Map<string, string>;
   readonly #sessions = new Set<ChunkPipe<OutputChunk>>();
 

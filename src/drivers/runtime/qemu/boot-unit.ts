@@ -8,7 +8,7 @@ import { startMonitor } from '../../../host/monitor.ts';
 import type { UnitInfo, UnitPlan } from '../driver.ts';
 import { AgentLink } from './agent-link.ts';
 import { setupFields, workloadFields } from './guest-fields.ts';
-import { groupLimits, launchPlan, memoryMiB } from './machine.ts';
+import { groupLimits, launchPlan, memoryMiB, virtualCpus } from './machine.ts';
 import type { GuestKernelFiles, MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
 import { boundaryOf, writeRecord, type UnitPaths, type UnitRecord } from './unit-record.ts';
 import { qemuIdentity } from './unit-processes.ts';
@@ -33,7 +33,7 @@ export interface BootParts {
 export function bootRecord(plan: UnitPlan, uid: number, accelerator: 'kvm' | 'tcg', kernel: GuestKernelFiles): UnitRecord {
   return {
     uid, nonce: randomBytes(16).toString('hex'), accelerator, kernel: kernel.release, terminal: plan.process.terminal, stdin: plan.stdin,
-    memoryBytes: memoryMiB(plan) * MIB, memoryLimitBytes: memoryMiB(plan) * MIB, log: plan.log,
+    memoryBytes: memoryMiB(plan) * MIB, memoryLimitBytes: memoryMiB(plan) * MIB, virtualCpus: virtualCpus(plan), log: plan.log,
   };
 }
 

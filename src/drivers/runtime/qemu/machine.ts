@@ -10,7 +10,7 @@ import type { LaunchPlan, TapPlan } from './vm-plan.ts';
 
 const MIB = 1024 * 1024;
 /** Less does not boot: the kernel alone takes 40 MiB. */
-const LEAST_MEMORY_MIB = 96;
+export const LEAST_MEMORY_MIB = 96;
 const DEFAULT_MEMORY_MIB = 256;
 const MAX_VIRTUAL_CPUS = 64;
 const MAX_INTERFACES = 16;

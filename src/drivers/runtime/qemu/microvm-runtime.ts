@@ -27,13 +27,13 @@ import { startExec } from './exec-session.ts';
 import { exitRecord, readReason } from './exit-record.ts';
 import { OWN_PROGRAM } from './guest-fields.ts';
 import { linuxSignal } from './linux-numbers.ts';
-import { checkPlan, groupLimits } from './machine.ts';
+import { checkPlan } from './machine.ts';
 import { DEADLINES, type GuestKernelFiles, type MicroVmDeadlines, type MicroVmRuntimeOptions } from './microvm-options.ts';
 import { qmpCommand } from './qmp.ts';
 import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts';
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
+import { updateUnit } from './update-unit.ts';
 
-const MIB = 1024 * 1024;
 const MAX_SAID_BYTES = 256;
 
 export class MicroVmRuntime implements RuntimeDriver {
@@ -236,18 +236,13 @@ export class MicroVmRuntime implements RuntimeDriver {
     await link.send(encodeFrame(FRAME.resize, 0, encodeFields({ target: 0, rows: size.rows, columns: size.columns })));
   }
 
-  async update(id: ObjectId, resources: ResourcePlan): Promise<void> {
+  async update(id: ObjectId, resources: ResourcePlan): Promise<readonly (keyof ResourcePlan)[]> {
     const { unit, record } = this.#running(id, 'created');
-    const wanted = resources.memoryBytes ?? record.memoryBytes;
-    if (wanted > record.memoryBytes) {
-      throw new BerthError('unsupported', `This machine was started with ${Math.floor(record.memoryBytes / MIB)} MiB of memory and cannot get more while it runs.`, { hint: 'Restart it with the new limit.' });
-    }
-    this.#options.groups.update(id, groupLimits(record.memoryBytes, resources));
-    await qmpCommand(unit.qmpSocket, 'balloon', { value: wanted });
-    const changed = { ...record, memoryLimitBytes: wanted };
-    writeRecord(unit.record, changed);
-    this.#records.set(id, changed);
-    if (!fs.existsSync(unit.paused)) await (await this.#link(id)).request(FRAME.update, { pids: resources.pids ?? 0 }, this.#deadlines.answerMs);
+    if (fs.existsSync(unit.paused)) throw new BerthError('wrongState', 'A paused machine takes no new limits.', { hint: 'Resume it first.' });
+    const updated = await updateUnit(id, resources, { groups: this.#options.groups, unit, record, link: () => this.#link(id), answerMs: this.#deadlines.answerMs });
+    writeRecord(unit.record, updated.record);
+    this.#records.set(id, updated.record);
+    return updated.waits;
   }
 
   async stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>> {

@@ -62,6 +62,8 @@ const RECORD = z.object({
   memoryBytes: z.int().positive(),
   /** What the guest was asked to keep within; not above its RAM. */
   memoryLimitBytes: z.int().positive(),
+  /** CPUs that the guest was started with. */
+  virtualCpus: z.int().positive().default(1),
   log: z.object({ maxBytes: z.int().positive(), maxFiles: z.int().positive() }),
 });
 

@@ -1,0 +1,48 @@
+/** Limits of a machine that runs: within what it was started with at once, beyond it with its next start. */
+import type { ControlGroups } from '../../../host/cgroup.ts';
+import { FRAME, parseStats } from '../../../model/agent-protocol.ts';
+import { BerthError } from '../../../model/errors.ts';
+import type { ObjectId } from '../../../model/ids.ts';
+import type { ResourcePlan } from '../driver.ts';
+import type { AgentLink } from './agent-link.ts';
+import { groupLimits, LEAST_MEMORY_MIB } from './machine.ts';
+import { qmpCommand } from './qmp.ts';
+import type { UnitPaths, UnitRecord } from './unit-record.ts';
+
+const MIB = 1024 * 1024;
+/** What the guest's kernel wants to have left for itself. */
+const SPARE_BYTES = 8 * MIB;
+
+export interface UpdateParts {
+  readonly groups: ControlGroups;
+  readonly unit: UnitPaths;
+  readonly record: UnitRecord;
+  readonly link: () => Promise<AgentLink>;
+  readonly answerMs: number;
+}
+
+export interface UpdatedUnit {
+  readonly record: UnitRecord;
+  readonly waits: readonly (keyof ResourcePlan)[];
+}
+
+/** Errors: `invalid` and `wrongState` (memory), with everything as it was; those of the agent and of QEMU. */
+export async function updateUnit(id: ObjectId, resources: ResourcePlan, { groups, unit, record, link, answerMs }: UpdateParts): Promise<UpdatedUnit> {
+  const wished = resources.memoryBytes ?? record.memoryBytes;
+  if (wished < LEAST_MEMORY_MIB * MIB) throw new BerthError('invalid', `A machine needs at least ${LEAST_MEMORY_MIB} MiB of memory.`, { fields: [{ path: 'spec.memoryBytes', message: `less than ${LEAST_MEMORY_MIB} MiB` }] });
+  const memoryLimitBytes = Math.min(wished, record.memoryBytes), cpus = Math.min(resources.cpus ?? 1, record.virtualCpus);
+  const agent = await link();
+  // A balloon takes what is free and goes on asking for the rest, which would starve what runs without an end.
+  const takenBytes = record.memoryLimitBytes - memoryLimitBytes;
+  if (takenBytes > 0) {
+    const { memoryAvailableBytes } = parseStats(await agent.requestRaw(FRAME.stats, {}, answerMs));
+    if (takenBytes > memoryAvailableBytes - SPARE_BYTES) throw new BerthError('wrongState', 'It uses more memory than the new limit.', { hint: 'Give it more, or let it free some first.' });
+  }
+  await agent.request(FRAME.update, { pids: resources.pids ?? 0 }, answerMs);
+  groups.update(id, groupLimits(record.memoryBytes, { ...resources, cpus }));
+  if (takenBytes !== 0) await qmpCommand(unit.qmpSocket, 'balloon', { value: memoryLimitBytes });
+  return {
+    record: { ...record, memoryLimitBytes },
+    waits: [...(wished > record.memoryBytes ? ['memoryBytes' as const] : []), ...((resources.cpus ?? 1) > record.virtualCpus ? ['cpus' as const] : [])],
+  };
+}
