@@ -89,7 +89,7 @@ function contractOf(room: string, target: string): boolean {
 
 function ruleFor(path: string): RoomRule | undefined {
   const family = DRIVER_FAMILY_FILE.exec(path);
-  if (family !== null) return { files: [`src/drivers/${family[1]!}/driver.ts`, `src/drivers/${family[1]!}/contract.ts`, 'src/drivers/runtime/files-contract.ts', 'src/model/', 'src/lib/'], packages: [] };
+  if (family !== null) return { files: [`src/drivers/${family[1]!}/driver.ts`, `src/drivers/${family[1]!}/contract.ts`, 'src/drivers/runtime/files-contract.ts', 'src/drivers/runtime/limits-contract.ts', 'src/model/', 'src/lib/'], packages: [] };
   const technology = DRIVER_TECHNOLOGY_FILE.exec(path);
   if (technology !== null) {
     const [, name, own] = technology;
