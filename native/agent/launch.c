@@ -377,13 +377,15 @@ int launch(struct fields f, bool workload, struct child *c, struct failure *why)
   }
   bool own_init = workload && field_number(f, "own-init", 0);
   if (own_init) {
-    /* The image's init must be PID 1: the agent goes on in the child, and this process becomes the workload. */
+    /* The image's init must be PID 1: the agent goes on in the child, and this process becomes the workload. It is the
+     * agent that gets mounts of its own: programs that the kernel starts (modprobe, for what takes crash dumps) have this
+     * process's root, and shall find the system's there. */
     rmdir(WORKLOAD_CGROUP);
     mkdir(EXEC_CGROUP, 0755);
     mkdir(AGENT_CGROUP, 0755);
-    c->pid = fork();
+    c->pid = syscall(SYS_clone, SIGCHLD | CLONE_NEWNS, NULL, NULL, NULL, NULL);
     if (c->pid == 0) { c->pid = 1; write_file(AGENT_CGROUP "/cgroup.procs", "0"); }
-    else if (c->pid > 0) c->pid = unshare(CLONE_NEWNS) ? -1 : 0;
+    else if (c->pid > 0) c->pid = 0;
   } else {
     c->pid = syscall(SYS_clone, SIGCHLD | (workload ? CLONE_NEWPID | CLONE_NEWNS : 0), NULL, NULL, NULL, NULL);
   }
