@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define JOB(name) int name##_main(int argc, char **argv) __attribute__((weak));
-JOB(unpack) JOB(pack) JOB(inflate) JOB(erofs) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep) JOB(boot) JOB(ready) JOB(copy_out) JOB(copy_in)
+JOB(unpack) JOB(pack) JOB(inflate) JOB(erofs) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep) JOB(boot) JOB(ready) JOB(off) JOB(copy_out) JOB(copy_in)
 #undef JOB
 
 static const struct { const char *name; int (*run)(int, char **); const char *does; } jobs[] = {
@@ -19,6 +19,7 @@ static const struct { const char *name; int (*run)(int, char **); const char *do
   {"init", init_main, "reaps orphans as PID 1 of a container"},
   {"boot", boot_main, "makes an OS container its own, then becomes its init"},
   {"ready", ready_main, "waits until the init of an OS container is up"},
+  {"off", off_main, "asks the init of an OS container to power off"},
   {"copy-out", copy_out_main, "writes files of an instance as a tar archive, inside of it"},
   {"copy-in", copy_in_main, "takes files from a tar archive, inside of an instance"},
   {"keep", keep_main, "keeps the daemon running where no systemd does"},

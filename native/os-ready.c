@@ -1,5 +1,6 @@
 /* ready: waits, inside an OS container, until its init has brought the system up, and says how it is.
  *   berth-native ready SECONDS         prints `running`, `degraded` or `starting`; exit code 0, 1, 2
+ *   berth-native off                   asks it to power off
  * systemd is asked; of other inits it is enough that none of their start scripts runs any more. */
 #include "os-boot.h"
 #include <dirent.h>
@@ -75,16 +76,18 @@ int os_wait_until_up(int seconds) {
   return -1;
 }
 
+static int command(const char *words[]) { return os_run((char *const *)words, -1); }
+
 /* off: asks the init to power off, in the way that it understands. systemd(1) "Signals", busybox init/init.c; others
- * (System V, OpenRC) listen to their own command only. */
+ * (System V, OpenRC) listen to their own command only, and openrc-init to nothing but its own. */
 int off_main(int argc, char **argv) {
   char name[64];
   (void)argc, (void)argv;
   program_of_init(name, sizeof name);
   if (strcmp(name, "systemd") == 0) return kill(1, SIGRTMIN + 4) != 0;
   if (strcmp(name, "busybox") == 0) return kill(1, SIGUSR2) != 0;
-  execlp("poweroff", "poweroff", NULL);
-  return 127;
+  if (access("/run/openrc/init.ctl", F_OK) == 0 && command((const char *[]){"openrc-shutdown", "-p", "now", NULL}) == 0) return 0;
+  return command((const char *[]){"poweroff", NULL}) && command((const char *[]){"shutdown", "-h", "now", NULL}) && command((const char *[]){"init", "0", NULL});
 }
 
 int ready_main(int argc, char **argv) {

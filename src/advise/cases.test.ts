@@ -8,6 +8,7 @@ import { workload, type Workload } from '../model/workload.ts';
 import { adviseEstate } from './advise-estate.ts';
 import { decide } from './decide.ts';
 import type { Answer, Decision } from './decision.ts';
+import { seeded } from '../lib/seeded.ts';
 
 /** Answer, runner-up where it is fixed, and the criteria or constraints that must stand behind it. */
 const ANSWERS: Readonly<Record<string, { readonly form: Answer; readonly runnerUp?: Answer; readonly because: readonly string[] }>> = {
@@ -62,15 +63,9 @@ for (const [name, expected] of Object.entries(ANSWERS)) {
   });
 }
 
-/** mulberry32: the same words in every run. */
+/** The same words in every run. */
 function randomWords(seed: number): () => string {
-  let state = seed;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const next = seeded(seed);
   return () => Array.from({ length: 8 }, () => 'abcdefghijklmnopqrstuvwxyz'[Math.floor(next() * 26)]).join('');
 }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { sampleWorkload, seeded } from '../../test/lib/workload-samples.ts';
+import { sampleWorkload } from '../../test/lib/workload-samples.ts';
+import { seeded } from '../lib/seeded.ts';
 import { parseInput } from '../model/define.ts';
 import { FORMS } from '../model/forms.ts';
 import { workload, type Workload } from '../model/workload.ts';

@@ -4,7 +4,8 @@
  */
 import { adviseEstate } from '../../src/advise/advise-estate.ts';
 import { answerFor } from '../../src/advise/decide.ts';
-import { sampleWorkload, seeded } from '../lib/workload-samples.ts';
+import { seeded } from '../../src/lib/seeded.ts';
+import { sampleWorkload } from '../lib/workload-samples.ts';
 
 const SIZES = (process.env['SIZES'] ?? '250,500,1000,2000').split(',').map(Number);
 /** Bare answers that a whole decision may cost: singles, pairs, ways out, and the derivation. */

@@ -15,6 +15,7 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { bootSeed } from '../../src/drivers/runtime/boot-seed.ts';
 import type { UnitPlan } from '../../src/drivers/runtime/driver.ts';
+import { seededBelow } from '../lib/seeded-order.ts';
 
 const ROUNDS = Number(process.env['BERTH_FUZZ_ROUNDS'] ?? 200);
 const SEED = Number(process.env['BERTH_FUZZ_SEED'] ?? randomInt(2 ** 31));
@@ -35,17 +36,6 @@ before(() => {
   execFileSync('mount', ['-o', 'remount,bind,ro', '/']);
   assert.throws(() => { fs.writeFileSync('/written', ''); }, { code: 'EROFS' });
 });
-
-/** mulberry32: the same for the same seed. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 const FILES: Readonly<Record<string, string>> = {
   '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000::/home/bob:/bin/sh\n', '/etc/group': 'root:x:0:\nadm:x:4:syslog\nsudo:x:27:\n', '/etc/shadow': 'root:*:1:0:99999:7:::\n',
@@ -92,7 +82,7 @@ function seedOf(below: (limit: number) => number): Buffer {
 }
 
 test(`${ROUNDS} damaged boots (seed ${SEED})`, { timeout: 600_000 }, () => {
-  const below = generator(SEED);
+  const below = seededBelow(SEED);
   for (let round = 0; round < ROUNDS; round++) {
     for (const [file, text] of Object.entries(FILES)) lay(file, text, below);
     fs.writeFileSync('/run/seed', below(3) === 0 ? seedOf(below) : damaged(seedOf(below), below));

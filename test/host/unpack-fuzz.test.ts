@@ -13,20 +13,10 @@ import { BerthError } from '../../src/model/errors.ts';
 import { builtNativeProgram } from '../lib/native-build.ts';
 import { attributeLayer } from '../lib/hostile-layers.ts';
 import { compress, dir, file, hardlink, layerTar, symlink } from '../lib/image-builder.ts';
+import { seededBelow } from '../lib/seeded-order.ts';
 
 const ROUNDS = Number(process.env['BERTH_FUZZ_ROUNDS'] ?? 120);
 const SEED = Number(process.env['BERTH_FUZZ_SEED'] ?? randomInt(2 ** 31));
-
-/** mulberry32: small, and the same for the same seed. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 const root = await fs.mkdtemp(path.join(os.tmpdir(), 'berth-fuzz-'));
 before(() => builtNativeProgram());
@@ -57,7 +47,7 @@ function damaged(bytes: Buffer, below: (limit: number) => number): Buffer {
 
 describe('random layers', () => {
   it(`end in a report or a refusal (BERTH_FUZZ_SEED=${SEED})`, async (t) => {
-    const below = generator(SEED);
+    const below = seededBelow(SEED);
     const unpacker = createNativeUnpacker();
     let unpacked = 0, refused = 0;
     for (let round = 0; round < ROUNDS; round++) {

@@ -1,5 +1,5 @@
 /** Sets of instances for packing, made from a seed: what estates look like, and what is known to be hard. */
-import { seeded } from '../../src/advise/packing/improve.ts';
+import { seeded } from '../../src/lib/seeded.ts';
 import type { PackingHostType, PackingItem } from '../../src/advise/packing/packing.ts';
 
 const GIB_MIB = 1024;

@@ -1,12 +1,13 @@
+import { seeded } from '../../src/lib/seeded.ts';
+
 /** The same order for the same seed: a sample that failed is repeated by its seed. */
 export function seededOrder<T>(items: readonly T[], seed: number): T[] {
-  let state = seed >>> 0;
-  const next = (): number => {
-    // mulberry32
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
+  const next = seeded(seed);
   return items.map((item) => ({ item, rank: next() })).toSorted((a, b) => a.rank - b.rank).map(({ item }) => item);
+}
+
+/** Whole numbers below a bound; the same for the same seed. */
+export function seededBelow(seed: number): (below: number) => number {
+  const next = seeded(seed);
+  return (below) => Math.floor(next() * below);
 }

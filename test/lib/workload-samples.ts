@@ -2,17 +2,6 @@
 import type { Workload } from '../../src/model/workload.ts';
 import { DOMAINS, withFact } from '../../src/advise/domains.ts';
 
-/** mulberry32: numbers in 0 … 1 that a seed repeats. */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Fields that the search for small changes does not touch. */
 const MORE: readonly { readonly field: string; readonly values: readonly unknown[] }[] = [
   { field: 'replicasMax', values: [1, 20, 500] },

@@ -78,7 +78,7 @@ function refusal(file: SourceFile, specifier: string, target: string | undefined
     return rule.packages.includes(name) ? undefined : `imports the package ${name}, which room ${room} may not`;
   }
   if (room === 'cli' && target.startsWith('src/advise/')) return dynamic ? undefined : 'imports src/advise statically: it is loaded by `berth advise` alone';
-  return rule.files.some((allowed) => target === allowed || (allowed.endsWith('/') && target.startsWith(allowed))) || contractOf(room, target)
+  return rule.files.some((allowed) => target === allowed || (allowed.endsWith('/') && target.startsWith(allowed))) || contractOf(room, target) || sharedByFamily(file.path, target)
     ? undefined : `imports ${target}, which room ${room} may not`;
 }
 
@@ -87,15 +87,16 @@ function contractOf(room: string, target: string): boolean {
   return room === 'control' && /^src\/drivers\/[^/]+\/driver\.ts$/.test(target);
 }
 
+/** What lies beside a contract is for all technologies of its family, and for no other. */
+function sharedByFamily(path: string, target: string): boolean {
+  const family = DRIVER_FAMILY_FILE.exec(target)?.[1];
+  return family !== undefined && path.startsWith(`src/drivers/${family}/`);
+}
+
 function ruleFor(path: string): RoomRule | undefined {
-  const family = DRIVER_FAMILY_FILE.exec(path);
-  if (family !== null) return { files: [`src/drivers/${family[1]!}/driver.ts`, `src/drivers/${family[1]!}/contract.ts`, 'src/drivers/runtime/files-contract.ts', 'src/drivers/runtime/limits-contract.ts', 'src/model/', 'src/lib/'], packages: [] };
+  if (DRIVER_FAMILY_FILE.test(path)) return { files: ['src/model/', 'src/lib/'], packages: [] };
   const technology = DRIVER_TECHNOLOGY_FILE.exec(path);
-  if (technology !== null) {
-    const [, name, own] = technology;
-    // Beside the contract: what several technologies of a family say in the same words.
-    return { files: [`src/drivers/${name!}/driver.ts`, `src/drivers/${name!}/contract.ts`, 'src/drivers/runtime/boot-seed.ts', 'src/drivers/runtime/unit-files.ts', 'src/drivers/runtime/no-agent.ts', `src/drivers/${name!}/${own!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
-  }
+  if (technology !== null) return { files: [`src/drivers/${technology[1]!}/${technology[2]!}/`, 'src/host/', 'src/model/', 'src/lib/'], packages: DRIVER_PACKAGES };
   const room = path.split('/')[1]!;
   const rule = Object.hasOwn(ROOMS, room) ? ROOMS[room]! : undefined;
   return rule === undefined ? undefined : { ...rule, files: [...rule.files, `src/${room}/`] };

@@ -1,4 +1,5 @@
 /** Takes a few hosts apart and fills them anew, again and again, keeping what is better. Same input, same answer: the dice are seeded. */
+import { seeded } from '../../lib/seeded.ts';
 import { costOf, movedTo, type Bin } from './bin.ts';
 import { fill, FILL_RULES, fullness, type FillPlan } from './fill.ts';
 import type { Prepared } from './prepared.ts';
@@ -67,13 +68,3 @@ export function smaller(prepared: Prepared, bin: Bin): Bin {
   return bin;
 }
 
-/** Numbers in [0, 1) that look like chance (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

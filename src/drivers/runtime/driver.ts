@@ -261,6 +261,9 @@ export interface ExecPlan extends ProcessPlan {
   readonly capabilities: readonly string[];
 }
 
+/** Runs a program in a unit that is running. */
+export type ExecInside = (plan: ExecPlan) => Promise<ExecSession>;
+
 export interface CopyOutRequest {
   /** Absolute, as the instance sees it; a slash or `/.` at its end as in `docker cp`. */
   readonly path: string;

@@ -5,10 +5,8 @@
  */
 import { BerthError, type ErrorCode } from '../../model/errors.ts';
 import { terminalSafeLine } from '../../lib/terminal-safe.ts';
-import type { CopyInRequest, CopyOutRequest, ExecPlan, ExecSession } from './driver.ts';
-
-/** Where the program shows itself inside, in every form: on a file system of ours, not the image's. */
-export const COPY_PROGRAM = '/dev/.init';
+import type { CopyInRequest, CopyOutRequest, ExecInside, ExecPlan, ExecSession } from './driver.ts';
+import { PROGRAM_INSIDE } from './program-inside.ts';
 
 /** Of the rights of root inside: whose files they are is no obstacle, and nothing else. */
 const CAPABILITIES = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_FSETID'];
@@ -16,11 +14,9 @@ const MAX_SAID_BYTES = 8 * 1024;
 const MAX_TOLD = 1024;
 const SAYABLE: ReadonlySet<string> = new Set<ErrorCode>(['invalid', 'notFound', 'forbidden', 'wrongState', 'exhausted', 'unsupported', 'unavailable']);
 
-export type ExecInside = (plan: ExecPlan) => Promise<ExecSession>;
-
 function copyPlan(args: readonly string[], stdin: boolean): ExecPlan {
   return {
-    args: [COPY_PROGRAM, ...args], env: ['PATH=/'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
+    args: [PROGRAM_INSIDE, ...args], env: ['PATH=/'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
     terminal: false, stdin, noNewPrivileges: true, capabilities: CAPABILITIES,
   };
 }

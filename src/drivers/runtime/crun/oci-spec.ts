@@ -7,7 +7,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
 import { RESERVED_DIRECTORIES, reservedDirectory } from '../../../model/text.ts';
 import type { ExecPlan, ProcessPlan, Rlimit, UnitPlan } from '../driver.ts';
-import { COPY_PROGRAM } from '../unit-files.ts';
+import { PROGRAM_INSIDE } from '../program-inside.ts';
 import { osMounts } from './os-mounts.ts';
 import type { OciMount, OciProcess, OciSeccomp, OciSpec } from './oci-types.ts';
 
@@ -46,8 +46,6 @@ export interface Ceilings {
   readonly oomScoreAdj: number;
 }
 
-/** Inside: where our program is shown. In /dev, which is always a fresh tmpfs: nothing of it stays in the upper layer. */
-export const INIT_PATH = COPY_PROGRAM;
 /** Inside: the seed of an OS container. Its root may read it: it is about nobody else. */
 export const SEED_PATH = '/dev/.seed';
 
@@ -62,7 +60,7 @@ export function ociSpec(plan: UnitPlan, around: SpecSurroundings): OciSpec {
     ociVersion: '1.0.2',
     process: {
       ...ociProcess(plan.process, plan, around.idCount),
-      args: [...(plan.form === 'osContainer' ? [INIT_PATH, 'boot', SEED_PATH, '--'] : []), ...(plan.init ? [INIT_PATH, 'init', '--'] : []), ...plan.process.args],
+      args: [...(plan.form === 'osContainer' ? [PROGRAM_INSIDE, 'boot', SEED_PATH, '--'] : []), ...(plan.init ? [PROGRAM_INSIDE, 'init', '--'] : []), ...plan.process.args],
       rlimits: clampRlimits(plan.rlimits, around.ceilings.rlimits),
       oomScoreAdj: around.ceilings.oomScoreAdj,
     },
@@ -176,7 +174,7 @@ function appMounts(plan: UnitPlan, around: SpecSurroundings): readonly OciMount[
     ...kernelMounts(plan),
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
     fileMount('/etc/resolv.conf', around.resolverFile), fileMount('/etc/hosts', around.hostsFile), fileMount('/etc/hostname', around.hostnameFile),
-    fileMount(INIT_PATH, around.initProgram, []),
+    fileMount(PROGRAM_INSIDE, around.initProgram, []),
     ...askedMounts(plan, around),
   ];
 }

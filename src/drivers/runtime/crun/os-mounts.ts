@@ -4,7 +4,8 @@
  */
 import { OWN_VALUE_FILES } from '../../../host/own-values.ts';
 import type { UnitPlan } from '../driver.ts';
-import { askedMounts, fileMount, INIT_PATH, kernelMounts, SEED_PATH, tmpfs, type SpecSurroundings } from './oci-spec.ts';
+import { PROGRAM_INSIDE } from '../program-inside.ts';
+import { askedMounts, fileMount, kernelMounts, SEED_PATH, tmpfs, type SpecSurroundings } from './oci-spec.ts';
 import type { OciMount } from './oci-types.ts';
 
 /** Most of what /run may hold; it counts as the instance's memory. */
@@ -17,7 +18,7 @@ export function osMounts(plan: UnitPlan, around: SpecSurroundings): readonly Oci
     ...(around.ownValues === undefined ? [] : OWN_VALUE_FILES.map((file) => fileMount(`/${file}`, `${around.ownValues}/${file}`))),
     tmpfs('/run', ['nosuid', 'nodev', 'mode=755', `size=${RUN_BYTES}`]),
     tmpfs('/run/lock', ['nosuid', 'nodev', 'noexec', 'mode=1777', `size=${LOCK_BYTES}`]),
-    fileMount(INIT_PATH, around.initProgram, []),
+    fileMount(PROGRAM_INSIDE, around.initProgram, []),
     fileMount(SEED_PATH, around.seedFile),
     ...askedMounts(plan, around),
   ];

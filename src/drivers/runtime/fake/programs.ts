@@ -1,7 +1,7 @@
 /** What a fake process can be told to do: its first argument is the name of one of these. */
 import type { FakeProcess } from './fake-process.ts';
 
-import { COPY_PROGRAM } from '../unit-files.ts';
+import { PROGRAM_INSIDE } from '../program-inside.ts';
 import { copyFiles } from './copy-files.ts';
 
 export interface FakeTimer {
@@ -42,7 +42,7 @@ export const PROGRAMS: Readonly<Record<string, FakeProgram>> = {
     process.exit(0);
   },
   /** Our own program: copy-out and copy-in, of files alone. */
-  [COPY_PROGRAM]: copyFiles,
+  [PROGRAM_INSIDE]: copyFiles,
   /** flood BYTES: as fast as its reader takes them. */
   async flood(process, [bytes]) {
     for (let left = Number(bytes); left > 0 && process.end === undefined; left -= CHUNK_BYTES) await process.write('stdout', new Uint8Array(Math.min(CHUNK_BYTES, left)));

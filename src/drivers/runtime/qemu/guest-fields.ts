@@ -4,10 +4,10 @@ import { BerthError } from '../../../model/errors.ts';
 import { printable } from '../../../model/ids.ts';
 import { bootSeed } from '../boot-seed.ts';
 import type { ExecPlan, ProcessPlan, UnitPlan } from '../driver.ts';
+import { PROGRAM_INSIDE } from '../program-inside.ts';
 import { capabilityNumber, rlimitNumber } from './linux-numbers.ts';
 
-/** Where the agent shows itself and the boot seed inside an image with an init of its own (native/agent/launch.c). */
-export const OWN_PROGRAM = '/dev/.init';
+/** Where the agent shows the boot seed inside an image with an init of its own (native/agent/launch.c). */
 const SEED_FILE = '/dev/.seed';
 
 export interface BootFacts {
@@ -39,7 +39,7 @@ export function setupFields(plan: UnitPlan, boot: BootFacts): Fields {
 export function workloadFields(plan: UnitPlan): Fields {
   const ownInit = plan.form === 'vm';
   return {
-    ...processFields(ownInit ? { ...plan.process, args: [OWN_PROGRAM, 'boot', SEED_FILE, '--', ...plan.process.args] } : plan.process, plan),
+    ...processFields(ownInit ? { ...plan.process, args: [PROGRAM_INSIDE, 'boot', SEED_FILE, '--', ...plan.process.args] } : plan.process, plan),
     ...(ownInit ? { 'own-init': true, 'boot-seed': Buffer.from(bootSeed(plan)).toString('hex') } : {}),
     stdin: plan.stdin || plan.process.terminal,
     init: plan.init,

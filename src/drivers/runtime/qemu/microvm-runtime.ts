@@ -19,13 +19,13 @@ import { timeStampCounterKhz } from '../../../host/tsc.ts';
 import type {
   CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
 } from '../driver.ts';
+import { askBooted, askPowerOff, type BootState, type InsideOptions } from '../program-inside.ts';
 import { copyInto, copyOutOf } from '../unit-files.ts';
 import { AgentLink } from './agent-link.ts';
 import { AgentLinks } from './agent-links.ts';
 import { bootRecord, bootUnit } from './boot-unit.ts';
 import { startExec } from './exec-session.ts';
 import { exitRecord, readReason } from './exit-record.ts';
-import { OWN_PROGRAM } from './guest-fields.ts';
 import { linuxSignal } from './linux-numbers.ts';
 import { checkPlan } from './machine.ts';
 import { DEADLINES, type GuestKernelFiles, type MicroVmDeadlines, type MicroVmRuntimeOptions } from './microvm-options.ts';
@@ -33,8 +33,6 @@ import { qmpCommand } from './qmp.ts';
 import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts';
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
 import { updateUnit } from './update-unit.ts';
-
-const MAX_SAID_BYTES = 256;
 
 export class MicroVmRuntime implements RuntimeDriver {
   readonly name = 'qemu';
@@ -175,13 +173,12 @@ export class MicroVmRuntime implements RuntimeDriver {
     if (!clean) signalProcess(qemu, 'SIGKILL');
   }
 
-  async powerOff(id: ObjectId): Promise<void> {
-    await this.#askInit(id, ['off'], this.#deadlines.answerMs);
+  powerOff(id: ObjectId): Promise<void> {
+    return askPowerOff(this.#inside(id, this.#deadlines.answerMs));
   }
 
-  async booted(id: ObjectId, timeoutMs: number): Promise<'running' | 'degraded' | 'starting'> {
-    const said = await this.#askInit(id, ['ready', String(Math.ceil(timeoutMs / 1000))], timeoutMs);
-    return (['running', 'degraded'] as const).find((state) => said.startsWith(state)) ?? 'starting';
+  booted(id: ObjectId, timeoutMs: number): Promise<BootState> {
+    return askBooted(this.#inside(id, timeoutMs));
   }
 
   async pause(id: ObjectId): Promise<void> {
@@ -281,22 +278,8 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#exits[Symbol.dispose]();
   }
 
-  /** What our program says beside the init of a VM; hostile, as all of a guest. */
-  async #askInit(id: ObjectId, words: readonly string[], timeoutMs: number): Promise<string> {
-    const session = await this.exec(id, {
-      args: [OWN_PROGRAM, ...words], env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
-      terminal: false, stdin: false, noNewPrivileges: false, capabilities: ALL_CAPABILITIES.map((name) => `CAP_${name}`),
-    });
-    let said = '';
-    const timer = setTimeout(() => { void session.close(); }, timeoutMs);
-    try {
-      for await (const chunk of session.output) if (said.length < MAX_SAID_BYTES) said += Buffer.from(chunk.data).toString('latin1');
-      return said;
-    } finally {
-      clearTimeout(timer);
-      await session.close();
-      session.exit.catch(() => undefined);
-    }
+  #inside(id: ObjectId, timeoutMs: number): InsideOptions {
+    return { exec: (plan) => this.exec(id, plan), capabilities: ALL_CAPABILITIES.map((name) => `CAP_${name}`), timeoutMs };
   }
 
   async #boot(plan: UnitPlan, signal: AbortSignal | undefined): Promise<UnitInfo> {
