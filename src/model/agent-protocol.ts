@@ -60,7 +60,7 @@ export function decodeFields(payload: Uint8Array): ReadonlyMap<string, readonly 
   const fields = new Map<string, string[]>();
   if (payload.length === 0) return fields;
   if (payload[payload.length - 1] !== 0) throw badAnswer('fields without an end');
-  const texts = new TextDecoder().decode(payload.subarray(0, -1)).split('\0');
+  const texts = new TextDecoder().decode(payload.subarray(0, -1)).split('\0', MAX_FIELDS + 1);
   if (texts.length > MAX_FIELDS) throw badAnswer('too many fields');
   for (const text of texts) {
     const at = text.indexOf('=');
@@ -155,7 +155,9 @@ export function parseStats(payload: Uint8Array): GuestStats {
 
 export function parseGrant(payload: Uint8Array): number {
   if (payload.length !== 4) throw badAnswer('a grant of a wrong size');
-  return Math.min(STREAM_WINDOW_BYTES, new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0, true));
+  const bytes = new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0, true);
+  if (bytes === 0) throw badAnswer('a grant of nothing');
+  return Math.min(STREAM_WINDOW_BYTES, bytes);
 }
 
 function parse<T extends z.ZodType>(schema: T, payload: Uint8Array): z.infer<T> {
@@ -168,11 +170,17 @@ export function badAnswer(what: string): BerthError {
   return new BerthError('unavailable', `The guest's agent answered something that makes no sense: ${printable(what)}.`);
 }
 
-/** Cuts the incoming bytes into frames. Holds at most one frame and one chunk. */
+/** Cuts the incoming bytes into frames, each byte copied once, however small the pieces are. Holds at most one frame. */
 export class FrameReader {
-  #held = new Uint8Array();
   #sync: Uint8Array | undefined;
+  /** What may be the beginning of the sync word. */
+  #tail = new Uint8Array();
   #skipped = 0;
+  readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
+  readonly #words = new DataView(this.#header.buffer);
+  #headerBytes = 0;
+  #payload: Uint8Array | undefined;
+  #payloadBytes = 0;
 
   /** Everything up to the agent's answer to `sync` belongs to an earlier connection. */
   constructor(sync: Uint8Array) {
@@ -185,30 +193,45 @@ export class FrameReader {
 
   /** Throws `unavailable` when the guest breaks the rules; the reader is of no use after that. */
   push(chunk: Uint8Array): readonly Frame[] {
-    let data = this.#held.length === 0 ? chunk : concat(this.#held, chunk);
-    if (this.#sync !== undefined) {
-      const at = indexOf(data, this.#sync);
-      if (at < 0) {
-        const kept = Math.min(data.length, this.#sync.length - 1);
-        this.#skipped += data.length - kept;
-        if (this.#skipped > 4 * MAX_PAYLOAD_BYTES) throw badAnswer('no sync word');
-        this.#held = data.slice(data.length - kept);
-        return [];
-      }
-      data = data.subarray(at + this.#sync.length);
-      this.#sync = undefined;
-    }
+    const data = this.#sync === undefined ? chunk : this.#seek(chunk, this.#sync);
     const frames: Frame[] = [];
-    while (data.length >= FRAME_HEADER_BYTES) {
-      const words = new DataView(data.buffer, data.byteOffset, data.byteLength);
-      const length = words.getUint32(0, true);
-      if (length > MAX_PAYLOAD_BYTES) throw badAnswer(`a frame of ${length} bytes`);
-      if (data.length < FRAME_HEADER_BYTES + length) break;
-      frames.push({ type: words.getUint8(4), session: words.getUint32(5, true), payload: data.slice(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + length) });
-      data = data.subarray(FRAME_HEADER_BYTES + length);
+    for (let at = 0; ;) {
+      if (this.#payload === undefined) {
+        const part = data.subarray(at, at + FRAME_HEADER_BYTES - this.#headerBytes);
+        this.#header.set(part, this.#headerBytes);
+        this.#headerBytes += part.length;
+        at += part.length;
+        if (this.#headerBytes < FRAME_HEADER_BYTES) return frames;
+        const length = this.#words.getUint32(0, true);
+        if (length > MAX_PAYLOAD_BYTES) throw badAnswer(`a frame of ${length} bytes`);
+        this.#payload = new Uint8Array(length);
+        this.#payloadBytes = 0;
+      }
+      const part = data.subarray(at, at + this.#payload.length - this.#payloadBytes);
+      this.#payload.set(part, this.#payloadBytes);
+      this.#payloadBytes += part.length;
+      at += part.length;
+      if (this.#payloadBytes < this.#payload.length) return frames;
+      frames.push({ type: this.#words.getUint8(4), session: this.#words.getUint32(5, true), payload: this.#payload });
+      this.#payload = undefined;
+      this.#headerBytes = 0;
     }
-    this.#held = data.slice();
-    return frames;
+  }
+
+  /** What comes behind the sync word. */
+  #seek(chunk: Uint8Array, sync: Uint8Array): Uint8Array {
+    const data = this.#tail.length === 0 ? chunk : concat(this.#tail, chunk);
+    const at = indexOf(data, sync);
+    if (at >= 0) {
+      this.#sync = undefined;
+      this.#tail = new Uint8Array();
+      return data.subarray(at + sync.length);
+    }
+    const kept = Math.min(data.length, sync.length - 1);
+    this.#skipped += data.length - kept;
+    if (this.#skipped > 4 * MAX_PAYLOAD_BYTES) throw badAnswer('no sync word');
+    this.#tail = data.slice(data.length - kept);
+    return new Uint8Array();
   }
 }
 

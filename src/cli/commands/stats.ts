@@ -16,6 +16,8 @@ interface Usage {
   readonly cpuNanoseconds?: number;
   readonly pids?: number;
   readonly oomKills?: number;
+  /** Names of fields that only the guest says. */
+  readonly claimed?: readonly string[];
 }
 
 const BETWEEN_LOOKS_MS = 500;
@@ -61,7 +63,7 @@ async function tableOf(context: Context, items: readonly Usage[], before: readon
     const last = before.find((other) => other.name === one.name)?.cpuNanoseconds;
     const share = last === undefined || one.cpuNanoseconds === undefined ? '-' : `${(Math.max(0, one.cpuNanoseconds - last) / (elapsedMs * 10_000)).toFixed(1)} %`;
     const amount = (bytes: number | undefined): string => (bytes === undefined ? '-' : formatBytes(bytes));
-    return [one.name, FORM_LABEL[one.form] ?? '-', share, amount(one.memoryBytes), amount(one.memoryLimitBytes), String(one.pids ?? '-')];
+    return [one.name, FORM_LABEL[one.form] ?? '-', share, amount(one.memoryBytes), amount(one.memoryLimitBytes), `${one.pids ?? '-'}${one.claimed?.includes('pids') === true ? ' (claimed)' : ''}`];
   });
   return textTable([{ title: 'NAME' }, { title: 'FORM' }, { title: 'CPU', align: 'right' }, { title: 'MEMORY', align: 'right' }, { title: 'LIMIT', align: 'right' }, { title: 'PIDS', align: 'right' }], rows, { width: await terminalWidth(context) });
 }

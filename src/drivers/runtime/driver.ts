@@ -285,6 +285,8 @@ export interface UnitStats {
   readonly cpuNanoseconds: number;
   readonly pids: number;
   readonly oomKills: number;
+  /** Of these, what only the guest says; the host has not measured it. */
+  readonly claimed?: readonly ('pids' | 'oomKills')[] | undefined;
 }
 
 export interface RemoveOptions {

@@ -1,62 +1,12 @@
 /** G01: an agent that lies, floods, falls silent. The other end is a socket of the test's own. */
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import net from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { encodeFields, encodeFrame, FRAME, STREAM_WINDOW_BYTES, SYNC_BYTES, type FrameType } from '../../../model/agent-protocol.ts';
 import { BerthError } from '../../../model/errors.ts';
+import { EXEC, guest, HELLO, NONCE } from '../../../../test/lib/agent-guest.ts';
 import { until } from '../../../../test/lib/until.ts';
-import type { ExecPlan } from '../driver.ts';
 import { AgentLink } from './agent-link.ts';
 import { startExec } from './exec-session.ts';
-
-const NONCE = '000102030405060708090a0b0c0d0e0f';
-const HELLO = encodeFields({ 'protocol-min': 1, 'protocol-max': 1, agent: '1', state: 'running' });
-const EXEC: ExecPlan = { args: ['x'], env: [], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] }, terminal: false, stdin: true, noNewPrivileges: true, capabilities: [] };
-
-interface Guest {
-  readonly socketPath: string;
-  /** Frames that the host sent: type and session. */
-  readonly heard: (readonly [number, number])[];
-  say(bytes: Uint8Array): void;
-}
-
-/** Answers the sync word as `greet` says; `answer` makes the reply to each frame. */
-async function guest(t: TestContext, answer: (type: number, session: number) => Uint8Array | undefined = () => undefined, greet: (sync: Buffer) => Uint8Array = (sync) => Buffer.concat([sync, encodeFrame(FRAME.hello, 0, HELLO)])): Promise<Guest> {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-agent-'));
-  const heard: (readonly [number, number])[] = [];
-  let peer: net.Socket | undefined;
-  const server = net.createServer((socket) => {
-    peer = socket;
-    let data = Buffer.alloc(0), greeted = false;
-    socket.on('error', () => undefined);
-    socket.on('data', (chunk: Buffer) => {
-      data = Buffer.concat([data, chunk]);
-      if (!greeted && data.length >= SYNC_BYTES) {
-        greeted = true;
-        socket.write(greet(data.subarray(0, SYNC_BYTES)));
-        data = data.subarray(SYNC_BYTES);
-      }
-      while (greeted && data.length >= 9 && data.length >= 9 + data.readUInt32LE(0)) {
-        const type = data[4]!, session = data.readUInt32LE(5);
-        data = data.subarray(9 + data.readUInt32LE(0));
-        heard.push([type, session]);
-        const reply = answer(type, session);
-        if (reply !== undefined) socket.write(reply);
-      }
-    });
-  });
-  const socketPath = path.join(dir, 'agent.sock');
-  await new Promise<void>((resolve) => { server.listen(socketPath, resolve); });
-  t.after(() => {
-    peer?.destroy();
-    server.close();
-    fs.rmSync(dir, { recursive: true });
-  });
-  return { socketPath, heard, say: (bytes) => { peer!.write(bytes); } };
-}
 
 const frame = (type: FrameType, session: number, payload?: Uint8Array): Uint8Array => encodeFrame(type, session, payload);
 const fails = (promise: Promise<unknown>, code: string): Promise<void> => assert.rejects(promise, (error: unknown) => error instanceof BerthError && error.code === code);

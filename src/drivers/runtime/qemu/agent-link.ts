@@ -6,13 +6,15 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { BerthError } from '../../../model/errors.ts';
 import {
-  agentFailure, badAnswer, encodeFields, encodeFrame, FRAME, FrameReader, decodeFields, parseHello, SYNC_BYTES,
+  agentFailure, badAnswer, encodeFields, encodeFrame, FRAME, FrameReader, decodeFields, parseHello, STREAM_WINDOW_BYTES, SYNC_BYTES,
   type Fields, type Frame, type FrameType, type Hello,
 } from '../../../model/agent-protocol.ts';
 import { connectUnix } from '../../../host/unix-connect.ts';
 
 /** What an agent may send without having been asked. */
 const MAX_UNASKED_BYTES = 4 * 1024 * 1024;
+/** What a session that ended on our word may still have under way: its window, in small frames. */
+const LATE_BYTES = 4 * STREAM_WINDOW_BYTES;
 
 export interface SessionSink {
   /** Frames of this session; throwing ends the connection. */
@@ -154,8 +156,9 @@ export class AgentLink implements Disposable {
     });
   }
 
+  /** Frames of this session that still come are nobody's, and for a while no fault of the guest's. */
   forget(session: number): void {
-    this.#sessions.delete(session);
+    if (this.#sessions.delete(session)) this.#unasked -= LATE_BYTES;
   }
 
   [Symbol.dispose](): void {

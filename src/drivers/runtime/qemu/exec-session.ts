@@ -12,6 +12,8 @@ const START_TIMEOUT_MS = 20_000;
 const ANSWER_TIMEOUT_MS = 5_000;
 const CHUNK_BYTES = 32 * 1024;
 const KILLED = 137;
+/** Pieces of output that wait for a reader; more are put together, so that a million bytes sent one by one cost a million bytes. */
+const MAX_HELD = 1024;
 
 /**
  * Errors of the agent: `wrongState`, `exhausted`, `timeout`. A program that is not there or cannot be executed is no error
@@ -63,10 +65,12 @@ class GuestExec implements ExecSession, SessionSink {
       case FRAME.stderr:
         this.#granted -= frame.payload.length;
         if (this.#granted < 0) throw badAnswer('more output than was granted');
-        if (!this.#over) this.#held.push({ stream: frame.type === FRAME.stdout ? 'stdout' : 'stderr', data: frame.payload });
+        // An empty one costs no window: a guest could send them for ever.
+        if (!this.#over && frame.payload.length > 0) this.#hold({ stream: frame.type === FRAME.stdout ? 'stdout' : 'stderr', data: frame.payload });
         break;
       case FRAME.grant:
-        this.#credit = Math.min(STREAM_WINDOW_BYTES, this.#credit + parseGrant(frame.payload));
+        this.#credit += parseGrant(frame.payload);
+        if (this.#credit > STREAM_WINDOW_BYTES) throw badAnswer('a grant for what was not sent');
         for (const wake of this.#wakeWriters.splice(0)) wake();
         break;
       case FRAME.exit:
@@ -123,6 +127,17 @@ class GuestExec implements ExecSession, SessionSink {
     if (this.#exited) return;
     await this.#link.send(encodeFrame(FRAME.close, this.#number));
     this.#finish(KILLED);
+  }
+
+  #hold(chunk: OutputChunk): void {
+    this.#held.push(chunk);
+    if (this.#held.length <= MAX_HELD) return;
+    // Between two streams there is no order, within one there is.
+    const all = this.#held.splice(0);
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const parts = all.filter((one) => one.stream === stream).map((one) => one.data);
+      if (parts.length > 0) this.#held.push({ stream, data: Buffer.concat(parts) });
+    }
   }
 
   #finish(exitCode: number): void {

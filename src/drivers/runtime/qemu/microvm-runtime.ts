@@ -5,6 +5,7 @@
  * never waits for its guest.
  */
 import fs from 'node:fs';
+import { deadlineIn } from '../../../lib/deadline.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { encodeFields, encodeFrame, FRAME, parseStats } from '../../../model/agent-protocol.ts';
 import { ALL_CAPABILITIES } from '../../../model/instance-defaults.ts';
@@ -33,6 +34,9 @@ import { qmpCommand } from './qmp.ts';
 import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts';
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
 import { updateUnit } from './update-unit.ts';
+
+/** What a guest says about itself is worth no longer wait. */
+const CLAIM_MS = 500;
 
 export class MicroVmRuntime implements RuntimeDriver {
   readonly name = 'qemu';
@@ -250,7 +254,7 @@ export class MicroVmRuntime implements RuntimeDriver {
       const claimed = await this.#claimedStats(id);
       return [id, {
         memoryBytes: stats.memoryBytes, memoryLimitBytes: record.memoryLimitBytes, cpuNanoseconds: stats.cpuNanoseconds,
-        pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0),
+        pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0), ...(claimed === undefined ? {} : { claimed: ['pids', 'oomKills'] }),
       }];
     }));
     return new Map(found.filter((one) => one !== undefined));
@@ -337,11 +341,9 @@ export class MicroVmRuntime implements RuntimeDriver {
   async #claimedStats(id: ObjectId): Promise<{ readonly pids: number; readonly oomKills: number } | undefined> {
     const unit = this.#paths.unit(id);
     if (!fs.existsSync(unit.started) || fs.existsSync(unit.paused)) return undefined;
-    try {
-      return parseStats(await (await this.#link(id)).requestRaw(FRAME.stats, {}, 500));
-    } catch {
-      return undefined;
-    }
+    // The way to an agent that is silent is as long as its answer: both have one deadline.
+    const said = this.#link(id).then((link) => link.requestRaw(FRAME.stats, {}, CLAIM_MS)).then(parseStats).catch(() => undefined);
+    return deadlineIn(CLAIM_MS).race(said, () => new Error('late')).catch(() => undefined);
   }
 
   /** All else of it is gone. */
