@@ -19,17 +19,6 @@ import { EXEC } from './agent-guest.ts';
 
 export type Below = (limit: number) => number;
 
-/** mulberry32: the same for the same seed. */
-export function seeded(seed: number): Below {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
-
 const HELLO = encodeFields({ 'protocol-min': 1, 'protocol-max': 1, agent: '1', state: 'running', session: [1, 2] });
 const SAID: readonly (readonly [FrameType, Uint8Array])[] = [
   [FRAME.hello, HELLO], [FRAME.ok, new Uint8Array()], [FRAME.ok, encodeFields({ 'memory-total': 1, 'memory-available': 2, pids: 3, 'oom-kills': 4 })],

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
-import { fuzzLinks, fuzzReaders, heldBytes, seeded } from '../../../../test/lib/agent-fuzz.ts';
+import { fuzzLinks, fuzzReaders, heldBytes } from '../../../../test/lib/agent-fuzz.ts';
+import { seededBelow } from '../../../../test/lib/seeded-order.ts';
 
 const READ = Number(process.env['BERTH_FUZZ_ROUNDS'] ?? 300_000);
 const LINKED = READ / 3;
@@ -10,7 +11,7 @@ const SEED = Number(process.env['BERTH_FUZZ_SEED'] ?? randomInt(2 ** 31));
 const MAX_GROWTH_BYTES = 16 * 1024 * 1024;
 
 test(`${READ} damaged frames read, ${LINKED} at a link with sessions (seed ${SEED})`, { timeout: 3_600_000 }, async (t) => {
-  const below = seeded(SEED);
+  const below = seededBelow(SEED);
   fuzzReaders(20_000, below);
   await fuzzLinks(20_000, below);
   const before = heldBytes(), begin = performance.now();
