@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define JOB(name) int name##_main(int argc, char **argv) __attribute__((weak));
-JOB(unpack) JOB(pack) JOB(inflate) JOB(erofs) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep) JOB(boot) JOB(ready) JOB(off) JOB(copy_out) JOB(copy_in)
+JOB(unpack) JOB(pack) JOB(inflate) JOB(erofs) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep) JOB(boot) JOB(ready) JOB(off) JOB(copy_out) JOB(copy_in) JOB(processes)
 #undef JOB
 
 static const struct { const char *name; int (*run)(int, char **); const char *does; } jobs[] = {
@@ -22,6 +22,7 @@ static const struct { const char *name; int (*run)(int, char **); const char *do
   {"off", off_main, "asks the init of an OS container to power off"},
   {"copy-out", copy_out_main, "writes files of an instance as a tar archive, inside of it"},
   {"copy-in", copy_in_main, "takes files from a tar archive, inside of an instance"},
+  {"processes", processes_main, "tells of processes, inside of an instance or of the host"},
   {"keep", keep_main, "keeps the daemon running where no systemd does"},
 };
 

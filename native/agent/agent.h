@@ -48,6 +48,7 @@ int off_main(int argc, char **argv);
 /* ../os-copy-out.c, ../os-copy-in.c: jobs inside any image. */
 int copy_out_main(int argc, char **argv);
 int copy_in_main(int argc, char **argv);
+int processes_main(int argc, char **argv);
 
 /* The mount that holds the workload's cgroup, and its files. */
 #define CGROUP_DIR "/sys/fs/cgroup"

@@ -542,7 +542,7 @@ static int patience(void) {
 
 /* The same program inside an image: before an init of its own, and beside the workload. */
 static const struct { const char *name; int (*run)(int, char **); } jobs[] = {
-  {"boot", boot_main}, {"ready", ready_main}, {"off", off_main}, {"copy-out", copy_out_main}, {"copy-in", copy_in_main},
+  {"boot", boot_main}, {"ready", ready_main}, {"off", off_main}, {"copy-out", copy_out_main}, {"copy-in", copy_in_main}, {"processes", processes_main},
 };
 
 int main(int argc, char **argv) {

@@ -289,6 +289,34 @@ export interface UnitStats {
   readonly claimed?: readonly ('pids' | 'oomKills')[] | undefined;
 }
 
+export interface UnitProcess {
+  /** As the unit counts. */
+  readonly pid: number;
+  /** 0: its parent is outside. */
+  readonly parentPid: number;
+  /** As the unit counts; undefined: none of the unit's. */
+  readonly uid: number | undefined;
+  /** One letter: R, S, D, Z, T … (proc_pid_stat(5)). */
+  readonly state: string;
+  /** Processor time that it had. */
+  readonly cpuMs: number;
+  readonly ageMs: number;
+  readonly residentBytes: number;
+  /** At most 512 characters, as the process wrote them: hostile. */
+  readonly command: string;
+  readonly hostPid?: number | undefined;
+}
+
+export interface UnitProcesses {
+  readonly processes: readonly UnitProcess[];
+  /** There are more. */
+  readonly isPartial: boolean;
+  /** VM forms: what the host sees; the rest is the guest's word. */
+  readonly machine?: UnitProcess | undefined;
+  /** Why `processes` is empty although it runs: it is paused, has no agent, or does not answer. */
+  readonly problem?: string | undefined;
+}
+
 export interface RemoveOptions {
   readonly keepLog: boolean;
   readonly keepExit?: boolean | undefined;
@@ -347,6 +375,8 @@ export interface RuntimeDriver extends AsyncDisposable {
    */
   update(id: ObjectId, resources: ResourcePlan): Promise<readonly (keyof ResourcePlan)[]>;
   stats(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitStats>>;
+  /** The processes of each that runs, in one pass. A unit that does not answer holds nobody up. */
+  processes(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitProcesses>>;
   /** Log files, oldest first; the last one is being written. Format: conmon's k8s-file (`TIME STREAM P|F TEXT`). */
   logFiles(id: ObjectId): Promise<readonly string[]>;
   /** Rotates the log when it is over its size. Called on a timer by the daemon; the bound holds without it too. */

@@ -1,5 +1,7 @@
 /** Our program inside a unit: where it is, and what it is asked about the unit's system. Its answers are the unit's word. */
+import { BerthError } from '../../model/errors.ts';
 import type { ExecInside, ExecPlan } from './driver.ts';
+import { MAX_TABLE_BYTES, MAX_UNIT_PROCESSES, parseProcesses, type ToldProcesses } from './process-list.ts';
 
 /** On a file system of ours, not the image's, in every form. */
 export const PROGRAM_INSIDE = '/dev/.init';
@@ -26,18 +28,29 @@ export async function askPowerOff(options: InsideOptions): Promise<void> {
   await ask(['off'], options);
 }
 
-async function ask(words: readonly string[], { exec, capabilities, timeoutMs }: InsideOptions): Promise<string> {
+/** What runs inside, by /proc (native/os-processes.c). @throws BerthError as `exec`, `timeout`, `unavailable` when it makes no sense. */
+export async function askProcesses(options: InsideOptions): Promise<ToldProcesses> {
+  const end = performance.now() + options.timeoutMs;
+  const said = await ask(['processes'], options, MAX_TABLE_BYTES);
+  if (performance.now() >= end) throw new BerthError('timeout', 'It did not answer in time.');
+  const told = parseProcesses(said, MAX_UNIT_PROCESSES);
+  if (told.processes.length === 0) throw new BerthError('unsupported', 'It was started by an earlier version, which could not tell.', { hint: 'Restart it.' });
+  return told;
+}
+
+async function ask(words: readonly string[], { exec, capabilities, timeoutMs }: InsideOptions, maxBytes = MAX_SAID_BYTES): Promise<string> {
   const plan: ExecPlan = {
     args: [PROGRAM_INSIDE, ...words], env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
     terminal: false, stdin: false, noNewPrivileges: false, capabilities,
   };
   const session = await exec(plan);
   session.exit.catch(() => undefined);
-  let said = '';
+  const said: Buffer[] = [];
+  let bytes = 0;
   const timer = setTimeout(() => { void session.close(); }, timeoutMs);
   try {
-    for await (const chunk of session.output) if (said.length < MAX_SAID_BYTES) said += Buffer.from(chunk.data).toString('latin1');
-    return said;
+    for await (const chunk of session.output) if (chunk.stream === 'stdout' && bytes < maxBytes) { said.push(Buffer.from(chunk.data)); bytes += chunk.data.length; }
+    return Buffer.concat(said).toString('utf8');
   } finally {
     clearTimeout(timer);
     await session.close();
