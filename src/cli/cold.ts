@@ -19,6 +19,7 @@ import { login, logout } from './commands/login.ts';
 import { pullCommand, pullForCommand, pushCommand } from './commands/registry.ts';
 import { stats } from './commands/stats.ts';
 import { systemDf } from './commands/system.ts';
+import { top } from './commands/top.ts';
 import { update } from './commands/update.ts';
 import { wait } from './commands/wait.ts';
 import { why } from './commands/why.ts';
@@ -28,7 +29,7 @@ import { withNearestName } from './nearest-name.ts';
 import { printError } from './print-error.ts';
 import { progressLine } from './progress-line.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, console: consoleCommand, cp, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, stats, update, wait, why, help, login, logout, pull: pullCommand('pull'), push: pushCommand('push') };
+const COMMANDS: Readonly<Record<string, Command>> = { apply, attach, console: consoleCommand, cp, create, launch, delete: deleteCommand, rm, describe, audit, events, explain, get, logs, rename, stats, top, update, wait, why, help, login, logout, pull: pullCommand('pull'), push: pushCommand('push') };
 const LIFECYCLE = ['start', 'stop', 'restart', 'pause', 'resume', 'kill'];
 
 function command(name: string, verb: string): Command {

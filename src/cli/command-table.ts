@@ -44,6 +44,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   console: { group: 'instances', summary: 'Connect to the console of a system, to log in.' },
   logs: { group: 'instances', summary: 'Show the output of an instance.' },
   stats: { group: 'instances', summary: 'Show what running instances use.' },
+  top: { group: 'instances', summary: 'Show the processes of instances.' },
   wait: { group: 'instances', summary: 'Wait until instances end, and print their exit codes.' },
   rename: { group: 'instances', summary: 'Give an instance another name.' },
   update: { group: 'instances', summary: 'Change the spec of an instance.' },
@@ -81,7 +82,7 @@ export const LAUNCHED: Readonly<Record<string, string>> = {
 /** Words of docker, incus and kubectl, and what they are called here. */
 const HABITS: Readonly<Record<string, string>> = {
   images: 'image list', df: 'system df', prune: 'image prune', rmi: 'image delete', load: 'image import', save: 'image export', tag: 'image tag', history: 'image history', inspect: 'get instance NAME -o json', ls: 'list',
-  unpause: 'resume', freeze: 'pause', unfreeze: 'resume', info: 'get instance NAME', networks: 'network list', volumes: 'volume list', top: 'stats', log: 'logs', bash: 'shell', sh: 'shell', edit: 'apply -f FILE', patch: 'update',
+  unpause: 'resume', freeze: 'pause', unfreeze: 'resume', info: 'get instance NAME', networks: 'network list', volumes: 'volume list', log: 'logs', bash: 'shell', sh: 'shell', edit: 'apply -f FILE', patch: 'update',
 };
 
 /** Of the design, and not in this version. */

@@ -5,6 +5,7 @@ import type { InstanceEvidence, InstanceReview } from '../model/evidence.ts';
 import type { Event } from '../model/event.ts';
 import type { Image } from '../model/image.ts';
 import type { Instance, InstanceState, StopReason } from '../model/instance-status.ts';
+import type { InstanceProcesses } from '../model/instance-processes.ts';
 import type { Network } from '../model/network.ts';
 import type { Node } from '../model/node.ts';
 import type { Operation } from '../model/operation.ts';
@@ -35,6 +36,7 @@ export interface Answers {
   'instance.copyIn': unknown;
   'instance.wait': { readonly state: InstanceState | 'removed'; readonly exitCode?: number; readonly reason?: StopReason };
   'instance.stats': ListOf<Readonly<Record<string, unknown>>>;
+  'instance.top': { readonly items: readonly InstanceProcesses[] };
   'instance.evidence': InstanceEvidence;
   'advise.review': { readonly figures: { readonly host: string; readonly shipped: boolean }; readonly items: readonly InstanceReview[] };
   'node.setFigures': Node;

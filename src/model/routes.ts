@@ -94,6 +94,8 @@ export const ROUTES: readonly Route[] = [
   { verb: 'instance.create', method: 'POST', path: `${P}/instances`, body: createInstanceBody, query: waitQuery },
   { verb: 'instance.run', method: 'GET', path: `${P}/instances/-/run`, stream: 'upgrade' },
   { verb: 'instance.stats', method: 'GET', path: `${P}/instances/-/stats`, query: z.strictObject({}) },
+  /** Answers {items: [{name, form, processes, isPartial, machine?, problem?}]}, of those that `name` names or of all that run. Commands are hostile, as all that an instance says. */
+  { verb: 'instance.top', method: 'GET', path: `${P}/instances/-/processes`, query: z.strictObject({ name: z.union([z.string().max(63), z.array(z.string().max(63)).max(1000)]).optional() }) },
   { verb: 'instance.get', method: 'GET', path: I },
   { verb: 'instance.update', method: 'PATCH', path: I, body: patchBody },
   { verb: 'instance.delete', method: 'DELETE', path: I, query: waitQuery.extend({ force: flag.optional() }) },

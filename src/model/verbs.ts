@@ -45,6 +45,7 @@ const table = {
   'instance.logs': { ...read, summary: 'Show its output.' },
   'instance.wait': { ...read, summary: 'Wait until it is in a state.' },
   'instance.stats': { ...read, summary: 'Show what it uses.' },
+  'instance.top': { ...read, summary: 'Show the processes inside.' },
   'instance.evidence': { ...read, summary: 'Show what was seen of it while it runs: memory, time, ports, users.' },
   'image.import': { ...once, summary: 'Take in an archive.' },
   'image.pull': { ...once, summary: 'Fetch an image from a registry.' },

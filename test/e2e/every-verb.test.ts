@@ -127,6 +127,22 @@ describe('every verb', () => {
     assert.equal(await say('debug', 'leaks'), '');
   });
 
+  test('instance.top: what runs inside, in the instance’s own numbers and names, made safe to print', async () => {
+    await say('run', '-d', '--name', 'two', '-u', 'www-data', 'busybox', 'sh', '-c', 'sleep 998 & wait', 'evil\u001b[2J\nroot');
+    await say('run', '-d', '--name', 'other', 'busybox', 'sleep', '996');
+    const table = await say('top', 'two');
+    assert.match(table, /^INSTANCE +PID +USER +S +CPU TIME +MEMORY +AGE +COMMAND\ntwo +1 +www-data +S +\S+s +\S+iB +\S+s +sh -c sleep 998 & wait evil[^\n\u001b]*root\ntwo +\d+ +www-data +S .* sleep 998\n$/);
+    const all = JSON.parse(await say('top', '-o', 'json'));
+    assert.deepEqual(all.map((one: any) => [one.name, one.processes[0].pid, one.processes[0].user, one.processes[0].parentPid]).sort(), [['other', 1, 'root', 0], ['two', 1, 'www-data', 0]]); // eslint-disable-line
+    const busiest = await say('top');
+    assert.ok(/^other .* sleep 996$/m.test(busiest) && /^two /m.test(busiest), busiest);
+    await say('stop', '-t', '0', 'other');
+    const { code, stderr } = await berth(daemon, ['top', 'other']);
+    assert.equal(code, 7, stderr);
+    assert.match(stderr, /'other' is stopped: nothing runs in it/);
+    await say('rm', '-f', 'two', 'other');
+  });
+
   test('instance.stats over the API', async () => {
     await say('run', '-d', '--name', 'busy', 'busybox', 'sleep', '1000');
     const answer = await daemon.ok('GET', '/v1/projects/default/instances/-/stats');

@@ -12,6 +12,7 @@ import { killInstance, pauseInstance, renameInstance, resizeInstance, resumeInst
 import { restartInstance } from '../../control/instance/restart.ts';
 import { startInstance } from '../../control/instance/start.ts';
 import { stopInstance } from '../../control/instance/stop.ts';
+import { topInstances } from '../../control/instance/top.ts';
 import { updateInstance } from '../../control/instance/update.ts';
 import { BOOTED, waitInstance } from '../../control/instance/wait.ts';
 import { objectId } from '../../model/ids.ts';
@@ -69,6 +70,13 @@ export const instanceRoutes: Readonly<Record<string, Handler>> = {
     const { path, extract, archive } = call.query as { path: string; extract?: boolean; archive?: boolean };
     await copyIn(call.edge.control.services, call.edge.control.execLimit, call.caller, instanceOf(call), { path, extract: extract === true, archive: archive === true }, call.body as AsyncIterable<Uint8Array>, leftBy(call));
     return {};
+  },
+  async 'instance.top'(call) {
+    const { services } = call.edge.control;
+    const asked = call.query['name'] as string | readonly string[] | undefined;
+    const names = asked === undefined ? [] : [asked].flat();
+    const named = names.map((name) => services.registry.get<Instance>('Instance', call.project, name));
+    return { items: await topInstances(services, names.length > 0 ? named : services.registry.list<Instance>('Instance', call.project === '-' ? undefined : call.project), names.length > 0) };
   },
   'instance.logs': (call) => streamLogs(call, instanceOf(call)),
   async 'instance.stats'(call) {

@@ -6,6 +6,7 @@ export const ROUTE_TABLE: Readonly<Record<VerbName, { readonly method: string; r
   "instance.create": {"method":"POST","path":"/v1/projects/{project}/instances"},
   "instance.run": {"method":"GET","path":"/v1/projects/{project}/instances/-/run"},
   "instance.stats": {"method":"GET","path":"/v1/projects/{project}/instances/-/stats"},
+  "instance.top": {"method":"GET","path":"/v1/projects/{project}/instances/-/processes"},
   "instance.get": {"method":"GET","path":"/v1/projects/{project}/instances/{name}"},
   "instance.update": {"method":"PATCH","path":"/v1/projects/{project}/instances/{name}"},
   "instance.delete": {"method":"DELETE","path":"/v1/projects/{project}/instances/{name}"},

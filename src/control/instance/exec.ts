@@ -5,6 +5,7 @@ import type { Instance } from '../../model/instance-status.ts';
 import type { ExecRequest } from '../../model/routes.ts';
 import { targetOf } from '../records.ts';
 import type { Caller } from '../services.ts';
+import { accountsOf } from './accounts.ts';
 import { idOf, imageOf, runtimeOf, type InstanceServices } from './context.ts';
 import { assertVerb } from './locked.ts';
 import { capabilitiesOf, environment, osProcessPlan, processPlan, resolveUser } from './process.ts';
@@ -64,17 +65,9 @@ async function execPlan(services: InstanceServices, instance: Instance, request:
   };
 }
 
-const MAX_PASSWD_BYTES = 1024 * 1024;
-
-/** Users that were added inside count too, where the upper layer can be read from outside. */
 async function lookUpUser(services: InstanceServices, instance: Instance, text: string) {
-  const image = imageOf(services, instance);
-  const upper = services.storage.rootPaths(idOf(instance), instance.status.form).upperDir;
-  if (/^[0-9]+(:[0-9]+)?$/.test(text) || upper === undefined) return resolveUser(text, image.status.passwd, image.status.group);
-  const layers = [...image.status.layers.map((layer) => services.content.layerPath(layer.diffId)), `${upper}/up`];
-  const [passwd, group] = await Promise.all(['/etc/passwd', '/etc/group'].map((path) => services.unpacker.readFile(layers, path, MAX_PASSWD_BYTES)));
-  const decode = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8'));
-  return resolveUser(text, decode(passwd), decode(group));
+  const { passwd, group } = /^[0-9]+(:[0-9]+)?$/.test(text) ? imageOf(services, instance).status : await accountsOf(services, instance);
+  return resolveUser(text, passwd, group);
 }
 
 export async function attachInstance(services: InstanceServices, caller: Caller, instance: Instance): Promise<IoSession> {

@@ -11,6 +11,7 @@ import type { ObjectId } from '../../model/ids.ts';
 import type { ExecPlan, ExecSession, ExitRecord, IoSession, OutputChunk, ProcessPlan, RootPlan, RuntimeDriver, UnitPlan } from './driver.ts';
 import { filesContract } from './files-contract.ts';
 import { limitsContract } from './limits-contract.ts';
+import { processesContract } from './processes-contract.ts';
 
 export interface PlanChoices extends Omit<Partial<UnitPlan>, 'process' | 'root'> {
   readonly process?: Partial<ProcessPlan>;
@@ -445,6 +446,8 @@ export function runtimeContract(name: string, openBench: () => Promise<RuntimeBe
         await driver.remove(removed, { keepLog: false });
         assert.equal(await observedState(driver, removed), 'absent');
       });
+
+      processesContract({ check, started, until, sh, name, can });
 
       check('statistics of several in one call', async (bench) => {
         const { driver } = bench;

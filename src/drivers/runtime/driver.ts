@@ -285,8 +285,10 @@ export interface UnitStats {
   readonly cpuNanoseconds: number;
   readonly pids: number;
   readonly oomKills: number;
+  /** VM forms: what its programs and kernel use of the guest's memory; `memoryBytes` is what the machine takes from the host. */
+  readonly insideMemoryBytes?: number | undefined;
   /** Of these, what only the guest says; the host has not measured it. */
-  readonly claimed?: readonly ('pids' | 'oomKills')[] | undefined;
+  readonly claimed?: readonly ('pids' | 'oomKills' | 'insideMemoryBytes')[] | undefined;
 }
 
 export interface UnitProcess {

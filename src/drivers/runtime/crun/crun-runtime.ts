@@ -9,7 +9,7 @@ import { BerthError } from '../../../model/errors.ts';
 import type { Form } from '../../../model/forms.ts';
 import { isObjectId, printable, type ObjectId } from '../../../model/ids.ts';
 import type {
-  CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
+  CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitProcesses, UnitStats,
 } from '../driver.ts';
 import { copyInto, copyOutOf } from '../unit-files.ts';
 import { createUnit } from './create-unit.ts';
@@ -22,6 +22,7 @@ import { powerOffUnit, unitBooted } from './os-life.ts';
 import { removeUnit } from './remove-unit.ts';
 import { seccompCompiler } from './seccomp-cache.ts';
 import { startUnit } from './start-unit.ts';
+import { unitProcesses } from './unit-processes.ts';
 import { waitExit } from './wait-exit.ts';
 
 const FREEZE_DEADLINE_MS = 10_000;
@@ -160,6 +161,10 @@ export class CrunRuntime implements RuntimeDriver {
       if (stats !== undefined) found.set(id, stats);
     }
     return found;
+  }
+
+  processes(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitProcesses>> {
+    return unitProcesses(this.#host, ids);
   }
 
   logFiles(id: ObjectId): Promise<readonly string[]> {

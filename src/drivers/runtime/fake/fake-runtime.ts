@@ -2,7 +2,7 @@
 import { BerthError } from '../../../model/errors.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitStats } from '../driver.ts';
+import type { CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitProcesses, UnitStats } from '../driver.ts';
 import { noAgent } from '../no-agent.ts';
 import { copyInto, copyOutOf } from '../unit-files.ts';
 import { ChunkPipe } from './chunk-pipe.ts';
@@ -249,6 +249,17 @@ class FakeRuntime implements RuntimeDriver {
       const unit = this.#host.units.get(id)!;
       unit.cpuNanoseconds += 10_000_000;
       return [id, { memoryBytes: unit.memoryBytes, memoryLimitBytes: unit.resources.memoryBytes, cpuNanoseconds: unit.cpuNanoseconds, pids: 1 + unit.execs.size, oomKills: 0 }];
+    }));
+  }
+
+  async processes(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitProcesses>> {
+    return new Map(ids.flatMap((id) => {
+      const unit = this.#host.units.get(id);
+      if (unit === undefined || unit.process.end !== undefined) return [];
+      const all = [{ args: unit.plan.process.args, uid: unit.plan.process.user.uid }, ...[...unit.execs].map((one) => ({ args: one.args, uid: 0 }))];
+      const processes = all.map(({ args, uid }, index) => ({ pid: index + 1, parentPid: 0, uid, state: 'S', cpuMs: 10, ageMs: 1000, residentBytes: 1024, command: args.join(' ') }));
+      const isVm = unit.info.boundary !== 'kernel';
+      return [[id, { processes, isPartial: false, ...(isVm ? { machine: { ...processes[0]!, pid: unit.info.process.pid, uid: 0, command: 'qemu' } } : {}) }]];
     }));
   }
 

@@ -1,4 +1,5 @@
 /** The processes of VMs: what each guest says runs in it, beside what the host sees of its machine. */
+import { deadlineIn } from '../../../lib/deadline.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { run } from '../../../host/run.ts';
 import type { ObjectId } from '../../../model/ids.ts';
@@ -31,7 +32,8 @@ export async function machineProcesses(nativeProgram: string, machines: readonly
 
 async function insideOf(options: InsideOptions): Promise<UnitProcesses> {
   try {
-    const { processes, isPartial } = await askProcesses(options);
+    // An agent that is silent may not hold the others up: the way to it counts, too.
+    const { processes, isPartial } = await deadlineIn(options.timeoutMs + 1_000).race(askProcesses(options), () => new BerthError('timeout', 'Its agent did not answer in time.'));
     return { processes: processes.map(({ outerPid: _outer, depth: _depth, ...one }) => one), isPartial };
   } catch (error) {
     if (!(error instanceof BerthError)) throw error;

@@ -7,7 +7,7 @@
 import fs from 'node:fs';
 import { deadlineIn } from '../../../lib/deadline.ts';
 import { BerthError } from '../../../model/errors.ts';
-import { encodeFields, encodeFrame, FRAME, parseStats } from '../../../model/agent-protocol.ts';
+import { encodeFields, encodeFrame, FRAME, parseStats, type GuestStats } from '../../../model/agent-protocol.ts';
 import { ALL_CAPABILITIES } from '../../../model/instance-defaults.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
@@ -18,7 +18,7 @@ import { monitorIdentity } from '../../../host/monitor.ts';
 import { isAlive, signalProcess } from '../../../host/process.ts';
 import { timeStampCounterKhz } from '../../../host/tsc.ts';
 import type {
-  CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitStats,
+  CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitProcesses, UnitStats,
 } from '../driver.ts';
 import { askBooted, askPowerOff, type BootState, type InsideOptions } from '../program-inside.ts';
 import { copyInto, copyOutOf } from '../unit-files.ts';
@@ -28,6 +28,7 @@ import { bootRecord, bootUnit } from './boot-unit.ts';
 import { startExec } from './exec-session.ts';
 import { exitRecord, readReason } from './exit-record.ts';
 import { linuxSignal } from './linux-numbers.ts';
+import { machineProcesses } from './machine-processes.ts';
 import { checkPlan } from './machine.ts';
 import { DEADLINES, type GuestKernelFiles, type MicroVmDeadlines, type MicroVmRuntimeOptions } from './microvm-options.ts';
 import { qmpCommand } from './qmp.ts';
@@ -37,6 +38,8 @@ import { updateUnit } from './update-unit.ts';
 
 /** What a guest says about itself is worth no longer wait. */
 const CLAIM_MS = 500;
+/** A program of ours has to start in the guest, which may be emulated and busy. */
+const TELL_MS = 5_000;
 
 export class MicroVmRuntime implements RuntimeDriver {
   readonly name = 'qemu';
@@ -254,10 +257,20 @@ export class MicroVmRuntime implements RuntimeDriver {
       const claimed = await this.#claimedStats(id);
       return [id, {
         memoryBytes: stats.memoryBytes, memoryLimitBytes: record.memoryLimitBytes, cpuNanoseconds: stats.cpuNanoseconds,
-        pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0), ...(claimed === undefined ? {} : { claimed: ['pids', 'oomKills'] }),
+        pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0),
+        ...(claimed === undefined ? {} : { insideMemoryBytes: Math.max(0, claimed.memoryTotalBytes - claimed.memoryAvailableBytes), claimed: ['pids', 'oomKills', 'insideMemoryBytes'] }),
       }];
     }));
     return new Map(found.filter((one) => one !== undefined));
+  }
+
+  processes(ids: readonly ObjectId[]): Promise<ReadonlyMap<ObjectId, UnitProcesses>> {
+    return machineProcesses(this.#options.nativeProgram, ids.flatMap((id) => {
+      const unit = this.#paths.unit(id), record = this.#record(id);
+      const qemu = record === undefined ? undefined : qemuIdentity(unit, record);
+      if (qemu === undefined || !fs.existsSync(unit.started)) return [];
+      return [{ id, pid: qemu.pid, guest: fs.existsSync(unit.paused) ? 'It is paused.' : this.#inside(id, TELL_MS) }];
+    }));
   }
 
   async logFiles(id: ObjectId): Promise<readonly string[]> {
@@ -338,7 +351,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     return this.#links.get(id, () => AgentLink.connect(unit.agentSocket, record.nonce, this.#deadlines.answerMs));
   }
 
-  async #claimedStats(id: ObjectId): Promise<{ readonly pids: number; readonly oomKills: number } | undefined> {
+  async #claimedStats(id: ObjectId): Promise<GuestStats | undefined> {
     const unit = this.#paths.unit(id);
     if (!fs.existsSync(unit.started) || fs.existsSync(unit.paused)) return undefined;
     // The way to an agent that is silent is as long as its answer: both have one deadline.
