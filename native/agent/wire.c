@@ -6,6 +6,7 @@
 size_t buffer_length(const struct buffer *b) { return b->end - b->start; }
 
 void buffer_append(struct buffer *b, const void *data, size_t length) {
+  if (!length) return;
   if (b->end + length > b->room) {
     size_t used = buffer_length(b);
     if (b->start) memmove(b->data, b->data + b->start, used);
