@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { kernelCommandLine, TCG_BUFFER_MIB, type MachinePlan } from '../../src/drivers/runtime/qemu/command-line.ts';
+import { kernelCommandLine, tcgBufferMiB, type MachinePlan } from '../../src/drivers/runtime/qemu/command-line.ts';
 import { prepareGuestInitramfs } from '../../src/host/guest-initramfs.ts';
 import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
 import { GUEST_AGENT, NATIVE_PROGRAM } from '../../src/host/native.ts';
@@ -29,7 +29,7 @@ async function boot(round: number): Promise<number> {
   const begin = performance.now();
   const qemu = spawn(plan.qemu, [
     '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-machine', 'microvm,acpi=on,rtc=on,pic=off,pit=off',
-    '-accel', `tcg,tb-size=${TCG_BUFFER_MIB}`, '-cpu', 'qemu64,-cx16', '-m', String(MEMORY_MIB), '-smp', '1',
+    '-accel', `tcg,tb-size=${tcgBufferMiB(MEMORY_MIB)}`, '-cpu', 'qemu64,-cx16', '-m', String(MEMORY_MIB), '-smp', '1',
     '-kernel', kernel.vmlinux, '-initrd', initramfs, '-append', kernelCommandLine(plan),
     '-device', 'virtio-serial-device,max_ports=6', '-chardev', `socket,id=agent,path=${socket},server=on,wait=off`, '-device', 'virtserialport,chardev=agent,name=berth.agent,nr=1',
     ...['state', 'stdin', 'stdout', 'stderr'].flatMap((name, index) => ['-chardev', `null,id=${name}`, '-device', `virtserialport,chardev=${name},name=berth.${name},nr=${index + 2}`]),

@@ -37,6 +37,11 @@ test('a machine on real hardware is told nothing that only an emulated one needs
   assert.doesNotMatch(kernelCommandLine({ ...plan, virtualCpus: 2 }), /noreplace/);
 });
 
+test('translated code has room by the size of the machine, and no more than a system can use', () => {
+  const room = (memoryMiB: number) => qemuCommandLine({ ...plan, memoryMiB }).find((word) => word.startsWith('tcg,'));
+  assert.deepEqual([128, 256, 1024, 4096, 65_536].map(room), ['tcg,tb-size=32', 'tcg,tb-size=32', 'tcg,tb-size=128', 'tcg,tb-size=512', 'tcg,tb-size=512']);
+});
+
 test('every guest keeps its address space random and its console silent', () => {
   assert.doesNotMatch(kernelCommandLine(plan), /norandmaps|nokaslr|mitigations|console=/);
 });

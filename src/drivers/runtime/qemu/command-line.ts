@@ -29,7 +29,14 @@ const FIRMWARE = 'qboot.rom';
 
 /** What QEMU itself takes beside the guest's memory and TCG's code buffer; for the control group. */
 export const OVERHEAD_MIB = 160;
-export const TCG_BUFFER_MIB = 32;
+
+/**
+ * Of translated code. 32 is enough for one application's; a system that runs a compiler, or a program with a compiler of
+ * its own in it (V8, the JVM), would translate all of it again and again. What is not used is not there either.
+ */
+export function tcgBufferMiB(memoryMiB: number): number {
+  return Math.min(512, Math.max(32, Math.floor(memoryMiB / 8)));
+}
 
 /**
  * Initialisers of the kernel that a guest has no use for and that take a tenth of its boot under emulation: files for
@@ -56,7 +63,7 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
     ...(plan.accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
       // 6.12 kernels hang in cmpxchg16b as QEMU 7.2 emulates it.
-      : ['-accel', `tcg,tb-size=${TCG_BUFFER_MIB}`, '-cpu', 'qemu64,-cx16']),
+      : ['-accel', `tcg,tb-size=${tcgBufferMiB(plan.memoryMiB)}`, '-cpu', 'qemu64,-cx16']),
     '-m', String(plan.memoryMiB), '-smp', String(plan.virtualCpus),
     '-bios', FIRMWARE, '-kernel', JAIL.kernel, '-initrd', JAIL.initramfs, '-append', kernelCommandLine(plan),
     ...inherited.flatMap((fd) => ['-add-fd', `fd=${fd},set=${fd}`]),

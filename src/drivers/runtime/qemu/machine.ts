@@ -4,7 +4,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { FORM_LABEL } from '../../../model/forms.ts';
 import type { GroupLimits } from '../../../host/cgroup.ts';
 import type { InterfacePlan, ResourcePlan, UnitPlan } from '../driver.ts';
-import { DESCRIPTOR, JAIL, OVERHEAD_MIB, qemuCommandLine, TCG_BUFFER_MIB } from './command-line.ts';
+import { DESCRIPTOR, JAIL, OVERHEAD_MIB, qemuCommandLine, tcgBufferMiB } from './command-line.ts';
 import type { UnitRecord } from './unit-record.ts';
 import type { LaunchPlan, TapPlan } from './vm-plan.ts';
 
@@ -93,7 +93,7 @@ function jail(parts: MachineParts): Pick<LaunchPlan, 'binds' | 'links'> {
 /** The guest's RAM and what QEMU takes beside it; the number of threads is QEMU's, the guest counts its own processes. */
 export function groupLimits(memoryBytes: number, resources: ResourcePlan): GroupLimits {
   return {
-    memoryBytes: memoryBytes + (OVERHEAD_MIB + TCG_BUFFER_MIB) * MIB,
+    memoryBytes: memoryBytes + (OVERHEAD_MIB + tcgBufferMiB(memoryBytes / MIB)) * MIB,
     cpus: resources.cpus, cpuWeight: resources.cpuWeight, pids: 128,
   };
 }
