@@ -5,6 +5,7 @@
  * workload's exit code: so conmon's exit file means the same as for a container, also while no daemon runs.
  *
  * B/vm.plan: `key=value` texts, each ended by NUL, written by the daemon. See src/drivers/runtime/qemu/vm-plan.ts. */
+#include "vm-ram.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
@@ -39,6 +40,8 @@
 enum { PLAN_BYTES = 256 * 1024, MAX_ARGUMENTS = 256, MAX_MOVES = 64, CHUNK = 64 * 1024, STATE_BYTES = 256, STDERR_BYTES = 64 * 1024 };
 /* How long claimed output may stay away after the guest said that its workload ended, in milliseconds. */
 enum { SILENCE_MS = 2000 };
+/* Until QEMU wants its memory, on a busy machine. */
+enum { RAM_MS = 20000 };
 
 static char plan[PLAN_BYTES];
 static size_t plan_length;
@@ -153,6 +156,19 @@ static void open_files(void) {
   }
 }
 
+/* ram=r|w PATH: the guest's memory, -1 where it has no file. */
+static int open_ram(void) {
+  size_t at = 0;
+  const char *text = next("ram", &at);
+  if (!text) return -1;
+  errno = 0;
+  if ((*text != 'r' && *text != 'w') || text[1] != ' ') bail("malformed ram");
+  int fd = open(text + 2, (*text == 'w' ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW), high = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+  if (fd < 0 || high < 0) bail("%s", text + 2);
+  close(fd);
+  return high;
+}
+
 /* listen=FD NAME: a socket in the bundle, root's alone, that QEMU inherits and could not open by itself. */
 static void open_sockets(void) {
   const char *text;
@@ -225,7 +241,7 @@ static void drop_privileges(uid_t uid, gid_t gid) {
 
 /* ---- QEMU's side of the fork ---- */
 
-__attribute__((noreturn)) static void become_qemu(uid_t uid, gid_t gid, int watcher_alive, int complaints) {
+__attribute__((noreturn)) static void become_qemu(uid_t uid, gid_t gid, int watcher_alive, int complaints, int ram_socket) {
   static char *arguments[MAX_ARGUMENTS + 1], *environment[] = {"LC_ALL=C", NULL};
   const char *text;
   size_t count = 0;
@@ -256,6 +272,7 @@ __attribute__((noreturn)) static void become_qemu(uid_t uid, gid_t gid, int watc
   sigprocmask(SIG_SETMASK, &none, NULL);
   umask(0077);
   setsid();
+  if (ram_socket >= 0 && ram_ask(ram_socket)) bail("memory file");
   for (size_t i = 0; i < move_count; i++) if (dup2(moves[i].from, moves[i].to) < 0) bail("dup2");
   execve(arguments[0], arguments, environment);
   dup2(complaints, 2);
@@ -473,12 +490,19 @@ __attribute__((noreturn)) static void be_watcher(const char *console_socket, int
   open_taps();
   open_files();
   open_sockets();
+  int ram = open_ram(), ram_sockets[2] = {-1, -1};
   int reason_file = create_file("reason"), errors_file = create_file("qemu.err"), pid_file = create_file("qemu.pid");
   int out_pipe[2], err_pipe[2], state_pipe[2], error_pipe[2], exec_pipe[2], alive[2];
   make_pipe(out_pipe, "stdout");
   make_pipe(err_pipe, "stderr");
   make_pipe(state_pipe, "state");
   if (pipe2(error_pipe, O_CLOEXEC) || pipe2(exec_pipe, O_CLOEXEC) || pipe2(alive, O_CLOEXEC)) bail("pipe");
+  if (ram >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ram_sockets)) bail("socket");
+  for (int i = 0; ram >= 0 && i < 2; i++) { /* out of the way of QEMU's numbers */
+    int low = ram_sockets[i];
+    ram_sockets[i] = fcntl(low, F_DUPFD_CLOEXEC, 100);
+    close(low);
+  }
   join_cgroups(); /* only now: its list of devices does not have what was opened */
   enter_jail(uid, gid);
   if (unshare(CLONE_NEWPID)) bail("pid namespace");
@@ -496,11 +520,12 @@ __attribute__((noreturn)) static void be_watcher(const char *console_socket, int
     int complaints = fcntl(exec_pipe[1], F_DUPFD_CLOEXEC, 100);
     moves[move_count].from = fcntl(error_pipe[1], F_DUPFD_CLOEXEC, 100);
     moves[move_count++].to = 2;
-    become_qemu(uid, gid, alive[0], complaints);
+    become_qemu(uid, gid, alive[0], complaints, ram_sockets[1]);
   }
   close(alive[0]);
   close(exec_pipe[1]);
   close(error_pipe[1]);
+  if (ram >= 0) close(ram_sockets[1]);
   for (size_t i = 0; i < move_count; i++) close(moves[i].from);
   close(in);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -517,6 +542,12 @@ __attribute__((noreturn)) static void be_watcher(const char *console_socket, int
   dup2(null, 1);
   dup2(null, 2);
   close(null);
+  if (ram >= 0) {
+    /* A QEMU that got no memory ends by itself, and says so. */
+    ram_answer(ram_sockets[0], ram, RAM_MS);
+    close(ram_sockets[0]);
+    close(ram);
+  }
   carriers[0].from = out_pipe[0];
   carriers[0].to = out;
   carriers[0].terminal = console_socket != NULL;

@@ -15,8 +15,8 @@ int make_directories(const char *path, mode_t mode);
 struct failure { char code[32]; char message[256]; };
 __attribute__((format(printf, 3, 4))) int fail(struct failure *, const char *code, const char *format, ...);
 
-/* modules.c: loads /modules/STAGE, one name a line. */
-int load_modules(const char *stage, struct failure *);
+/* modules.c: loads /modules/STAGE, one name a line, what is not there yet; without the drivers of devices if so asked. */
+int load_modules(const char *stage, bool drivers, struct failure *);
 /* network.c */
 int network_setup(struct fields, struct failure *);
 /* setup.c: identity, network and the root file system at /root. */

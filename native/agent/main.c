@@ -214,10 +214,31 @@ static void write_text(const char *path, const char *text) {
   close(fd);
 }
 
+/* nonce=HEX: the host's word for this machine from now on. Its memory may be a copy of another's, which has a word of its own. */
+static int take_nonce(struct fields f, struct failure *why) {
+  const char *text = field(f, "nonce", "");
+  unsigned char fresh[NONCE_BYTES];
+  for (int i = 0; *text && i < NONCE_BYTES; i++) {
+    unsigned byte;
+    if (sscanf(text + 2 * i, "%2x", &byte) != 1) return fail(why, "invalid", "malformed nonce");
+    fresh[i] = byte;
+  }
+  if (*text) memcpy(nonce, fresh, sizeof nonce);
+  return 0;
+}
+
+/* All that needs no device and nothing of this machine alone: the state that a template is made of. */
+static void do_prepare(uint32_t id) {
+  struct failure why;
+  if (ready) return send_error(id, "wrongState", "the guest is set up already");
+  if (load_modules("root", false, &why) || load_modules("network", false, &why)) return send_failure(id, &why);
+  send_ok(id);
+}
+
 static void do_setup(uint32_t id, struct fields f) {
   struct failure why;
   if (ready) return send_error(id, "wrongState", "the guest is set up already");
-  if (system_setup(f, &why)) return send_failure(id, &why);
+  if (take_nonce(f, &why) || system_setup(f, &why)) return send_failure(id, &why);
   char host[80];
   snprintf(host, sizeof host, "%.70s\n", field(f, "hostname", ""));
   write_text("/files/hostname", host);
@@ -380,6 +401,7 @@ static void handle(uint8_t type, uint32_t id, const char *data, uint32_t length)
   case FRAME_WELCOME: break;
   case FRAME_PING: send_frame(FRAME_PONG, id, data, length); break;
   case FRAME_SETUP: do_setup(id, f); break;
+  case FRAME_PREPARE: do_prepare(id); break;
   case FRAME_CREATE: do_create(id, f); break;
   case FRAME_START: do_start(id); break;
   case FRAME_EXEC: start_exec(id, f); break;
@@ -495,7 +517,7 @@ static void boot(void) {
   /* A kernel without a console starts init without standard streams; their numbers must not become something else. */
   for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd < 2; fd = open("/dev/null", O_RDWR)) {}
   read_nonce();
-  if (load_modules("early", &why)) die("%s", why.message);
+  if (load_modules("early", true, &why)) die("%s", why.message);
   link_.fd = open_port("berth.agent");
   link_.listening = true;
   state_port = open_port("berth.state");
@@ -565,7 +587,7 @@ int main(int argc, char **argv) {
     int events = poll(polled, count, idle_loaded || !work.created ? patience() : 0);
     if (events == 0 && work.created && !idle_loaded) {
       struct failure ignored;
-      load_modules("idle", &ignored);
+      load_modules("idle", true, &ignored);
       idle_loaded = true;
     }
     struct signalfd_siginfo info;

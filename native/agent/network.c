@@ -50,6 +50,15 @@ static int set_link(int index, const char *name, unsigned mtu, bool up) {
   return ask(&r);
 }
 
+static int set_mac(int index, const char *mac) {
+  struct request r = {.head = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)), .nlmsg_type = RTM_NEWLINK}};
+  unsigned char m[6];
+  if (sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6) { errno = EINVAL; return -1; }
+  ((struct ifinfomsg *)NLMSG_DATA(&r.head))->ifi_index = index;
+  attribute(&r, IFLA_ADDRESS, m, sizeof m);
+  return ask(&r);
+}
+
 /* 4 or 16 bytes into `out`; 0 when the text is no address. */
 static size_t parse_address(const char *text, unsigned char out[16], int *family) {
   if (inet_pton(AF_INET, text, out) == 1) { *family = AF_INET; return 4; }
@@ -144,16 +153,17 @@ static int add_addresses(struct fields f, const char *name, int index, int famil
   return 0;
 }
 
-/* interface=NAME MAC MTU, address=NAME ADDRESS PREFIX, gateway=NAME ADDRESS */
+/* interface=NAME MAC MTU [MAC that it has until now], address=NAME ADDRESS PREFIX, gateway=NAME ADDRESS */
 int network_setup(struct fields f, struct failure *why) {
   set_link(1, NULL, 0, true);
   const char *text;
   for (size_t at = 0; (text = field_next(f, "interface", &at));) {
-    char name[16], mac[18], present[IFNAMSIZ] = "", path[128];
+    char name[16], mac[18], before[18] = "", present[IFNAMSIZ] = "", path[128];
     unsigned mtu;
-    if (sscanf(text, "%15s %17s %u", name, mac, &mtu) != 3) return fail(why, "invalid", "malformed interface");
-    int index = index_by_mac(mac, present);
-    if (!index) return fail(why, "internal", "no interface with the address %s", mac);
+    if (sscanf(text, "%15s %17s %u %17s", name, mac, &mtu, before) < 3) return fail(why, "invalid", "malformed interface");
+    int index = index_by_mac(*before ? before : mac, present);
+    if (!index) return fail(why, "internal", "no interface with the address %s", *before ? before : mac);
+    if (*before && set_mac(index, mac)) return fail(why, "internal", "address of %s: %s", name, strerror(errno));
     /* The host set everything: a router's advertisement has no say. */
     if (set_link(index, strcmp(name, present) ? name : NULL, mtu, false)) return fail(why, "internal", "could not name %s: %s", name, strerror(errno));
     snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/accept_ra", name);

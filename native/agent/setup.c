@@ -49,12 +49,12 @@ int set_clock(struct fields f, struct failure *why) {
     if (sscanf(seed + 2 * i, "%2x", &byte) != 1) return fail(why, "invalid", "malformed seed");
     ((unsigned char *)pool.info.buf)[i] = byte;
   }
-  int fd = length ? open("/dev/urandom", O_RDWR | O_CLOEXEC) : -1;
-  if (fd < 0) return 0;
+  if (!length) return 0;
+  /* Machines that resumed from one memory have one pool: without this they would draw the same numbers. */
+  int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
   pool.info.entropy_count = length * 8;
   pool.info.buf_size = length;
-  ioctl(fd, RNDADDENTROPY, &pool);
-  ioctl(fd, RNDRESEEDCRNG);
+  if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) || ioctl(fd, RNDRESEEDCRNG)) return fail(why, "internal", "randomness: %s", strerror(errno));
   close(fd);
   return 0;
 }
@@ -84,8 +84,8 @@ int system_setup(struct fields f, struct failure *why) {
   char *copy = malloc(f.length);
   if (!copy) return fail(why, "exhausted", "out of memory");
   setup_fields = (struct fields){memcpy(copy, f.data, f.length), f.length};
-  if (set_clock(f, why) || load_modules("root", why)) return -1;
-  if (*field(f, "interface", "") && load_modules("network", why)) return -1;
+  if (set_clock(f, why) || load_modules("root", true, why)) return -1;
+  if (*field(f, "interface", "") && load_modules("network", true, why)) return -1;
   const char *name = field(f, "hostname", "");
   if (*name && sethostname(name, strlen(name))) return fail(why, "internal", "host name: %s", strerror(errno));
   if (network_setup(f, why) || mount_root(f, why)) return -1;

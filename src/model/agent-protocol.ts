@@ -25,7 +25,7 @@ const MAX_FIELDS = 8192;
 export const FRAME = {
   // host → guest
   welcome: 1, ping: 2, setup: 3, create: 4, start: 5, exec: 6, stdin: 7, stdinEnd: 8, window: 9, resize: 10, signal: 11,
-  stats: 12, close: 13, shutdown: 14, clock: 15, update: 16,
+  stats: 12, close: 13, shutdown: 14, clock: 15, update: 16, prepare: 17,
   // guest → host
   hello: 64, ok: 65, error: 66, pong: 67, stdout: 68, stderr: 69, exit: 70, grant: 71,
 } as const;

@@ -140,7 +140,7 @@ export async function openCrunBench(options: CrunBenchOptions = {}): Promise<Cru
 
 export function busyboxPlan(id: ObjectId, args: readonly string[], choices: PlanChoices & { readonly root: Partial<UnitPlan['root']> }): UnitPlan {
   return {
-    id, name: `t-${id}`, hostname: 'inside', form: 'appContainer', stdin: false, init: false,
+    id, name: `t-${id}`, project: 'p', hostname: 'inside', form: 'appContainer', stdin: false, init: false,
     capabilities: DEFAULT_CAPABILITIES, noNewPrivileges: true, rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1024, hard: 65_536 }],
     resources: { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100, pids: 256 },
     mounts: [], tmpfs: [], shmBytes: 64 * 1024 * 1024, sysctls: {}, stopSignal: 'SIGTERM',

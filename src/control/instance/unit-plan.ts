@@ -40,7 +40,7 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
   const first = status.ports[0];
   const os = status.mode === 'os';
   return Object.freeze({
-    id: idOf(instance), name: meta.name, hostname, form: status.form,
+    id: idOf(instance), name: meta.name, project: meta.project, hostname, form: status.form,
     process: os ? osProcessPlan(spec, parts.image, status.form) : processPlan(spec, parts.image, hostname),
     stdin: spec.stdin ?? false,
     init: spec.init ?? false,

@@ -170,6 +170,8 @@ export interface UnitPlan {
   readonly id: ObjectId;
   /** For people and host names; validated. */
   readonly name: string;
+  /** What instances of different projects must not share is kept apart by it. */
+  readonly project: string;
   readonly hostname: string;
   readonly form: Form;
   readonly process: ProcessPlan;
@@ -210,6 +212,8 @@ export interface UnitInfo {
   /** VM forms. */
   readonly accelerator?: 'kvm' | 'tcg' | undefined;
   readonly kernel?: string | undefined;
+  /** Booted, or resumed from the memory of a machine that had. */
+  readonly start?: 'cold' | 'warm' | undefined;
 }
 
 export type ExitReason = 'exited' | 'killed' | 'oom' | 'poweroff' | 'reboot' | 'unknown';

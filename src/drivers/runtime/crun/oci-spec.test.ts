@@ -8,7 +8,7 @@ import { MASKED_PATHS, READ_ONLY_PATHS } from './hidden-paths.ts';
 import { clampRlimits, execProcess, ociSpec, type SpecSurroundings } from './oci-spec.ts';
 
 const PLAN: UnitPlan = {
-  id: objectId('abcdefghijkl'), name: 'web', hostname: 'web', form: 'appContainer', stdin: true, init: false,
+  id: objectId('abcdefghijkl'), name: 'web', project: 'p', hostname: 'web', form: 'appContainer', stdin: true, init: false,
   process: { args: ['nginx', '-g', 'daemon off;'], env: ['PATH=/bin', 'A=b=c'], cwd: '/srv', user: { uid: 33, gid: 33, additionalGids: [4] }, terminal: false },
   capabilities: ['CAP_CHOWN', 'CAP_SETUID'], noNewPrivileges: true,
   rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1024, hard: 65_536 }],

@@ -10,7 +10,7 @@ import { FakeRuntimeHost, fakeRuntime } from './fake-runtime.ts';
 function plan(args: readonly string[], choices: PlanChoices = {}): UnitPlan {
   const id = choices.id ?? makeObjectId(crypto.randomBytes(16));
   return {
-    id, name: `t-${id}`, hostname: 'inside', form: 'appContainer', stdin: false, init: false, capabilities: [], noNewPrivileges: true, rlimits: [],
+    id, name: `t-${id}`, project: 'p', hostname: 'inside', form: 'appContainer', stdin: false, init: false, capabilities: [], noNewPrivileges: true, rlimits: [],
     resources: { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100, pids: 256 }, mounts: [], tmpfs: [], shmBytes: 1, sysctls: {}, stopSignal: 'SIGTERM',
     network: { interfaces: [], nameservers: [], searchDomains: [] }, log: { maxBytes: 1, maxFiles: 1 },
     ...choices,

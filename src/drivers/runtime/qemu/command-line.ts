@@ -13,13 +13,18 @@ export interface MachinePlan {
   readonly nonce: string;
   readonly upperDisk: boolean;
   readonly macs: readonly string[];
+  /** Where the guest's memory is: anonymous when missing; a file that becomes a template; a private view of such a file, to resume from. */
+  readonly memory?: 'template' | 'clone' | undefined;
 }
 
 /** Descriptors that QEMU inherits (0 is the workload's input, 1 nothing, 2 QEMU's complaints). */
-export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stderr: 8, state: 9, firstTap: 20 } as const;
+export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stderr: 8, state: 9, restore: 10, firstTap: 20 } as const;
 
-/** Where the jail shows what QEMU reads. */
-export const JAIL = { kernel: '/kernel/vmlinux', initramfs: '/kernel/initramfs' } as const;
+/**
+ * Where the jail shows what QEMU reads; `save` is a socket of the daemon. Nothing is at `ram`: the open of it is answered
+ * from outside (native/vm-ram.c).
+ */
+export const JAIL = { kernel: '/kernel/vmlinux', initramfs: '/kernel/initramfs', ram: '/ram', save: '/save' } as const;
 
 /**
  * The name is QEMU's. Without one QEMU takes what the packager called `bios-microvm.bin`: SeaBIOS on Debian 13, which lays
@@ -59,7 +64,8 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
     plan.qemu, '-name', plan.name, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
     // Power-off and reboot end QEMU alike; the watcher (native/vm.c) tells them apart by this.
     '-trace', 'qemu_system_shutdown_request',
-    '-machine', 'microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off',
+    ...memoryFile(plan),
+    '-machine', `microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off${plan.memory === undefined ? '' : ',memory-backend=ram'}`,
     ...(plan.accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
       // 6.12 kernels hang in cmpxchg16b as QEMU 7.2 emulates it.
@@ -78,11 +84,21 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
     ...disk('root', DESCRIPTOR.root, true),
     ...(plan.upperDisk ? disk('upper', DESCRIPTOR.upper, false) : []),
     ...plan.macs.flatMap((mac, index) => [
-      '-netdev', `tap,id=net${index},fd=${DESCRIPTOR.firstTap + index}`, '-device', `virtio-net-device,netdev=net${index},mac=${mac}`,
+      // A template's interfaces lead nowhere.
+      ...(plan.memory === 'template' ? [] : ['-netdev', `tap,id=net${index},fd=${DESCRIPTOR.firstTap + index}`]),
+      '-device', `virtio-net-device,${plan.memory === 'template' ? '' : `netdev=net${index},`}mac=${mac}`,
     ]),
     '-device', 'virtio-rng-device',
     '-device', 'virtio-balloon-device,id=balloon,free-page-reporting=on',
     '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
+  ];
+}
+
+function memoryFile({ memory, memoryMiB }: MachinePlan): readonly string[] {
+  if (memory === undefined) return [];
+  return [
+    '-object', `memory-backend-file,id=ram,size=${memoryMiB}M,mem-path=${JAIL.ram},share=${memory === 'template' ? 'on' : 'off'}`,
+    ...(memory === 'clone' ? ['-incoming', 'defer'] : []),
   ];
 }
 

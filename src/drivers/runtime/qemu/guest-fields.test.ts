@@ -7,7 +7,7 @@ import { execFields, setupFields, workloadFields } from './guest-fields.ts';
 import { linuxSignal } from './linux-numbers.ts';
 
 const plan: UnitPlan = {
-  id: objectId('abcdefghijkl'), name: 'web', hostname: 'web', form: 'microVM',
+  id: objectId('abcdefghijkl'), name: 'web', project: 'p', hostname: 'web', form: 'microVM',
   process: { args: ['sh', '-c', 'x'], env: ['A=b'], cwd: '/srv', user: { uid: 5, gid: 6, additionalGids: [7, 8] }, terminal: true, size: { rows: 3, columns: 4 } },
   stdin: false, init: true, capabilities: ['CHOWN', 'CAP_SETFCAP'], noNewPrivileges: true, rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1, hard: 2 }],
   resources: { cpuWeight: 100, pids: 9 }, root: { layers: [], imageFile: '/i', upperDisk: '/u', readOnly: true, volatile: false }, mounts: [], tmpfs: [{ target: '/t', sizeBytes: 4096 }],

@@ -15,6 +15,8 @@ export interface BootFacts {
   readonly clockNs: bigint;
   /** Randomness for the guest's pool, hexadecimal, 64 bytes. */
   readonly seed: string;
+  /** Of a machine that resumed from a template: the word that it answers to from now on, and what its interfaces are called till now. */
+  readonly identity?: { readonly nonce: string; readonly macOf: (index: number) => string } | undefined;
 }
 
 /** Network, names, root file system. */
@@ -24,13 +26,13 @@ export function setupFields(plan: UnitPlan, boot: BootFacts): Fields {
     hostname: plan.hostname,
     hosts: hostsFile(plan),
     'resolv-conf': resolvConf(plan),
-    'clock-ns': String(boot.clockNs), seed: boot.seed,
+    'clock-ns': String(boot.clockNs), seed: boot.seed, nonce: boot.identity?.nonce,
     root: 'root', upper: plan.root.upperDisk === undefined ? undefined : 'upper',
     'read-only': plan.root.readOnly,
     'shm-bytes': plan.shmBytes,
     tmpfs: plan.tmpfs.map((tmpfs) => `${tmpfs.sizeBytes} ${absolutePath(tmpfs.target)}`),
     sysctl: Object.entries(plan.sysctls).map(([key, value]) => sysctl(key, value)),
-    interface: interfaces.map((one) => `${one.name} ${one.mac} ${one.mtu}`),
+    interface: interfaces.map((one, index) => `${one.name} ${one.mac} ${one.mtu}${boot.identity === undefined ? '' : ` ${boot.identity.macOf(index)}`}`),
     address: interfaces.flatMap((one) => one.addresses.map(({ address, prefixLength }) => `${one.name} ${address} ${prefixLength}`)),
     gateway: interfaces.flatMap((one) => one.gateways.map((gateway) => `${one.name} ${gateway}`)),
   };

@@ -48,18 +48,38 @@ export function virtualCpus(plan: UnitPlan): number {
   return Math.max(1, Math.ceil(plan.resources.cpus ?? 1));
 }
 
-export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachineParts): LaunchPlan {
+/** A machine that resumes from a template, or becomes one. */
+export type WarmParts =
+  | { readonly memory: 'clone'; readonly ramFile: string; readonly stateFile: string }
+  | { readonly memory: 'template'; readonly ramFile: string; readonly saveSocket: string };
+
+/** What is the same in all machines that can resume from one template. */
+export function machineShape(plan: UnitPlan, accelerator: 'kvm' | 'tcg', qemu: string): readonly string[] {
+  return qemuCommandLine({
+    qemu, name: '', accelerator, memoryMiB: memoryMiB(plan), virtualCpus: virtualCpus(plan), tscKhz: 0, nonce: '',
+    upperDisk: plan.root.upperDisk !== undefined, macs: plan.network.interfaces.map((_one, index) => templateMac(index)), memory: 'clone',
+  });
+}
+
+/** What a guest's interfaces are known by until it has its own identity. */
+export function templateMac(index: number): string {
+  return `02:00:00:00:00:${index.toString(16).padStart(2, '0')}`;
+}
+
+export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachineParts, warm?: WarmParts): LaunchPlan {
   const upper = plan.root.upperDisk;
   return {
     uid: record.uid, gid: record.uid,
     cgroupFiles: parts.cgroupFiles,
-    taps: plan.network.interfaces.map((one, index) => tapOf(one, index)),
+    taps: warm?.memory === 'template' ? [] : plan.network.interfaces.map((one, index) => tapOf(one, index)),
     files: [
       { fd: DESCRIPTOR.root, path: plan.root.imageFile!, writable: false },
       ...(upper === undefined ? [] : [{ fd: DESCRIPTOR.upper, path: upper, writable: true }]),
+      ...(warm?.memory === 'clone' ? [{ fd: DESCRIPTOR.restore, path: warm.stateFile, writable: false }] : []),
     ],
+    ram: warm === undefined ? undefined : { path: warm.ramFile, writable: warm.memory === 'template' },
     sockets: [{ fd: DESCRIPTOR.agent, name: 'agent.sock' }, { fd: DESCRIPTOR.qmp, name: 'qmp.sock' }],
-    ...jail(parts),
+    ...jail(parts, warm?.memory === 'template' ? [{ source: warm.saveSocket, target: JAIL.save }] : []),
     kvm: record.accelerator === 'kvm',
     stdoutFd: DESCRIPTOR.stdout, stderrFd: DESCRIPTOR.stderr, stateFd: DESCRIPTOR.state,
     rlimits: [
@@ -68,7 +88,8 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
     ],
     args: qemuCommandLine({
       qemu: parts.qemu, name: plan.id, accelerator: record.accelerator, memoryMiB: memoryMiB(plan), virtualCpus: virtualCpus(plan),
-      tscKhz: parts.tscKhz, nonce: record.nonce, upperDisk: upper !== undefined, macs: plan.network.interfaces.map((one) => one.mac),
+      tscKhz: parts.tscKhz, nonce: record.nonce, upperDisk: upper !== undefined, memory: warm?.memory,
+      macs: plan.network.interfaces.map((one, index) => (warm === undefined ? one.mac : templateMac(index))),
     }),
   };
 }
@@ -79,12 +100,13 @@ function tapOf(one: InterfacePlan, index: number): TapPlan {
 }
 
 /** The program, its libraries and firmware, the kernel; nothing else of the host. */
-function jail(parts: MachineParts): Pick<LaunchPlan, 'binds' | 'links'> {
+function jail(parts: MachineParts, more: LaunchPlan['binds']): Pick<LaunchPlan, 'binds' | 'links'> {
   const system = [parts.qemu, '/usr/lib', '/usr/lib64', '/usr/share/qemu', '/etc/ld.so.cache'].filter((path) => fs.existsSync(path));
   return {
     binds: [
       ...system.map((path) => ({ source: path, target: path })),
       { source: parts.vmlinux, target: JAIL.kernel }, { source: parts.initramfs, target: JAIL.initramfs },
+      ...more,
     ],
     links: [{ to: 'usr/lib', at: 'lib' }, ...(fs.existsSync('/usr/lib64') ? [{ to: 'usr/lib64', at: 'lib64' }] : [])],
   };

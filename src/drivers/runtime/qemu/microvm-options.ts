@@ -1,10 +1,14 @@
 /** What the runtime of microVMs and VMs is built from. */
 import type { ControlGroups } from '../../../host/cgroup.ts';
+import type { TemplateLimits } from './template-store.ts';
+import type { WarmStartMode } from './warm-starts.ts';
 
 export interface GuestKernelFiles {
   readonly release: string;
   readonly vmlinux: string;
   readonly initramfs: string;
+  /** Of what is in both files. */
+  readonly digest: string;
 }
 
 export interface VmUids {
@@ -22,6 +26,8 @@ export interface AcceleratorFinding {
 export interface MicroVmDeadlines {
   /** From the start of QEMU to the agent's first word; a boot that takes longer is tried once more. */
   readonly bootMs: number;
+  /** The same of a machine that resumes from a template; one that takes longer boots instead. */
+  readonly warmMs: number;
   /** Root file system, network; then the workload's program found. */
   readonly prepareMs: number;
   /** Everything else that an agent is asked. */
@@ -30,7 +36,7 @@ export interface MicroVmDeadlines {
   readonly endMs: number;
 }
 
-export const DEADLINES: MicroVmDeadlines = { bootMs: 45_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
+export const DEADLINES: MicroVmDeadlines = { bootMs: 45_000, warmMs: 5_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
 
 export interface MicroVmRuntimeOptions {
   readonly rootDir: string;
@@ -44,4 +50,10 @@ export interface MicroVmRuntimeOptions {
   readonly kernel: () => Promise<GuestKernelFiles>;
   readonly accelerator: () => Promise<AcceleratorFinding>;
   readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
+  readonly warmStart: WarmStartMode;
+  readonly templateLimits?: TemplateLimits | undefined;
+  /** From a boot to the making of a template of its kind. */
+  readonly templateDelayMs?: number | undefined;
+  /** Told why a machine could not start warm, or will not. */
+  readonly complain?: ((error: unknown) => void) | undefined;
 }

@@ -4,12 +4,14 @@
  * The daemon talks to the agent for what happens inside and needs it for nothing that must not fail: ending a machine
  * never waits for its guest.
  */
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
+import path from 'node:path';
 import { deadlineIn } from '../../../lib/deadline.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { encodeFields, encodeFrame, FRAME, parseStats, type GuestStats } from '../../../model/agent-protocol.ts';
 import { ALL_CAPABILITIES } from '../../../model/instance-defaults.ts';
-import { isObjectId, type ObjectId } from '../../../model/ids.ts';
+import { isObjectId, makeObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { attachMonitored, dropParkedInput } from '../../../host/monitor-attach.ts';
 import { MonitorExits } from '../../../host/monitor-exit.ts';
@@ -24,17 +26,22 @@ import { askBooted, askPowerOff, type BootState, type InsideOptions } from '../p
 import { copyInto, copyOutOf } from '../unit-files.ts';
 import { AgentLink } from './agent-link.ts';
 import { AgentLinks } from './agent-links.ts';
-import { bootRecord, bootUnit } from './boot-unit.ts';
+import { bootRecord, bootUnit, type BootParts } from './boot-unit.ts';
 import { startExec } from './exec-session.ts';
 import { exitRecord, readReason } from './exit-record.ts';
 import { linuxSignal } from './linux-numbers.ts';
 import { machineProcesses } from './machine-processes.ts';
 import { checkPlan } from './machine.ts';
+import { blankPlan, makeTemplate, type TemplateFiles } from './make-template.ts';
 import { DEADLINES, type GuestKernelFiles, type MicroVmDeadlines, type MicroVmRuntimeOptions } from './microvm-options.ts';
 import { qmpCommand } from './qmp.ts';
+import type { Template } from './template-store.ts';
 import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts';
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
 import { updateUnit } from './update-unit.ts';
+import { WarmStarts } from './warm-starts.ts';
+
+const TEMPLATE_DELAY_MS = 1_000;
 
 /** What a guest says about itself is worth no longer wait. */
 const CLAIM_MS = 500;
@@ -49,6 +56,10 @@ export class MicroVmRuntime implements RuntimeDriver {
   readonly #exits: MonitorExits;
   readonly #links = new AgentLinks();
   readonly #records = new Map<ObjectId, UnitRecord>();
+  /** Machines that become templates. */
+  readonly #blanks = new Set<ObjectId>();
+  readonly #warm: WarmStarts;
+  readonly #swept: Promise<void>;
   #kernel: Promise<GuestKernelFiles> | undefined;
   #tscKhz: Promise<number> | undefined;
   #kept: Promise<void> | undefined;
@@ -59,6 +70,12 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#paths = runtimePaths(options.rootDir, options.runDir);
     this.#exits = new MonitorExits(this.#paths.exits);
     fs.mkdirSync(this.#paths.units, { recursive: true, mode: 0o700 });
+    this.#warm = new WarmStarts({
+      mode: options.warmStart, dir: this.#paths.templates, qemu: options.qemu, limits: options.templateLimits, delayMs: options.templateDelayMs ?? TEMPLATE_DELAY_MS,
+      make: (plan, files, signal) => this.#makeTemplate(plan, files, signal), complain: options.complain ?? (() => undefined),
+    });
+    this.#swept = this.#sweep();
+    this.#swept.catch(() => undefined);
   }
 
   async available(form: Form): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }> {
@@ -81,9 +98,14 @@ export class MicroVmRuntime implements RuntimeDriver {
     // What a crash left half made, or an earlier run of the same unit.
     await this.remove(plan.id, { keepLog: true });
     try {
+      const key = await this.#templateKey(plan);
+      const resumed = key === undefined ? undefined : await this.#resume(plan, key, signal);
+      if (resumed !== undefined) return resumed;
       for (let attempt = 1; ; attempt++) {
         try {
-          return await this.#boot(plan, signal);
+          const info = await this.#boot(plan, signal);
+          if (key !== undefined) this.#warm.wish(key, plan);
+          return info;
         } catch (error) {
           // Emulated guests hang while they boot now and then: one more try, from nothing.
           if (attempt === 2 || signal?.aborted === true || !(error instanceof BerthError && error.details?.['boot'] === true)) throw error;
@@ -283,14 +305,18 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]> {
-    const strangers = (names: readonly string[], where: string): readonly string[] => names.filter((name) => !known.has(name as ObjectId)).map((name) => `${where}/${name}`);
+    await this.#swept;
+    const owned = (id: string): boolean => known.has(id as ObjectId) || this.#blanks.has(id as ObjectId);
+    const strangers = (names: readonly string[], where: string): readonly string[] => names.filter((name) => !owned(name)).map((name) => `${where}/${name}`);
     return [
       ...strangers(fs.readdirSync(this.#paths.units), this.#paths.units), ...strangers(this.#exits.ids(), this.#paths.exits),
-      ...this.#options.groups.ids().filter((id) => !known.has(id as ObjectId)).map((id) => `control group ${id}`),
+      ...this.#options.groups.ids().filter((id) => !owned(id)).map((id) => `control group ${id}`),
     ];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#warm[Symbol.asyncDispose]();
+    await this.#swept;
     this.#links[Symbol.dispose]();
     this.#exits[Symbol.dispose]();
   }
@@ -299,16 +325,67 @@ export class MicroVmRuntime implements RuntimeDriver {
     return { exec: (plan) => this.exec(id, plan), capabilities: ALL_CAPABILITIES.map((name) => `CAP_${name}`), timeoutMs };
   }
 
-  async #boot(plan: UnitPlan, signal: AbortSignal | undefined): Promise<UnitInfo> {
+  async #boot(plan: UnitPlan, signal: AbortSignal | undefined, template?: Template): Promise<UnitInfo> {
+    return bootUnit(plan, {
+      ...await this.#bootParts(plan, signal, template === undefined ? 'cold' : 'warm'), template,
+      linked: (link) => { void this.#links.adopt(plan.id, Promise.resolve(link)); },
+    });
+  }
+
+  async #bootParts(plan: UnitPlan, signal: AbortSignal | undefined, start: 'cold' | 'warm'): Promise<Omit<BootParts, 'linked'>> {
     await this.#keepUids();
     const { accelerator } = await this.#options.accelerator(), kernel = await this.#guestKernel();
     const tscKhz = accelerator === 'tcg' ? await (this.#tscKhz ??= timeStampCounterKhz(this.#options.nativeProgram)) : 0;
-    const record = bootRecord(plan, await this.#options.uids.take(), accelerator, kernel);
+    const record = bootRecord(plan, await this.#options.uids.take(), accelerator, kernel, start);
     this.#records.set(plan.id, record);
-    return bootUnit(plan, {
-      options: this.#options, deadlines: this.#deadlines, unit: this.#paths.unit(plan.id), exitDir: this.#paths.exits, record, kernel, tscKhz, signal,
-      linked: (link) => { void this.#links.adopt(plan.id, Promise.resolve(link)); },
-    });
+    return { options: this.#options, deadlines: this.#deadlines, unit: this.#paths.unit(plan.id), exitDir: this.#paths.exits, record, kernel, tscKhz, signal };
+  }
+
+  /** A warm start is a gift: where it cannot be had, for whatever reason, the machine boots. */
+  async #templateKey(plan: UnitPlan): Promise<string | undefined> {
+    try {
+      await this.#swept;
+      return await this.#warm.key(plan, (await this.#options.accelerator()).accelerator, await this.#guestKernel());
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #resume(plan: UnitPlan, key: string, signal: AbortSignal | undefined): Promise<UnitInfo | undefined> {
+    const template = this.#warm.find(key);
+    if (template === undefined) return undefined;
+    try {
+      return await this.#boot(plan, signal, template);
+    } catch (error) {
+      // A guest that says no to what it was asked would say so after a boot too.
+      if (signal?.aborted === true || (error instanceof BerthError && (error.code === 'notFound' || error.code === 'invalid'))) throw error;
+      await this.#warm.spoilt(key, error);
+      await this.remove(plan.id, { keepLog: true });
+      return undefined;
+    }
+  }
+
+  async #makeTemplate(like: UnitPlan, files: TemplateFiles, signal: AbortSignal): Promise<string> {
+    const id = makeObjectId(randomBytes(16)), unit = this.#paths.unit(id);
+    this.#blanks.add(id);
+    fs.mkdirSync(unit.dir, { mode: 0o700 });
+    fs.writeFileSync(unit.template, '');
+    try {
+      const plan = blankPlan(like, id, path.join(unit.dir, 'blank'));
+      const parts = await this.#bootParts(plan, signal, 'cold');
+      await makeTemplate(plan, files, parts);
+      return parts.record.nonce;
+    } finally {
+      await this.remove(id, { keepLog: false });
+      this.#blanks.delete(id);
+    }
+  }
+
+  /** Templates that an earlier daemon was making when it died. */
+  async #sweep(): Promise<void> {
+    await this.#keepUids();
+    for (const id of fs.readdirSync(this.#paths.units).filter(isObjectId)) if (fs.existsSync(this.#paths.unit(id).template)) await this.remove(id, { keepLog: false });
+    if (this.#options.warmStart === 'off') fs.rmSync(this.#paths.templates, { recursive: true, force: true });
   }
 
   #guestKernel(): Promise<GuestKernelFiles> {

@@ -8,6 +8,7 @@ import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../../host/native.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { GuestKernelFiles, MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
 import { MicroVmRuntime } from './microvm-runtime.ts';
+import type { WarmStartMode } from './warm-starts.ts';
 
 export interface QemuRuntimeOptions {
   /** State that outlives a reboot: kernels, logs. */
@@ -28,6 +29,10 @@ export interface QemuRuntimeOptions {
   readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
   /** The judge of what accelerates; the probe when missing. */
   readonly accelerator?: MicroVmRuntimeOptions['accelerator'] | undefined;
+  readonly warmStart?: WarmStartMode | undefined;
+  readonly templateLimits?: MicroVmRuntimeOptions['templateLimits'];
+  readonly templateDelayMs?: number | undefined;
+  readonly complain?: MicroVmRuntimeOptions['complain'];
 }
 
 const QEMU = '/usr/bin/qemu-system-x86_64';
@@ -42,7 +47,7 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
     accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),
-    deadlines: options.deadlines,
+    deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, complain: options.complain,
   });
 }
 
@@ -50,5 +55,5 @@ async function guestKernel(kernelDir: string, agent: string): Promise<GuestKerne
   const [kernel] = await cachedGuestKernels(kernelDir);
   if (kernel === undefined) throw new BerthError('unavailable', 'No kernel for virtual machines was fetched yet.', { hint: '`berth up` fetches it from the distribution.' });
   const initramfs = await prepareGuestInitramfs(kernel, agent);
-  return { release: kernel.release, vmlinux: kernel.vmlinux, initramfs: initramfs.file };
+  return { release: kernel.release, vmlinux: kernel.vmlinux, initramfs: initramfs.file, digest: `${kernel.sha256.vmlinux} ${initramfs.sha256}` };
 }

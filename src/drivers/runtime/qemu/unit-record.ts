@@ -25,6 +25,10 @@ export interface UnitPaths {
   readonly started: string;
   /** There while the machine stands still on our behalf. */
   readonly paused: string;
+  /** There where no instance is meant: it becomes a template and ends. */
+  readonly template: string;
+  /** Where QEMU brings the state of a template to. */
+  readonly saveSocket: string;
   readonly logDir: string;
 }
 
@@ -32,19 +36,21 @@ export interface RuntimePaths {
   readonly units: string;
   readonly exits: string;
   readonly logs: string;
+  /** On the root's disk; what an earlier boot of the host left is of no use. */
+  readonly templates: string;
   unit(id: ObjectId): UnitPaths;
 }
 
 export function runtimePaths(rootDir: string, runDir: string): RuntimePaths {
   const units = path.join(runDir, 'v'), logs = path.join(rootDir, 'logs');
   return {
-    units, logs, exits: path.join(runDir, 'vm-exits'),
+    units, logs, exits: path.join(runDir, 'vm-exits'), templates: path.join(rootDir, 'templates'),
     unit(id) {
       const dir = path.join(units, id);
       const file = (name: string): string => path.join(dir, name);
       return {
         dir, record: file('unit.json'), launchPlan: file('vm.plan'), bundle: file('config.json'), made: file('made'), agentSocket: file('agent.sock'), qmpSocket: file('qmp.sock'), qemuPid: file('qemu.pid'),
-        reason: file('reason'), complaints: file('qemu.err'), started: file('started'), paused: file('paused'), logDir: path.join(logs, id),
+        reason: file('reason'), complaints: file('qemu.err'), started: file('started'), paused: file('paused'), template: file('template'), saveSocket: file('save.sock'), logDir: path.join(logs, id),
       };
     },
   };
@@ -56,6 +62,8 @@ const RECORD = z.object({
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
   accelerator: z.enum(['kvm', 'tcg']),
   kernel: z.string(),
+  /** Missing in what an earlier version wrote. */
+  start: z.enum(['cold', 'warm']).default('cold'),
   terminal: z.boolean(),
   stdin: z.boolean(),
   /** RAM of the guest. */

@@ -16,6 +16,8 @@ export interface LaunchPlan {
   readonly cgroupFiles: readonly string[];
   readonly taps: readonly TapPlan[];
   readonly files: readonly { readonly fd: number; readonly path: string; readonly writable: boolean }[];
+  /** The file of the guest's memory, where it has one; what is shared by many is not writable. */
+  readonly ram?: { readonly path: string; readonly writable: boolean } | undefined;
   /** Sockets in the bundle. */
   readonly sockets: readonly { readonly fd: number; readonly name: string }[];
   /** Shown read-only in the jail. */
@@ -37,6 +39,7 @@ export function encodeLaunchPlan(plan: LaunchPlan): Buffer {
     ...plan.cgroupFiles.map((file) => ['cgroup', file] as const),
     ...plan.taps.map((tap) => ['tap', `${tap.fd} ${tap.name} ${tap.bridge} ${tap.mtu}`] as const),
     ...plan.files.map((file) => ['open', `${file.fd} ${file.writable ? 'w' : 'r'} ${file.path}`] as const),
+    ...(plan.ram === undefined ? [] : [['ram', `${plan.ram.writable ? 'w' : 'r'} ${plan.ram.path}`] as const]),
     ...plan.sockets.map((socket) => ['listen', `${socket.fd} ${socket.name}`] as const),
     ...plan.binds.map((bind) => ['bind', `${bind.source}\t${bind.target}`] as const),
     ...plan.links.map((link) => ['link', `${link.to}\t${link.at}`] as const),
