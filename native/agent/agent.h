@@ -15,12 +15,15 @@ int make_directories(const char *path, mode_t mode);
 struct failure { char code[32]; char message[256]; };
 __attribute__((format(printf, 3, 4))) int fail(struct failure *, const char *code, const char *format, ...);
 
-/* modules.c: loads /modules/STAGE, one name a line, what is not there yet; without the drivers of devices if so asked. */
-int load_modules(const char *stage, bool drivers, struct failure *);
+/* modules.c: loads of /modules/STAGE, one name a line, what is not there yet. */
+int load_modules(const char *stage, struct failure *);
+/* All stages, for a machine that others will resume from; `probe_devices` in each of those brings its devices up. */
+int load_ahead(struct failure *);
+void probe_devices(void);
 /* network.c */
 int network_setup(struct fields, struct failure *);
-/* setup.c: identity, network and the root file system at /root. */
-int system_setup(struct fields, struct failure *);
+/* setup.c: identity, network and the root file system at /root. `resumed`: from the memory of a machine that loaded ahead. */
+int system_setup(struct fields, bool resumed, struct failure *);
 int set_clock(struct fields, struct failure *);
 void system_teardown(void);
 /* Fields of the last setup, kept for the workload's own mounts. */

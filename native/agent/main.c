@@ -41,7 +41,7 @@ static struct { bool created, started, exited, done; int status; long long exite
 static struct { int fd; bool listening, synced; struct buffer in, out; } link_;
 static int state_port = -1;
 static unsigned char nonce[NONCE_BYTES];
-static bool ready, with_terminal, own_init;
+static bool ready, resumed, with_terminal, own_init;
 /* Until then nobody has the console open; it would only tell that again and again. */
 static long long console_back_at;
 static char *program_name;
@@ -231,14 +231,15 @@ static int take_nonce(struct fields f, struct failure *why) {
 static void do_prepare(uint32_t id) {
   struct failure why;
   if (ready) return send_error(id, "wrongState", "the guest is set up already");
-  if (load_modules("root", false, &why) || load_modules("network", false, &why)) return send_failure(id, &why);
+  if (load_ahead(&why)) return send_failure(id, &why);
+  resumed = true;
   send_ok(id);
 }
 
 static void do_setup(uint32_t id, struct fields f) {
   struct failure why;
   if (ready) return send_error(id, "wrongState", "the guest is set up already");
-  if (take_nonce(f, &why) || system_setup(f, &why)) return send_failure(id, &why);
+  if (take_nonce(f, &why) || system_setup(f, resumed, &why)) return send_failure(id, &why);
   char host[80];
   snprintf(host, sizeof host, "%.70s\n", field(f, "hostname", ""));
   write_text("/files/hostname", host);
@@ -517,7 +518,7 @@ static void boot(void) {
   /* A kernel without a console starts init without standard streams; their numbers must not become something else. */
   for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd < 2; fd = open("/dev/null", O_RDWR)) {}
   read_nonce();
-  if (load_modules("early", true, &why)) die("%s", why.message);
+  if (load_modules("early", &why)) die("%s", why.message);
   link_.fd = open_port("berth.agent");
   link_.listening = true;
   state_port = open_port("berth.state");
@@ -587,7 +588,7 @@ int main(int argc, char **argv) {
     int events = poll(polled, count, idle_loaded || !work.created ? patience() : 0);
     if (events == 0 && work.created && !idle_loaded) {
       struct failure ignored;
-      load_modules("idle", true, &ignored);
+      load_modules("idle", &ignored);
       idle_loaded = true;
     }
     struct signalfd_siginfo info;

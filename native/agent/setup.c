@@ -80,12 +80,13 @@ static int mount_root(struct fields f, struct failure *why) {
   return 0;
 }
 
-int system_setup(struct fields f, struct failure *why) {
+int system_setup(struct fields f, bool resumed, struct failure *why) {
   char *copy = malloc(f.length);
   if (!copy) return fail(why, "exhausted", "out of memory");
   setup_fields = (struct fields){memcpy(copy, f.data, f.length), f.length};
-  if (set_clock(f, why) || load_modules("root", true, why)) return -1;
-  if (*field(f, "interface", "") && load_modules("network", true, why)) return -1;
+  if (set_clock(f, why) || load_modules("root", why)) return -1;
+  if (*field(f, "interface", "") && load_modules("network", why)) return -1;
+  if (resumed) probe_devices();
   const char *name = field(f, "hostname", "");
   if (*name && sethostname(name, strlen(name))) return fail(why, "internal", "host name: %s", strerror(errno));
   if (network_setup(f, why) || mount_root(f, why)) return -1;

@@ -42,6 +42,8 @@ export const OVERHEAD_MIB = 160;
 export function tcgBufferMiB(memoryMiB: number): number {
   return Math.min(512, Math.max(32, Math.floor(memoryMiB / 8)));
 }
+/** Of a small machine that does not boot: what it translates once for good is less, and the buffer is much of what it takes. */
+const SMALL_TCG_BUFFER_MIB = 16, SMALL_MEMORY_MIB = 128;
 
 /**
  * Initialisers of the kernel that a guest has no use for and that take a tenth of its boot under emulation: files for
@@ -69,7 +71,7 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
     ...(plan.accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
       // 6.12 kernels hang in cmpxchg16b as QEMU 7.2 emulates it.
-      : ['-accel', `tcg,tb-size=${tcgBufferMiB(plan.memoryMiB)}`, '-cpu', 'qemu64,-cx16']),
+      : ['-accel', `tcg,tb-size=${plan.memory === 'clone' && plan.memoryMiB <= SMALL_MEMORY_MIB ? SMALL_TCG_BUFFER_MIB : tcgBufferMiB(plan.memoryMiB)}`, '-cpu', 'qemu64,-cx16']),
     '-m', String(plan.memoryMiB), '-smp', String(plan.virtualCpus),
     '-bios', FIRMWARE, '-kernel', JAIL.kernel, '-initrd', JAIL.initramfs, '-append', kernelCommandLine(plan),
     ...inherited.flatMap((fd) => ['-add-fd', `fd=${fd},set=${fd}`]),

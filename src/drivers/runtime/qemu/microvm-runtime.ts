@@ -314,6 +314,11 @@ export class MicroVmRuntime implements RuntimeDriver {
     ];
   }
 
+  /** Resolves when no template is being made. */
+  async templatesMade(): Promise<void> {
+    await this.#warm.settled();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#warm[Symbol.asyncDispose]();
     await this.#swept;
