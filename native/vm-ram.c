@@ -1,7 +1,7 @@
 /* QEMU opens the file of its memory itself, for reading and writing, also where it maps it privately (MAP_PRIVATE), and it
  * punches holes into it when the guest gives memory back. Many machines share that file, so none of them may hold a
- * writable descriptor. It has no such path in its jail; the open is answered from outside, with a descriptor that can
- * read only, and giving back stops at the private pages. */
+ * writable descriptor. It finds nothing at that path in its jail, and asks to create it, which it asks for nothing else:
+ * that is answered from outside, with a descriptor that can only read. Giving back stops at the private pages. */
 #include "vm-ram.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ int ram_ask(int to) {
   struct sock_filter code[] = {
     LOAD(arch), UNLESS(ARCH, 8),
     LOAD(nr), UNLESS(SYS_openat, 3),
-    LOAD(args[2]), UNLESS(O_RDWR, 4), RETURN(SECCOMP_RET_USER_NOTIF),
+    LOAD(args[2]), UNLESS(O_RDWR | O_CREAT | O_EXCL, 4), RETURN(SECCOMP_RET_USER_NOTIF),
     /* A hole in the shared file: what follows it (MADV_DONTNEED) frees the private page, which is all that was meant. */
     UNLESS(SYS_fallocate, 2), LOAD(args[0]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RAM_FD, 1, 0),
     RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_ERRNO),

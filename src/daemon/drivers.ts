@@ -1,6 +1,7 @@
 /** The one place that names implementations. */
 import os from 'node:os';
 import path from 'node:path';
+import { describe } from '../control/journal.ts';
 import type { ControlParts } from '../control/control.ts';
 import type { Logger } from '../control/services.ts';
 import { openDirContent } from '../drivers/content/dir/dir-content.ts';
@@ -33,7 +34,7 @@ export async function openDrivers(options: DaemonOptions & { readonly rootTag: s
   const registries = opened.use(openOciRegistries({ settings }));
   const content = opened.use(await openDirContent({ rootDir: path.join(rootDir, 'images'), layersDir: path.join(rootDir, 'l'), unpacker }));
   const container = opened.use(await openCrunRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, crun: '/usr/bin/crun', conmon: '/usr/bin/conmon', lxcfs: '/usr/bin/lxcfs', openSandbox: () => { throw new TypeError('control opens every sandbox'); } }));
-  const vm = opened.use(await openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: options.kernelDir }));
+  const vm = opened.use(await openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: options.kernelDir, warmStart: options.warmStart, complain: (error) => options.log.warn({ error: describe(error) }, 'a microVM could not start warm, or the next of its kind will not') }));
   const runtimes = { container, vm };
   const adviser = opened.use(openAdviser());
   const rest = opened.move();

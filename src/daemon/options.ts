@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { BerthError } from '../model/errors.ts';
+import { printable } from '../model/ids.ts';
 
 export interface DaemonOptions {
   readonly rootDir: string;
@@ -11,15 +12,26 @@ export interface DaemonOptions {
   readonly kernelDir?: string | undefined;
   /** Settings of registries; ROOT/registries.yaml, if it is there, when missing. */
   readonly registriesFile?: string | undefined;
+  /** Whether microVMs resume from templates, and whose. */
+  readonly warmStart: WarmStart;
 }
 
-export const DAEMON_USAGE = 'usage: berth daemon [--root DIR] [--run DIR] [--registries FILE]';
+export const WARM_STARTS = ['off', 'project', 'shared'] as const;
+/** `project`: no template serves two projects; `shared`: one serves all. */
+export type WarmStart = (typeof WARM_STARTS)[number];
+const DEFAULT_WARM_START: WarmStart = 'off';
+
+export const DAEMON_USAGE = 'usage: berth daemon [--root DIR] [--run DIR] [--registries FILE] [--warm-start off|project|shared]';
 
 export function parseDaemonOptions(args: readonly string[], env: Readonly<Record<string, string | undefined>>): DaemonOptions {
   try {
-    const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' }, run: { type: 'string' }, leases: { type: 'string' }, kernels: { type: 'string' }, registries: { type: 'string' }, listen: { type: 'string' } }, strict: true, allowPositionals: false });
+    const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' }, run: { type: 'string' }, leases: { type: 'string' }, kernels: { type: 'string' }, registries: { type: 'string' }, listen: { type: 'string' }, 'warm-start': { type: 'string' } }, strict: true, allowPositionals: false });
     if (values.listen !== undefined) throw new BerthError('unsupported', '--listen (TCP with TLS) is not part of this version yet.', { hint: 'Use the unix socket.' });
+    const wished = values['warm-start'] ?? env['BERTH_WARM_START'] ?? DEFAULT_WARM_START;
+    const warmStart = WARM_STARTS.find((one) => one === wished);
+    if (warmStart === undefined) throw new BerthError('invalid', `'${printable(wished)}' is not a way to start: --warm-start (BERTH_WARM_START) is off, project or shared.`);
     return {
+      warmStart,
       rootDir: values.root ?? env['BERTH_ROOT'] ?? '/var/lib/berth',
       runDir: values.run ?? env['BERTH_RUN'] ?? '/run/berth',
       leaseDir: values.leases ?? '/run/berth-leases',

@@ -6,6 +6,7 @@ export const DISK_USAGE_OF = {
   volumes: 'Data of volumes.',
   instances: 'What instances wrote into their own root.',
   logs: 'Output of instances that was kept.',
+  templates: 'Memory of booted machines, for microVMs to start from.',
 } as const;
 
 /** What one image takes (`berth image list`). */

@@ -42,6 +42,8 @@ export interface InstanceStatus {
   readonly boundary?: Boundary | undefined;
   readonly accelerator?: 'kvm' | 'tcg' | undefined;
   readonly kernel?: string | undefined;
+  /** VM forms: booted, or resumed from the memory of a machine that had. */
+  readonly start?: 'cold' | 'warm' | undefined;
   /** First process of a container on the host; QEMU of a VM. */
   readonly pid?: number | undefined;
   readonly pidStartTicks?: number | undefined;

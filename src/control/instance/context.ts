@@ -85,6 +85,6 @@ export function processStatus(info: UnitInfo): Partial<InstanceStatus> {
   return {
     pid: info.process.pid, pidStartTicks: info.process.startTicks, monitorPid: info.monitor.pid, boundary: info.boundary,
     ...(info.idRange === undefined ? {} : { uidMap: info.idRange }),
-    ...(info.accelerator === undefined ? {} : { accelerator: info.accelerator }), ...(info.kernel === undefined ? {} : { kernel: info.kernel }),
+    ...(info.accelerator === undefined ? {} : { accelerator: info.accelerator }), ...(info.kernel === undefined ? {} : { kernel: info.kernel }), ...(info.start === undefined ? {} : { start: info.start }),
   };
 }

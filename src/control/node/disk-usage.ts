@@ -13,7 +13,7 @@ const AT_ONCE = 4;
 export async function diskUsage(services: InstanceServices): Promise<DiskUsage> {
   const { registry } = services;
   const instances = registry.list<Instance>('Instance');
-  const rows = [...(await imageRows(services)), await volumeRow(services, instances), await rootRow(services, instances), await logRow(services, instances)];
+  const rows = [...(await imageRows(services)), await volumeRow(services, instances), await rootRow(services, instances), await logRow(services, instances), templateRow(services)];
   return { kind: 'DiskUsage', revision: registry.revision, items: rows };
 }
 
@@ -39,6 +39,13 @@ function rootRow({ storage }: InstanceServices, instances: readonly Instance[]):
 
 function logRow(services: InstanceServices, instances: readonly Instance[]): Promise<DiskUsageRow> {
   return summed('logs', instances, isUp, async (instance) => services.fileBytes(await runtimeOf(services, instance).logFiles(idOf(instance))));
+}
+
+/** Made again when they are missed. */
+function templateRow({ runtimes }: InstanceServices): DiskUsageRow {
+  const usages = Object.values(runtimes).flatMap((runtime) => runtime.templateUsage?.() ?? []);
+  const bytes = usages.reduce((sum, usage) => sum + usage.bytes, 0);
+  return { what: 'templates', count: usages.reduce((sum, usage) => sum + usage.count, 0), active: 0, bytes, reclaimableBytes: bytes };
 }
 
 function isUp({ status }: Instance): boolean {

@@ -387,6 +387,8 @@ export interface RuntimeDriver extends AsyncDisposable {
   logFiles(id: ObjectId): Promise<readonly string[]>;
   /** Rotates the log when it is over its size. Called on a timer by the daemon; the bound holds without it too. */
   rotateLog(id: ObjectId): Promise<void>;
+  /** What is kept on the disk so that units start faster. Nothing is lost with it. */
+  templateUsage?(): { readonly count: number; readonly bytes: number };
   /** Everything on the host that carries this root's names and belongs to the runtime: ids found, with where. */
   leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]>;
 }

@@ -107,7 +107,8 @@ async function resume(template: Template, { unit, deadlines, signal }: BootParts
   return link;
 }
 
-function bootError(cause: Error, unit: UnitPaths): BerthError {
+/** With QEMU's own words, if it said any. */
+export function bootError(cause: Error, unit: UnitPaths): BerthError {
   let said = '';
   try {
     said = fs.readFileSync(unit.complaints, 'utf8').trim().slice(-500);

@@ -45,3 +45,14 @@ test('translated code has room by the size of the machine, and no more than a sy
 test('every guest keeps its address space random and its console silent', () => {
   assert.doesNotMatch(kernelCommandLine(plan), /norandmaps|nokaslr|mitigations|console=/);
 });
+
+test('a template has its memory in a file of its own and leads nowhere; who resumes from it sees it privately, and its devices are the same', () => {
+  const [template, clone] = (['template', 'clone'] as const).map((memory) => qemuCommandLine({ ...plan, memory }));
+  const object = (share: string): string => `memory-backend-file,id=ram,size=256M,mem-path=/ram,share=${share}`;
+  assert.ok(template!.includes(object('on')) && !template!.includes('-incoming') && !template!.includes('-netdev'));
+  assert.ok(clone!.includes(object('off')) && clone!.join(' ').includes('-incoming defer'));
+  const devices = (line: readonly string[]): readonly string[] => line.flatMap((word, index) => (word === '-device' ? [line[index + 1]!.replace('netdev=net0,', '')] : []));
+  assert.deepEqual(devices(template!), devices(clone!));
+  assert.deepEqual(devices(clone!), devices(qemuCommandLine(plan)).map((device) => device.replace('netdev=net0,', '')));
+  assert.ok(clone!.includes('-sandbox') && template!.includes('-sandbox'));
+});

@@ -21,7 +21,7 @@ export interface MachinePlan {
 export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stderr: 8, state: 9, restore: 10, firstTap: 20 } as const;
 
 /**
- * Where the jail shows what QEMU reads; `save` is a socket of the daemon. Nothing is at `ram`: the open of it is answered
+ * Where the jail shows what QEMU reads; `save` is a socket of the daemon. Nothing is at `ram`: its creation is answered
  * from outside (native/vm-ram.c).
  */
 export const JAIL = { kernel: '/kernel/vmlinux', initramfs: '/kernel/initramfs', ram: '/ram', save: '/save' } as const;

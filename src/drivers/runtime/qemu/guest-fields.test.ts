@@ -27,6 +27,11 @@ test('network, names and root file system', () => {
   });
 });
 
+test('a machine that resumed gets a word of its own, and is told by which address an interface is found', () => {
+  const { nonce, interface: interfaces } = setupFields(plan, { clockNs: 5n, seed: 'ab', identity: { nonce: 'cd', macOf: (index) => `02:00:00:00:00:f${index}` } });
+  assert.deepEqual([nonce, interfaces], ['cd', ['eth0 02:00:00:00:00:01 1400 02:00:00:00:00:f0']]);
+});
+
 test('a process', () => {
   const common = { arg: ['sh', '-c', 'x'], env: ['A=b'], cwd: '/srv', uid: 5, gid: 6, group: [7, 8], terminal: true, rows: 3, columns: 4, capability: [0, 31], 'no-new-privileges': true };
   assert.deepEqual(workloadFields(plan), { ...common, stdin: true, init: true, pids: 9, rlimit: ['7 1 2'] });

@@ -26,7 +26,7 @@ export function setupFields(plan: UnitPlan, boot: BootFacts): Fields {
     hostname: plan.hostname,
     hosts: hostsFile(plan),
     'resolv-conf': resolvConf(plan),
-    'clock-ns': String(boot.clockNs), seed: boot.seed, nonce: boot.identity?.nonce,
+    'clock-ns': String(boot.clockNs), seed: boot.seed, ...(boot.identity === undefined ? {} : { nonce: boot.identity.nonce }),
     root: 'root', upper: plan.root.upperDisk === undefined ? undefined : 'upper',
     'read-only': plan.root.readOnly,
     'shm-bytes': plan.shmBytes,

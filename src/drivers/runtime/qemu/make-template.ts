@@ -7,7 +7,7 @@ import { FRAME } from '../../../model/agent-protocol.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { UnitPlan } from '../driver.ts';
 import { AgentLink } from './agent-link.ts';
-import { startMachine, type BootParts } from './boot-unit.ts';
+import { bootError, startMachine, type BootParts } from './boot-unit.ts';
 import { JAIL } from './command-line.ts';
 import { templateMac } from './machine.ts';
 import { qmpCommands } from './qmp-commands.ts';
@@ -44,7 +44,7 @@ export async function makeTemplate(plan: UnitPlan, files: TemplateFiles, parts: 
   await using sink = await openSink(unit.saveSocket, files.stateFile);
   await startMachine(plan, parts, { memory: 'template', ramFile: files.ramFile, saveSocket: unit.saveSocket });
   {
-    using link = await AgentLink.connect(unit.agentSocket, record.nonce, deadlines.bootMs, signal);
+    using link = await AgentLink.connect(unit.agentSocket, record.nonce, deadlines.bootMs, signal).catch((error: Error) => { throw bootError(error, unit); });
     await link.request(FRAME.prepare, {}, deadlines.prepareMs);
   }
   await qmpCommands(unit.qmpSocket, [

@@ -51,6 +51,8 @@ export interface MicroVmRuntimeOptions {
   readonly accelerator: () => Promise<AcceleratorFinding>;
   readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
   readonly warmStart: WarmStartMode;
+  /** ROOT/templates when missing. */
+  readonly templateDir?: string | undefined;
   readonly templateLimits?: TemplateLimits | undefined;
   /** From a boot to the making of a template of its kind. */
   readonly templateDelayMs?: number | undefined;

@@ -42,6 +42,8 @@ import { updateUnit } from './update-unit.ts';
 import { WarmStarts } from './warm-starts.ts';
 
 const TEMPLATE_DELAY_MS = 1_000;
+/** On the root's disk. What an earlier boot of the host left there is of no use. */
+const TEMPLATES = 'templates';
 
 /** What a guest says about itself is worth no longer wait. */
 const CLAIM_MS = 500;
@@ -71,7 +73,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#exits = new MonitorExits(this.#paths.exits);
     fs.mkdirSync(this.#paths.units, { recursive: true, mode: 0o700 });
     this.#warm = new WarmStarts({
-      mode: options.warmStart, dir: this.#paths.templates, qemu: options.qemu, limits: options.templateLimits, delayMs: options.templateDelayMs ?? TEMPLATE_DELAY_MS,
+      mode: options.warmStart, dir: options.templateDir ?? path.join(options.rootDir, TEMPLATES), qemu: options.qemu, limits: options.templateLimits, delayMs: options.templateDelayMs ?? TEMPLATE_DELAY_MS,
       make: (plan, files, signal) => this.#makeTemplate(plan, files, signal), complain: options.complain ?? (() => undefined),
     });
     this.#swept = this.#sweep();
@@ -151,7 +153,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     if (record === undefined || !fs.existsSync(unit.made)) return this.#keptExit(id);
     const monitor = monitorIdentity(unit.dir), qemu = qemuIdentity(unit, record);
     if (qemu !== undefined && this.#exits.read(id) === undefined) {
-      const info: UnitInfo = { process: qemu, monitor: monitor ?? { pid: 0, startTicks: 0 }, boundary: boundaryOf(record), accelerator: record.accelerator, kernel: record.kernel };
+      const info: UnitInfo = { process: qemu, monitor: monitor ?? { pid: 0, startTicks: 0 }, boundary: boundaryOf(record), accelerator: record.accelerator, kernel: record.kernel, start: record.start };
       if (monitor === undefined) return { state: 'unsupervised', info };
       return { state: fs.existsSync(unit.started) ? (fs.existsSync(unit.paused) ? 'paused' : 'running') : 'created', info };
     }
@@ -314,6 +316,10 @@ export class MicroVmRuntime implements RuntimeDriver {
     ];
   }
 
+  templateUsage(): { readonly count: number; readonly bytes: number } {
+    return this.#warm.usage();
+  }
+
   /** Resolves when no template is being made. */
   async templatesMade(): Promise<void> {
     await this.#warm.settled();
@@ -360,7 +366,9 @@ export class MicroVmRuntime implements RuntimeDriver {
     const template = this.#warm.find(key);
     if (template === undefined) return undefined;
     try {
-      return await this.#boot(plan, signal, template);
+      const info = await this.#boot(plan, signal, template);
+      this.#warm.resumed(key);
+      return info;
     } catch (error) {
       // A guest that says no to what it was asked would say so after a boot too.
       if (signal?.aborted === true || (error instanceof BerthError && (error.code === 'notFound' || error.code === 'invalid'))) throw error;
@@ -390,7 +398,10 @@ export class MicroVmRuntime implements RuntimeDriver {
   async #sweep(): Promise<void> {
     await this.#keepUids();
     for (const id of fs.readdirSync(this.#paths.units).filter(isObjectId)) if (fs.existsSync(this.#paths.unit(id).template)) await this.remove(id, { keepLog: false });
-    if (this.#options.warmStart === 'off') fs.rmSync(this.#paths.templates, { recursive: true, force: true });
+    const templates = path.join(this.#options.rootDir, TEMPLATES);
+    if (this.#options.warmStart === 'off') await fs.promises.rm(templates, { recursive: true, force: true });
+    // Without a kernel there will be no machine either.
+    else if (fs.existsSync(templates)) await this.#guestKernel().then((kernel) => this.#warm.settle(kernel), () => undefined);
   }
 
   #guestKernel(): Promise<GuestKernelFiles> {

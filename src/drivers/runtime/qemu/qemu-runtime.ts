@@ -30,6 +30,7 @@ export interface QemuRuntimeOptions {
   /** The judge of what accelerates; the probe when missing. */
   readonly accelerator?: MicroVmRuntimeOptions['accelerator'] | undefined;
   readonly warmStart?: WarmStartMode | undefined;
+  readonly templateDir?: string | undefined;
   readonly templateLimits?: MicroVmRuntimeOptions['templateLimits'];
   readonly templateDelayMs?: number | undefined;
   readonly complain?: MicroVmRuntimeOptions['complain'];
@@ -47,7 +48,7 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
     accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),
-    deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, complain: options.complain,
+    deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateDir: options.templateDir, templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, complain: options.complain,
   });
 }
 

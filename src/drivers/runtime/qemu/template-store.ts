@@ -44,6 +44,7 @@ export class TemplateStore {
   readonly #limits: TemplateLimits;
   readonly #entries = new Map<string, Entry>();
   #facts = '';
+  #settled: Promise<void> = Promise.resolve();
 
   constructor(dir: string, limits: TemplateLimits = TEMPLATE_LIMITS) {
     this.#dir = dir;
@@ -51,19 +52,11 @@ export class TemplateStore {
   }
 
   /** Says what is true now. Templates of other facts, and what was never finished, are taken away. */
-  async settle(facts: string): Promise<void> {
-    if (facts === this.#facts) return;
+  settle(facts: string): Promise<void> {
+    if (facts === this.#facts) return this.#settled;
     this.#facts = facts;
     this.#entries.clear();
-    const names = await fs.promises.readdir(this.#dir).catch(() => []);
-    for (const name of names.filter((one) => one !== facts)) await fs.promises.rm(path.join(this.#dir, name), { recursive: true, force: true });
-    const base = path.join(this.#dir, facts);
-    for (const key of await fs.promises.readdir(base).catch(() => [])) {
-      const entry = await readEntry(path.join(base, key), key);
-      if (entry === undefined) await fs.promises.rm(path.join(base, key), { recursive: true, force: true });
-      else if (facts === this.#facts) this.#entries.set(key, entry);
-    }
-    await this.#bound();
+    return (this.#settled = this.#read(facts));
   }
 
   find(key: string): Template | undefined {
@@ -103,13 +96,21 @@ export class TemplateStore {
     await fs.promises.rm(dir, { recursive: true, force: true });
   }
 
-  async clear(): Promise<void> {
-    for (const key of [...this.#entries.keys()]) await this.discard(key);
-  }
-
   usage(): { readonly count: number; readonly bytes: number } {
     const entries = [...this.#entries.values()];
     return { count: entries.length, bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0) };
+  }
+
+  async #read(facts: string): Promise<void> {
+    const names = await fs.promises.readdir(this.#dir).catch(() => []);
+    for (const name of names.filter((one) => one !== facts)) await fs.promises.rm(path.join(this.#dir, name), { recursive: true, force: true });
+    const base = path.join(this.#dir, facts);
+    for (const key of await fs.promises.readdir(base).catch(() => [])) {
+      const entry = await readEntry(path.join(base, key), key);
+      if (entry === undefined) await fs.promises.rm(path.join(base, key), { recursive: true, force: true });
+      else if (facts === this.#facts) this.#entries.set(key, entry);
+    }
+    await this.#bound();
   }
 
   async #bound(): Promise<void> {

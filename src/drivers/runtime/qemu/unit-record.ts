@@ -36,15 +36,13 @@ export interface RuntimePaths {
   readonly units: string;
   readonly exits: string;
   readonly logs: string;
-  /** On the root's disk; what an earlier boot of the host left is of no use. */
-  readonly templates: string;
   unit(id: ObjectId): UnitPaths;
 }
 
 export function runtimePaths(rootDir: string, runDir: string): RuntimePaths {
   const units = path.join(runDir, 'v'), logs = path.join(rootDir, 'logs');
   return {
-    units, logs, exits: path.join(runDir, 'vm-exits'), templates: path.join(rootDir, 'templates'),
+    units, logs, exits: path.join(runDir, 'vm-exits'),
     unit(id) {
       const dir = path.join(units, id);
       const file = (name: string): string => path.join(dir, name);

@@ -11,7 +11,7 @@ import type { TemplateFiles } from './make-template.ts';
 /** `project`: machines of one project share templates and no others do; `shared`: all of this host. */
 export type WarmStartMode = 'off' | 'project' | 'shared';
 
-/** A shape of which no template comes about is not tried for ever. */
+/** Failures in a row after which no more templates of a shape are made. */
 const MAX_FAILURES = 3;
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
@@ -41,13 +41,18 @@ export class WarmStarts implements AsyncDisposable {
     this.#store = new TemplateStore(parts.dir, parts.limits);
   }
 
-  /** The name of what this machine could resume from. undefined: this one boots. */
-  async key(plan: UnitPlan, accelerator: 'kvm' | 'tcg', kernel: GuestKernelFiles): Promise<string | undefined> {
-    if (this.#parts.mode === 'off' || plan.form !== 'microVM') return undefined;
+  /** Takes away what nothing can resume from any more: templates of another QEMU, kernel or agent, and of an earlier boot of the host. */
+  async settle(kernel: GuestKernelFiles): Promise<void> {
     const qemu = await fs.promises.stat(this.#parts.qemu, { bigint: true });
     await this.#store.settle(templateName([
       this.#parts.qemu, ...[qemu.dev, qemu.ino, qemu.size, qemu.mtimeNs].map(String), kernel.digest, fs.readFileSync(BOOT_ID, 'latin1'),
     ]));
+  }
+
+  /** The name of what this machine could resume from. undefined: this one boots. */
+  async key(plan: UnitPlan, accelerator: 'kvm' | 'tcg', kernel: GuestKernelFiles): Promise<string | undefined> {
+    if (this.#parts.mode === 'off' || plan.form !== 'microVM') return undefined;
+    await this.settle(kernel);
     return templateName([this.#parts.mode === 'shared' ? '' : `project ${plan.project}`, ...machineShape(plan, accelerator, this.#parts.qemu)]);
   }
 
@@ -60,6 +65,10 @@ export class WarmStarts implements AsyncDisposable {
     if (this.#wanted.has(key) || this.#closed.signal.aborted || (this.#failures.get(key) ?? 0) >= MAX_FAILURES || this.#store.find(key) !== undefined) return;
     this.#wanted.add(key);
     this.#queue = this.#queue.then(() => this.#make(key, plan)).catch((error: unknown) => { this.#failed(key, error); }).finally(() => this.#wanted.delete(key));
+  }
+
+  resumed(key: string): void {
+    this.#failures.delete(key);
   }
 
   /** It could not be resumed from. */
@@ -75,10 +84,6 @@ export class WarmStarts implements AsyncDisposable {
 
   usage(): { readonly count: number; readonly bytes: number } {
     return this.#store.usage();
-  }
-
-  clear(): Promise<void> {
-    return this.#store.clear();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,46 @@
+/** The runtime contract on a real QEMU whose machines resume from a template. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before } from 'node:test';
+import { runtimeContract } from '../../src/drivers/runtime/contract.ts';
+import { openQemuBench, type QemuBench } from '../lib/qemu-bench.ts';
+
+const MEMORY = { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100, pids: 256 };
+const templateDir = fs.mkdtempSync(path.join(os.tmpdir(), 'bq-warm-'));
+let complaints: unknown[] = [];
+
+/** Only shapes of the one template that is made before; others boot. */
+const openBench = (templateDelayMs: number): Promise<QemuBench> => openQemuBench({ warmStart: 'project', templateDir, templateDelayMs, complain: (error) => { complaints.push(error); } });
+
+before(async () => {
+  await using bench = await openBench(0);
+  await bench.run(['true'], { resources: MEMORY, root: { upperDisk: bench.disk() } });
+  await bench.driver.templatesMade();
+  assert.deepEqual(complaints, []);
+}, { timeout: 180_000 });
+
+after(() => { fs.rmSync(templateDir, { recursive: true, force: true }); });
+
+runtimeContract('qemu, warm', async () => {
+  complaints = [];
+  const bench = await openBench(600_000);
+  return {
+    get driver() {
+      return bench.driver;
+    },
+    reopen: () => bench.reopen(),
+    plan: (args, choices = {}) => bench.plan(args, { resources: MEMORY, ...choices, root: { upperDisk: bench.disk(), ...choices.root } }),
+    volumeDir: () => { throw new TypeError('volumes are not shown'); },
+    async [Symbol.asyncDispose]() {
+      await bench[Symbol.asyncDispose]();
+      // One that could not resume would have booted, and nobody the wiser.
+      assert.deepEqual(complaints, []);
+    },
+  };
+}, {
+  patience: 6, volumes: false, terminals: true, limits: true, grows: false,
+  memory: { args: ['sh', '-c', 'while read name kilobytes unit; do [ $name = MemTotal: ] && echo $((kilobytes * 1024)); done < /proc/meminfo'], tolerance: 0.3 },
+  oom: false, killableMonitor: true,
+});
