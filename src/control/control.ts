@@ -13,7 +13,7 @@ import { printable } from '../model/ids.ts';
 import { Addresses } from './network/addresses.ts';
 import { adoptNetworks, fillPool } from './network/adopt.ts';
 import { SandboxPool } from './network/sandbox-pool.ts';
-import { ensureNode, type NodeDescription } from './node/node.ts';
+import { ensureNode, hostRebooted, type NodeDescription } from './node/node.ts';
 import { ensureDefaultProject } from './project/project.ts';
 import { adoptImages } from './image/image.ts';
 import { IMAGE_STEP_LISTS } from './image/step-lists.ts';
@@ -58,12 +58,14 @@ export class Control implements AsyncDisposable {
     await tellQuarantined(services);
     // Before the journal: what it finishes or takes back gets its true outcome after this.
     await services.journal.records.settlePending();
-    await ensureNode(services, await parts.describeNode());
+    const description = await parts.describeNode();
     await ensureDefaultProject(services);
     await adoptNetworks(services);
     await adoptVolumes(services);
     await adoptImages(services, IMAGE_STEP_LISTS);
-    await adoptInstances(services);
+    await adoptInstances(services, hostRebooted(services, description));
+    // After them: the boot that the node is written down with is one whose instances have been seen to.
+    await ensureNode(services, description);
     // What was published for an instance whose removal was finished just now has no owner any more.
     const repairs = await services.network.reconcile().catch((error: unknown) => [`not wholly: ${describe(error)}`]);
     for (const repaired of repairs) parts.log.warn({ repaired }, 'the network was repaired');

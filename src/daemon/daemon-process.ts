@@ -1,5 +1,6 @@
-/** The life of the daemon's process: reads its options, opens what it needs, says that it is ready, and ends on SIGTERM while instances go on. */
+/** The life of the daemon's process: reads its options, opens what it needs, says that it is ready, and ends on SIGTERM while instances go on, unless the whole host ends. */
 import { describe } from '../control/journal.ts';
+import { hostGoesDown } from '../host/host-shutdown.ts';
 import { asBerthError } from '../model/errors.ts';
 import { makeLog } from './log.ts';
 import { parseDaemonOptions } from './options.ts';
@@ -20,7 +21,11 @@ export async function daemonProcess(parts: Omit<DaemonParts, 'log'> = {}): Promi
     const daemon = await runDaemon(options, { ...parts, log });
     process.stdout.write(`berth ready unix:${daemon.socketPath}\n`);
     const stop = async () => {
-      await daemon[Symbol.asyncDispose]();
+      const withHost = await hostGoesDown().catch((error: unknown) => {
+        log.warn({ error: describe(error) }, 'nobody could say whether the host goes down');
+        return false;
+      });
+      await (withHost ? daemon.endWithHost() : daemon[Symbol.asyncDispose]());
       process.exit(0);
     };
     process.once('SIGTERM', () => void stop());

@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { makeServer } from '../api/server.ts';
 import { Control, type ControlParts } from '../control/control.ts';
 import type { Logger } from '../control/services.ts';
+import { endWithHost } from '../control/instance/host-shutdown.ts';
 import type { StepHook } from '../control/journal.ts';
 import { peerCredentials } from '../host/peer-credentials.ts';
 import { readLog } from '../host/log-reader.ts';
@@ -30,6 +31,8 @@ export interface DaemonParts {
 export interface RunningDaemon extends AsyncDisposable {
   readonly socketPath: string;
   readonly control: Control;
+  /** For a host that goes down: as disposing of it, and everything that runs is brought to its end, to come back with the host. */
+  endWithHost(): Promise<void>;
 }
 
 const FEATURES: readonly string[] = [];
@@ -47,12 +50,16 @@ export async function runDaemon(options: DaemonOptions, parts: DaemonParts): Pro
   const control = opened.use(await Control.open(controlParts));
   const house = keepHouse(control.services);
   opened.defer(() => house[Symbol.asyncDispose]());
+  let withHost = false;
+  // When nobody can ask for anything any more.
+  opened.defer(() => (withHost ? endWithHost(control.services) : Promise.resolve()));
   const app = await makeServer({ control, log: parts.log, identifyPeer: peerCredentials, readLog, version: VERSION, features: FEATURES, requestId: () => randomBytes(9).toString('base64url') });
   opened.defer(() => closeServer(app));
   const socketPath = path.join(options.runDir, 'berth.sock');
   await listen(app, socketPath);
   const rest = opened.move();
-  return { socketPath, control, [Symbol.asyncDispose]: () => rest.disposeAsync() };
+  const close = () => rest.disposeAsync();
+  return { socketPath, control, endWithHost: () => { withHost = true; return close(); }, [Symbol.asyncDispose]: close };
 }
 
 async function closeServer(app: FastifyInstance<Server>): Promise<void> {

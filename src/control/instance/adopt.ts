@@ -15,17 +15,19 @@ import { SYSTEM } from '../services.ts';
 import { failedStatus, idOf, processStatus, rangeOf, runtimeOf, withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { releaseAll } from './create.ts';
 import type { EndContext } from './end.ts';
+import { endedWithHost } from './host-shutdown.ts';
 import { CREATE, CREATE_AND_START, DELETE, START, STOP, UPDATE } from './step-lists.ts';
 import { announce } from './steps.ts';
 import { stoppedStatus } from './stop.ts';
 
-export async function adoptInstances(services: InstanceServices): Promise<void> {
+/** `rebooted`: the host went down since the last daemon was there; what ran is started again, as it was wished. */
+export async function adoptInstances(services: InstanceServices, rebooted = false): Promise<void> {
   const instances = () => services.registry.list<Instance>('Instance');
   for (const instance of instances()) await guarded(services, instance, () => holdRange(services, instance));
   for (const operation of services.journal.unfinished()) {
     if (operation.spec.target.kind === 'Instance') await recoverOperation(services, operation);
   }
-  for (const instance of instances()) await guarded(services, instance, () => adopt(services, instance));
+  for (const instance of instances()) await guarded(services, instance, () => adopt(services, instance, rebooted));
   // Last: nothing is started while others are still being found.
   for (const instance of instances()) if (instance.status.state === 'backoff') services.supervisor.resumeRestart(instance);
 }
@@ -125,7 +127,7 @@ async function put(services: InstanceServices, instance: Instance, type: string,
 
 const UNSEEN: ExitRecord = { exitCode: undefined, reason: 'unknown', finishedAtMs: 0 };
 
-async function adopt(services: InstanceServices, instance: Instance): Promise<void> {
+async function adopt(services: InstanceServices, instance: Instance, rebooted: boolean): Promise<void> {
   const { state } = instance.status;
   // The journal is at work on it.
   if (services.locks.holder(instance.meta.id) !== undefined) return;
@@ -134,6 +136,10 @@ async function adopt(services: InstanceServices, instance: Instance): Promise<vo
   const observed = await runtimeOf(services, instance).observe(idOf(instance));
   if (observed.state === 'exited' || observed.state === 'absent' || observed.state === 'created') {
     const exit = observed.state === 'exited' ? observed.exit : { ...UNSEEN, finishedAtMs: services.clock.nowMs() };
+    if (rebooted && (exit.reason === 'unknown' || exit.reason === 'killed')) {
+      await services.locks.hold(instance.meta.id, 'instance.exit', () => services.supervisor.settleEnd(instance, endedWithHost(instance, exit), 0));
+      return;
+    }
     const ranMs = exit.finishedAtMs - Date.parse(instance.status.startedAt ?? '') || 0;
     await services.locks.hold(instance.meta.id, 'instance.exit', () => services.supervisor.settleEnd(instance, exit, ranMs));
     return;

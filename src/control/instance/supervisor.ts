@@ -6,13 +6,13 @@ import type { ExitRecord } from '../../drivers/runtime/driver.ts';
 import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS, WELL_AFTER_MS } from '../../lib/backoff.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
-import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
 import { describe } from '../journal.ts';
 import { targetOf } from '../records.ts';
 import { Transaction } from '../registry.ts';
 import { SYSTEM } from '../services.ts';
 import { failedStatus, idOf, runtimeOf, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { removeEnded } from './delete.ts';
+import { restartPolicy } from './restart-policy.ts';
 import { startInstance } from './start.ts';
 import { tearDown } from './steps.ts';
 import { watchBoot } from './watch-boot.ts';
@@ -21,6 +21,9 @@ import { stoppedStatus } from './stop.ts';
 /** The end of an instance that could not be written, on a full disk, is written later. */
 const WRITE_AGAIN_MS = 2_000;
 const UP: ReadonlySet<string> = new Set(['running', 'paused', 'unsupervised', 'stopping']);
+
+/** `withHost`: not an end of its own (host-shutdown.ts). */
+type EndRecord = ExitRecord & { readonly withHost?: boolean | undefined };
 
 interface Watch {
   readonly abort: AbortController;
@@ -110,7 +113,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /** The caller holds the lock. `ranMs`: how long it ran. */
-  async settleEnd(instance: Instance, exit: ExitRecord, ranMs: number): Promise<void> {
+  async settleEnd(instance: Instance, exit: EndRecord, ranMs: number): Promise<void> {
     const context: InstanceContext = { services: this.#services, instance };
     try {
       for (const step of tearDown) await step.run(context);
@@ -123,7 +126,7 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
-  async #writeEnd(instance: Instance, exit: ExitRecord, ranMs: number): Promise<void> {
+  async #writeEnd(instance: Instance, exit: EndRecord, ranMs: number): Promise<void> {
     const services = this.#services;
     const transaction = new Transaction();
     const stopped = stoppedStatus(services, withStatus(instance, { restarts: ranMs >= WELL_AFTER_MS ? 0 : instance.status.restarts }), exit, false);
@@ -187,9 +190,14 @@ export class Supervisor implements AsyncDisposable {
     }).catch((error: unknown) => services.log.error({ id, error: describe(error) }, 'an instance that ended could not be removed; the next daemon does it'));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** From now on nothing is started again, and no end is dealt with but by who asks for it. */
+  retire(): void {
     this.#closed = true;
     for (const cancel of this.#timers.values()) cancel();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.retire();
     for (const watch of this.#watches.values()) watch.abort.abort();
     await Promise.allSettled([...this.#watches.values()].map((watch) => watch.settled));
   }
@@ -200,7 +208,7 @@ function pauseBefore(instance: Instance, failed: boolean, reason?: ExitRecord['r
   // A system that restarts itself comes back, whatever the policy; one that powered itself off was asked to be off.
   if (reason === 'reboot') return instance.spec.running === false ? undefined : 0;
   if (reason === 'poweroff') return undefined;
-  const { policy, maxRetries } = instance.spec.restart ?? { policy: FORM_DEFAULTS[instance.status.form].restart, maxRetries: undefined };
+  const { policy, maxRetries } = restartPolicy(instance);
   const again = policy === 'always' || policy === 'unless-stopped' || (policy === 'on-failure' && failed);
   if (!again || instance.spec.running === false) return undefined;
   const { restarts } = instance.status;
@@ -208,7 +216,8 @@ function pauseBefore(instance: Instance, failed: boolean, reason?: ExitRecord['r
   return Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(restarts, 16));
 }
 
-function sentence(instance: Instance, exit: ExitRecord, pauseMs: number | undefined): string {
+function sentence(instance: Instance, exit: EndRecord, pauseMs: number | undefined): string {
+  if (exit.withHost === true) return `'${instance.meta.name}' went down with its host${pauseMs === undefined ? '' : ', and comes back with it'}.`;
   if (exit.reason === 'reboot' && pauseMs !== undefined) return `'${instance.meta.name}' reboots.`;
   if (exit.reason === 'poweroff') return `'${instance.meta.name}' powered itself off.`;
   const how = exit.reason === 'oom' ? 'ran out of memory and was killed' : exit.exitCode === undefined ? 'ended; nobody saw its exit code' : `ended with exit code ${exit.exitCode}`;

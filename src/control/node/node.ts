@@ -8,6 +8,12 @@ import type { Services } from '../services.ts';
 
 export type NodeDescription = Omit<NodeStatus, 'state' | 'startedAt' | 'figures'>;
 
+/** Did the host go down since instances were last seen to? Everything that ran then is gone, whatever it was. */
+export function hostRebooted({ registry, nodeName }: Services, description: NodeDescription): boolean {
+  const before = registry.find<Node>('Node', '', nodeName);
+  return before !== undefined && before.status.bootId !== description.bootId;
+}
+
 export async function ensureNode(services: Services, description: NodeDescription): Promise<void> {
   const { registry, clock, nodeName } = services;
   const existing = registry.find<Node>('Node', '', nodeName);
