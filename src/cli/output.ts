@@ -1,11 +1,11 @@
 /** How objects are written: table, wide, json, yaml, name. Standard output carries data only. */
 import { nearest } from '../lib/nearest.ts';
-import { textTable } from '../lib/text-table.ts';
 import { terminalSafeLine } from '../lib/terminal-safe.ts';
 import { BerthError } from '../model/errors.ts';
 import { printable } from '../model/ids.ts';
 import type { BerthObject } from '../model/meta.ts';
 import type { Context, Flag } from './command.ts';
+import { fittedTable } from './fitted-table.ts';
 import { paint } from './paint.ts';
 import type { View } from './views.ts';
 import type { Words } from './words.ts';
@@ -49,9 +49,7 @@ export async function yamlText(value: unknown): Promise<string> {
 
 export async function tableText(context: Context, items: readonly BerthObject[], view: View, wide: boolean): Promise<string> {
   const columns = view.columns.filter((column) => wide || column.wide !== true);
-  const rows = items.map((item) => columns.map((column) => column.cell(item)));
-  const width = wide ? undefined : await terminalWidth(context);
-  const text = textTable(columns.map(({ title, align }) => ({ title, ...(align === undefined ? {} : { align }) })), rows, { width });
+  const text = fittedTable(columns, items, wide ? undefined : await terminalWidth(context));
   const paints = await paint(1, context.stdio, context.env);
   const end = text.indexOf('\n');
   return paints.bold(text.slice(0, end)) + text.slice(end);

@@ -8,6 +8,7 @@ import type { Operation } from '../model/operation.ts';
 import { ageOf } from './age.ts';
 import { explained } from './commands/explain.ts';
 import { describedLines } from './described.ts';
+import { fittedTable } from './fitted-table.ts';
 import { headline } from './instance-story.ts';
 import { kindOf } from './kind-words.ts';
 import { flagLines } from './help.ts';
@@ -35,8 +36,40 @@ test('cells of an instance', () => {
   for (const [health, shown] of [['unknown', 'running (booting)'], ['unhealthy', 'running (degraded)'], ['healthy', 'running']] as const) assert.equal(cell('STATE', instance({ state: 'running', mode: 'os', health })), shown);
   assert.equal(cell('STATE', instance({ state: 'stopped' })), 'stopped');
   const port = (hostAddress: string, protocol = 'tcp') => ({ hostAddress, protocol, hostPort: 80, targetPort: 8080 });
-  assert.equal(cell('PORTS', instance({ published: [port('127.0.0.1'), port('::1'), port('0.0.0.0'), port('::', 'udp')] })), '80→8080, 0.0.0.0:80→8080, [::]:80→8080/udp');
+  assert.equal(cell('PORTS', instance({ published: [port('127.0.0.1'), port('::1'), port('0.0.0.0'), port('::', 'udp')] })), '80→8080, *:80→8080, [::]:80→8080/udp');
   assert.equal(cell('FORM', instance({ form: 'microVM' })), 'microVM');
+});
+
+test('a mixed estate in 120 columns and in 80: nothing is cut, and what matters less gives way', () => {
+  const one = (name: string, status: object, meta: object = {}): Instance => { const made = instance(status); return { ...made, meta: { ...made.meta, name, createdAt: new Date().toISOString(), ...meta } }; };
+  const port = (hostAddress: string, hostPort: number, targetPort: number) => ({ hostAddress, protocol: 'tcp', hostPort, targetPort });
+  const estate = [
+    one('web', { boundary: 'kernel', ports: [{ ipv4: '10.89.16.2' }], published: [port('0.0.0.0', 18_080, 80), port('127.0.0.1', 18_443, 443)] }, { owner: 'ann' }),
+    one('database-primary', { form: 'microVM', boundary: 'emulated', ports: [{ ipv4: '10.89.16.3' }], published: [port('127.0.0.1', 15_432, 5432), port('::1', 15_432, 5432)] }),
+    one('build', { form: 'osContainer', mode: 'os', health: 'unhealthy', boundary: 'kernel', ports: [{ ipv4: '10.89.0.2' }] }),
+    one('legacy', { form: 'vm', mode: 'os', health: 'unknown', boundary: 'hardware', ports: [{ ipv4: '10.89.0.11' }] }),
+    one('once', { state: 'stopped', reason: 'exited', exitCode: 1, boundary: 'kernel', ports: [{ ipv4: '10.89.0.3' }] }),
+  ];
+  const columns = VIEWS['Instance']!.columns.filter((column) => column.wide !== true);
+  const table = (width?: number): string => fittedTable(columns, estate, width);
+  assert.equal(table(120), `${[
+    'NAME              FORM           STATE               BOUNDARY  ADDRESS     PORTS                  AGE  OWNER',
+    'web               app container  running             kernel    10.89.16.2  *:18080→80, 18443→443  0s   ann',
+    'database-primary  microVM        running             emulated  10.89.16.3  15432→5432             0s   -',
+    'build             OS container   running (degraded)  kernel    10.89.0.2   -                      0s   -',
+    'legacy            VM             running (booting)   hardware  10.89.0.11  -                      0s   -',
+    'once              app container  stopped (1)         kernel    10.89.0.3   -                      0s   -',
+  ].join('\n')}\n`);
+  assert.equal(table(80), `${[
+    'NAME              FORM     STATE        BOUNDARY  ADDRESS     PORTS          AGE',
+    'web               app      running      kernel    10.89.16.2  *:18080→80 +1  0s',
+    'database-primary  microVM  running      emulated  10.89.16.3  15432→5432     0s',
+    'build             OS       degraded     kernel    10.89.0.2   -              0s',
+    'legacy            VM       booting      hardware  10.89.0.11  -              0s',
+    'once              app      stopped (1)  kernel    10.89.0.3   -              0s',
+  ].join('\n')}\n`);
+  assert.match(table(), /^NAME .* IMAGE +AGE +OWNER\n/, 'where nothing limits it, all of it');
+  assert.doesNotMatch(fittedTable(columns, estate.slice(1), undefined), /OWNER/, 'a column for nobody');
 });
 
 test('every kind has a view, under its own name', () => {

@@ -19,6 +19,10 @@ export interface ViewColumn<T> {
   readonly title: string;
   readonly align?: 'right';
   readonly wide?: boolean;
+  /** Shown where at least one has something to say. */
+  readonly ifAny?: boolean;
+  /** Where there is no room, in this order: fewer words, or (without them) the whole column. */
+  readonly gives?: { readonly order: number; readonly cell?: (item: T) => string };
   cell(item: T): string;
 }
 
@@ -43,13 +47,13 @@ const STATE: ViewColumn<BerthObject<unknown, { readonly state: string }>> = { ti
 export const VIEWS: Readonly<Record<string, View>> = {
   Instance: view<Instance>('instance', [
     NAME,
-    { title: 'FORM', cell: (one) => FORM_LABEL[one.status.form] ?? text(one.status.form) },
-    { title: 'STATE', cell: stateText },
+    { title: 'FORM', gives: { order: 3, cell: (one) => (FORM_LABEL[one.status.form] ?? text(one.status.form)).replace(' container', '') }, cell: (one) => FORM_LABEL[one.status.form] ?? text(one.status.form) },
+    { title: 'STATE', gives: { order: 4, cell: (one) => stateText(one).replace(/^running \((.*)\)$/, '$1') }, cell: stateText },
     { title: 'BOUNDARY', cell: (one) => text(one.status.boundary) },
     { title: 'ADDRESS', cell: (one) => text(one.status.ports?.[0]?.ipv4) },
-    { title: 'PORTS', cell: portsText },
-    { title: 'IMAGE', cell: (one) => shortReference(one.status.imageReference ?? one.spec.image) },
-    AGE, PROJECT, OWNER,
+    { title: 'PORTS', gives: { order: 5, cell: firstPort }, cell: (one) => portTexts(one).join(', ') || NOTHING },
+    { title: 'IMAGE', gives: { order: 1 }, cell: (one) => shortReference(one.status.imageReference ?? one.spec.image) },
+    AGE, PROJECT, { title: 'OWNER', ifAny: true, gives: { order: 2 }, cell: (one) => text(one.meta.owner) },
     { title: 'NODE', wide: true, cell: (one) => text(one.status.node) },
     { title: 'RESTARTS', wide: true, align: 'right', cell: (one) => text(one.status.restarts) },
     { title: 'PID', wide: true, align: 'right', cell: (one) => text(one.status.pid) },
@@ -121,16 +125,22 @@ export function stateText({ status }: Instance): string {
   return `stopped (${status.reason === 'oom' ? 'out of memory' : status.reason === 'poweroff' ? 'off' : status.exitCode})`;
 }
 
-/** `127.0.0.1:8080→80, [::1]:8080→80/udp`; the two loopback addresses of one port are one entry. */
-function portsText({ status }: Instance): string {
+/** `*:8080→80`, `[fd00::1]:8080→80/udp`; the two loopback addresses of one port are one entry without an address. */
+function portTexts({ status }: Instance): readonly string[] {
   const seen = new Map<string, string>();
   for (const { hostAddress, hostPort, targetPort, protocol } of status.published ?? []) {
     const tail = `${hostPort}→${targetPort}${protocol === 'udp' ? '/udp' : ''}`;
-    const address = hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress;
+    const address = hostAddress === '0.0.0.0' ? '*' : hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress;
     const isLoopback = hostAddress === '127.0.0.1' || hostAddress === '::1';
     seen.set(isLoopback ? `lo ${tail}` : `${address} ${tail}`, isLoopback ? tail : `${address}:${tail}`);
   }
-  return [...seen.values()].join(', ') || NOTHING;
+  return [...seen.values()];
+}
+
+/** `8080→80 +2`: the rest is in the object. */
+function firstPort(one: Instance): string {
+  const [first, ...rest] = portTexts(one);
+  return first === undefined ? NOTHING : rest.length === 0 ? first : `${first} +${rest.length}`;
 }
 
 function subnet(address: { readonly gateway: string; readonly prefixLength: number } | undefined): string {

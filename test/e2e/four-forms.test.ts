@@ -77,6 +77,22 @@ describe('PostgreSQL in four forms', { timeout: 900_000 }, () => {
     for (const name of NAMES) assert.equal(await answers('pg-app', name), name);
   });
 
+  test('stats, top and list show all four in one look, inside and from the host', async () => {
+    const stats = await say('stats');
+    for (const name of NAMES) assert.match(stats, new RegExp(`^${name} +(app container|OS container|microVM|VM) +\\d+\\.\\d % +\\S+iB +\\S+iB +${name === 'pg-micro' || name === 'pg-vm' ? '\\S+iB\\* +\\d+\\*' : '- +\\d+'}$`, 'm'), stats);
+    assert.match(stats, /\n\* the guest’s own word\n$/);
+    const top = JSON.parse(await say('top', '-o', 'json'));
+    for (const name of NAMES) {
+      const { processes, machine, problem } = top.find((one: { name: string }) => one.name === name);
+      assert.equal(problem, undefined, name);
+      assert.ok(processes.some((one: { user: string; command: string }) => one.user === 'postgres' && /checkpointer/.test(one.command)), `${name}: ${JSON.stringify(processes)}`);
+      assert.equal(machine?.pid, FORMS[name].endsWith('Container') ? undefined : (await daemon.instance(name)).status.pid);
+    }
+    const list = await say('list');
+    assert.match(list, /^NAME +FORM +STATE +BOUNDARY +ADDRESS +PORTS +IMAGE +AGE/);
+    for (const name of NAMES) assert.match(list, new RegExp(`^${name} +.* +running +(kernel|hardware|emulated) +\\S+ +${PORTS[name]}→5432 +`, 'm'));
+  });
+
   test('what each costs', async () => {
     const { items } = await daemon.ok('GET', '/v1/projects/default/instances/-/stats');
     const rows = await Promise.all(NAMES.map(async (name) => {

@@ -14,6 +14,8 @@ interface Usage {
   readonly memoryBytes?: number;
   readonly memoryLimitBytes?: number;
   readonly cpuNanoseconds?: number;
+  /** Of a VM: what is used inside; `memoryBytes` is what its machine takes from the host. */
+  readonly insideMemoryBytes?: number;
   readonly pids?: number;
   readonly oomKills?: number;
   /** Names of fields that only the guest says. */
@@ -58,12 +60,23 @@ async function look(client: Client, names: readonly string[]): Promise<readonly 
   return names.length === 0 ? items : items.filter((one) => names.includes(one.name));
 }
 
+/** What only a guest says is marked. */
+const CLAIMED = '*';
+
 async function tableOf(context: Context, items: readonly Usage[], before: readonly Usage[], elapsedMs: number): Promise<string> {
-  const rows = items.map((one) => {
+  const hasGuests = items.some((one) => one.insideMemoryBytes !== undefined);
+  const rows = items.toSorted((a, b) => (a.name < b.name ? -1 : 1)).map((one) => {
     const last = before.find((other) => other.name === one.name)?.cpuNanoseconds;
     const share = last === undefined || one.cpuNanoseconds === undefined ? '-' : `${(Math.max(0, one.cpuNanoseconds - last) / (elapsedMs * 10_000)).toFixed(1)} %`;
     const amount = (bytes: number | undefined): string => (bytes === undefined ? '-' : formatBytes(bytes));
-    return [one.name, FORM_LABEL[one.form] ?? '-', share, amount(one.memoryBytes), amount(one.memoryLimitBytes), `${one.pids ?? '-'}${one.claimed?.includes('pids') === true ? ' (claimed)' : ''}`];
+    const mark = (field: string): string => (one.claimed?.includes(field) === true ? CLAIMED : '');
+    return [
+      one.name, FORM_LABEL[one.form] ?? '-', share, amount(one.memoryBytes), amount(one.memoryLimitBytes),
+      ...(hasGuests ? [`${amount(one.insideMemoryBytes)}${mark('insideMemoryBytes')}`] : []), `${one.pids ?? '-'}${mark('pids')}`,
+    ];
   });
-  return textTable([{ title: 'NAME' }, { title: 'FORM' }, { title: 'CPU', align: 'right' }, { title: 'MEMORY', align: 'right' }, { title: 'LIMIT', align: 'right' }, { title: 'PIDS', align: 'right' }], rows, { width: await terminalWidth(context) });
+  const right = (title: string) => ({ title, align: 'right' as const });
+  const columns = [{ title: 'NAME' }, { title: 'FORM' }, right('CPU'), right('MEMORY'), right('LIMIT'), ...(hasGuests ? [right('INSIDE')] : []), right('PIDS')];
+  const table = textTable(columns, rows, { width: await terminalWidth(context) });
+  return items.some((one) => (one.claimed?.length ?? 0) > 0) ? `${table}${CLAIMED} the guest’s own word\n` : table;
 }

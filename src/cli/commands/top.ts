@@ -43,7 +43,7 @@ interface Line {
 
 async function tableOf(context: Context, items: readonly InstanceProcesses[], most: number | undefined): Promise<string> {
   const lines = items.flatMap(({ name, machine, processes }): readonly Line[] => [
-    ...(machine === undefined ? [] : [{ instance: name, user: '(machine)', row: machine }]),
+    ...(machine === undefined ? [] : [{ instance: name, user: '(machine)', row: { ...machine, command: programOf(machine.command) } }]),
     ...processes.map((row) => ({ instance: name, user: row.user ?? '-', row })),
   ]);
   const shown = most === undefined ? lines : lines.toSorted((a, b) => b.row.cpuMs - a.row.cpuMs).slice(0, most);
@@ -53,6 +53,11 @@ async function tableOf(context: Context, items: readonly InstanceProcesses[], mo
     { title: 'INSTANCE' }, { title: 'PID', align: right }, { title: 'USER' }, { title: 'S' }, { title: 'CPU TIME', align: right }, { title: 'MEMORY', align: right }, { title: 'AGE', align: right }, { title: 'COMMAND' },
   ];
   return textTable(columns, rows, { width: await terminalWidth(context) });
+}
+
+/** The arguments of a machine are long, and nobody's choice; -o json has them. */
+function programOf(command: string): string {
+  return command.split(' ')[0]!.split('/').at(-1)!;
 }
 
 /** `0.42s`, `12m03s`, `3h07m`, `12d05h`. */
