@@ -90,7 +90,7 @@ describe('PostgreSQL in four forms', { timeout: 900_000 }, () => {
     }
     const list = await say('list');
     assert.match(list, /^NAME +FORM +STATE +BOUNDARY +ADDRESS +PORTS +IMAGE +AGE/);
-    for (const name of NAMES) assert.match(list, new RegExp(`^${name} +.* +running +(kernel|hardware|emulated) +\\S+ +${PORTS[name]}→5432 +`, 'm'));
+    for (const name of NAMES) assert.match(list, new RegExp(`^${name} +.* +running( \\(\\w+\\))? +(kernel|hardware|emulated) +\\S+ +${PORTS[name]}→5432 +`, 'm'));
   });
 
   test('what each costs', async () => {
