@@ -24,38 +24,19 @@
 enum { OUTPUT_FD = 3 };
 static const int capabilities[] = {CAP_DAC_READ_SEARCH, -1};
 
-/* /lib and its like are links into /usr on a merged distribution, else directories. */
-static void copy_system_directory(const char *path) {
-  struct stat stat;
-  char link[256], host[300];
-  snprintf(host, sizeof host, "/old%s", path);
-  if (lstat(host, &stat) < 0) return;
-  ssize_t length = S_ISLNK(stat.st_mode) ? readlink(host, link, sizeof link - 1) : -1;
-  if (length > 0) {
-    link[length] = 0;
-    if (symlink(link, path) < 0) fail_errno("link a system directory");
-  } else if (S_ISDIR(stat.st_mode)) place_mount(clone_mount(AT_FDCWD, host, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), path);
-}
-
-static void limit(int resource, uint64_t value) {
-  struct rlimit wanted = {value, value};
-  if (setrlimit(resource, &wanted) < 0) fail_errno("set a resource limit");
-}
-
 static _Noreturn void build(int count, char **layers, char *uuid, uint64_t cpu_seconds, int log) {
-  static const char *const system[] = {"/usr", "/bin", "/sbin", "/lib", "/lib64", NULL};
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) fail_errno("make mounts private");
   int output = clone_mount(AT_FDCWD, ".", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
   merged_clone_layers(count, layers);
   merged_root_begin();
-  for (int i = 0; system[i]; i++) copy_system_directory(system[i]);
+  merged_system_directories();
   place_mount(output, "/out");
   if (mkdir("/tmp", 0700) < 0) fail_errno("make a directory"); /* mkfs.erofs collects attributes there */
   merged_mount_layers();
   if (umount2("/old", MNT_DETACH) < 0) fail_errno("hide the host");
-  limit(RLIMIT_AS, 4ull << 30);
-  limit(RLIMIT_CPU, cpu_seconds);
-  limit(RLIMIT_CORE, 0);
+  jail_limit(RLIMIT_AS, 4ull << 30);
+  jail_limit(RLIMIT_CPU, cpu_seconds);
+  jail_limit(RLIMIT_CORE, 0);
   umask(0077);
   if (dup2(log, 1) < 0 || dup2(log, 2) < 0) fail_errno("redirect output");
   jail_keep_capabilities(capabilities);

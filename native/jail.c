@@ -77,7 +77,7 @@ static void change_root(int writable) {
   close(fd);
 }
 
-static void limit(int resource, uint64_t value) {
+void jail_limit(int resource, uint64_t value) {
   struct rlimit now, wanted = {.rlim_cur = value, .rlim_max = value};
   if (getrlimit(resource, &now) == 0 && now.rlim_max < value) wanted = (struct rlimit){now.rlim_max, now.rlim_max};
   if (setrlimit(resource, &wanted) < 0) fail_errno("set a resource limit");
@@ -97,11 +97,11 @@ int jail_run(const struct jail_plan *plan, int (*inside)(void *), void *argument
     if (plan->root_fd >= 0) close(plan->root_fd);
     if (plan->prepare) plan->prepare(argument);
     change_root(plan->writable);
-    limit(RLIMIT_AS, plan->memory_bytes);
-    limit(RLIMIT_FSIZE, plan->file_bytes);
-    limit(RLIMIT_CPU, plan->cpu_seconds);
-    limit(RLIMIT_NOFILE, plan->open_files);
-    limit(RLIMIT_CORE, 0);
+    jail_limit(RLIMIT_AS, plan->memory_bytes);
+    jail_limit(RLIMIT_FSIZE, plan->file_bytes);
+    jail_limit(RLIMIT_CPU, plan->cpu_seconds);
+    jail_limit(RLIMIT_NOFILE, plan->open_files);
+    jail_limit(RLIMIT_CORE, 0);
     umask(0);
     jail_keep_capabilities(plan->capabilities);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) fail_errno("set no_new_privs");

@@ -25,8 +25,13 @@ int jail_run(const struct jail_plan *plan, int (*inside)(void *), void *argument
 /* From here on only reading, writing, and work on files below the root; for all threads. No more processes, no
  * executable memory, no device nodes. */
 void jail_seal(void);
+/* For a program of the distribution that is about to be executed: no sockets, no other processes' memory, no mounts, no
+ * namespaces, none of the kernel's large side doors. They are answered with ENOSYS. */
+void jail_seal_program(void);
 
 /* Clones this process with new namespaces, maps ids 0..65535 to themselves and returns in both: 0 in the child. */
 pid_t jail_clone(unsigned long namespaces);
 /* Gives up every capability that is not in the list (ends with -1), for good. */
 void jail_keep_capabilities(const int *capabilities);
+/* setrlimit(2), never above what this process may have. */
+void jail_limit(int resource, uint64_t value);

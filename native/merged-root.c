@@ -39,6 +39,24 @@ void merged_root_begin(void) {
   if (mkdir("old", 0700) < 0 || syscall(SYS_pivot_root, ".", "old") < 0 || chdir("/") < 0) fail_errno("change the root");
 }
 
+/* /lib and its like are links into /usr on a merged distribution, else directories. */
+static void copy_system_directory(const char *path) {
+  struct stat stat;
+  char link[256], host[300];
+  snprintf(host, sizeof host, "/old%s", path);
+  if (lstat(host, &stat) < 0) return;
+  ssize_t length = S_ISLNK(stat.st_mode) ? readlink(host, link, sizeof link - 1) : -1;
+  if (length > 0) {
+    link[length] = 0;
+    if (symlink(link, path) < 0) fail_errno("link a system directory");
+  } else if (S_ISDIR(stat.st_mode)) place_mount(clone_mount(AT_FDCWD, host, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), path);
+}
+
+void merged_system_directories(void) {
+  static const char *const system[] = {"/usr", "/bin", "/sbin", "/lib", "/lib64", NULL};
+  for (int i = 0; system[i]; i++) copy_system_directory(system[i]);
+}
+
 /* Overlay lists a whiteout that hides nothing, and then denies that it is there; walkers stumble on that. In a directory
  * that it merges with another one it does not: so the empty tree below all layers gets those directories. */
 static bool ghosts_found;

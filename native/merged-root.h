@@ -4,6 +4,8 @@ enum { MERGED_LAYERS = 128 };
 
 /* An empty root of its own; the host's lies below /old until it is unmounted. The working directory is /. */
 void merged_root_begin(void);
+/* The distribution's programs and libraries, read-only. */
+void merged_system_directories(void);
 /* The layers (lowest first) as one read-only directory /root, as an instance would see them. Call before or after
  * begin; `merged_clone_layers` takes the paths while the host's root is still there. */
 void merged_clone_layers(int count, char **layers);

@@ -92,6 +92,11 @@ function readOnlyOption(text: string, options: string | undefined): boolean {
   return readOnly;
 }
 
+export function choice<T extends string>(flag: string, text: string, choices: readonly T[]): T {
+  const chosen = choices.find((one) => one === text);
+  return chosen ?? refuse(flag, text, 'there is no such one', `There are ${choices.join(' and ')}.`);
+}
+
 const ULIMIT_NAMES = ['core', 'cpu', 'data', 'fsize', 'memlock', 'msgqueue', 'nofile', 'nproc', 'rss', 'sigpending', 'stack'] as const;
 type UlimitName = (typeof ULIMIT_NAMES)[number];
 

@@ -9,6 +9,10 @@ export const imageSpec = z.strictObject({
 });
 export type ImageSpec = z.infer<typeof imageSpec>;
 
+/** `disk`: a bootable raw disk; `iso`: a CD, read-only. Both for VMs only. */
+export const IMAGE_TYPES = ['oci', 'disk', 'iso'] as const;
+export type ImageType = (typeof IMAGE_TYPES)[number];
+
 /** What the image asks for; a layer of its own, never copied into an instance's spec. */
 export interface ImageConfig {
   readonly architecture: string;
@@ -34,12 +38,14 @@ export interface ImageLayer {
 }
 
 export interface ImageStatus {
+  /** Missing in those that were stored before there were others: {@link imageType}. */
+  readonly type?: ImageType | undefined;
   readonly digest: string;
   readonly configDigest: string;
   readonly mediaType: string;
   readonly config: ImageConfig;
   readonly layers: readonly ImageLayer[];
-  /** Bytes of all layers, unpacked. */
+  /** Bytes of all layers, unpacked; the size of a disk as a guest sees it. */
   readonly bytes: number;
   /** /etc/passwd and /etc/group of the image, for names in `user`; absent when the image has none. */
   readonly passwd?: string | undefined;
@@ -49,3 +55,7 @@ export interface ImageStatus {
 }
 
 export type Image = BerthObject<ImageSpec, ImageStatus, 'Image'>;
+
+export function imageType({ status }: Image): ImageType {
+  return status.type ?? 'oci';
+}

@@ -39,6 +39,10 @@ export interface InstanceStatus {
   /** Id (manifest digest) of the image in use. */
   readonly imageId: string;
   readonly imageReference: string;
+  /** Type of the image when it is none of OCI: a VM that boots by its firmware, without an agent. */
+  readonly imageType?: 'disk' | 'iso' | undefined;
+  /** Ids of the CDs of `spec.iso`, in that order. */
+  readonly isoIds?: readonly string[] | undefined;
   readonly boundary?: Boundary | undefined;
   readonly accelerator?: 'kvm' | 'tcg' | undefined;
   readonly kernel?: string | undefined;

@@ -5,6 +5,10 @@ import { ISOLATIONS, MODES } from './forms.ts';
 import { cloudInitText, userDataSchema } from './user-data.ts';
 import { bytesNumber, dataText, environmentName, insidePath, mountTarget, nameText, plainText, workDirectory } from './text.ts';
 
+/** What a VM of a disk image starts with, and which devices its system finds. */
+export const FIRMWARES = ['bios', 'uefi'] as const;
+export const MACHINE_PRESETS = ['virtio', 'ahci-e1000'] as const;
+
 export const RESTART_POLICIES = ['no', 'on-failure', 'always', 'unless-stopped'] as const;
 
 const SIGNAL = z.string().regex(/^SIG[A-Z0-9+-]{2,12}$/, 'not a signal name such as SIGTERM');
@@ -15,6 +19,9 @@ const ULIMITS = ['core', 'cpu', 'data', 'fsize', 'memlock', 'msgqueue', 'nofile'
 
 const NO_SHARED_DIRECTORY: Meaning = { refused: 'Shared directories for VMs need virtio-fs, which is not part of this version yet.' };
 const NO_FIRST_BOOT: Meaning = { refused: 'An application has no first boot; give it its configuration by env or volumes.' };
+
+const NO_FIRMWARE: Meaning = { refused: 'A container shares the host’s kernel: it boots no disk. Use a VM.' };
+const NO_BOOT: Meaning = { refused: 'A microVM is started with our own kernel and the image’s entrypoint. Use a VM.' };
 
 const portSchema = z.strictObject({
   protocol: z.enum(['tcp', 'udp']).default('tcp'),
@@ -57,15 +64,15 @@ export const instanceSpec = z.strictObject({
     change: 'restart', flag: 'user', short: 'u', value: 'USER[:GROUP]', means: byForm('User inside a private range of host ids.', { refused: 'An init is root, inside a private range of host ids; `berth exec --user` takes another one.' }, 'User of the workload in the guest.', { refused: 'An init is root in its own machine; `berth exec --user` takes another one.' }),
   }),
   hostname: field(nameText.optional(), 'Host name; the instance’s name when missing.', {
-    change: 'restart', flag: 'hostname', value: 'NAME', means: byForm('Name in the UTS namespace.', 'Name in the UTS namespace and in /etc/hostname, where it stays as the system changes it.', 'The guest’s host name.', 'The guest’s host name and /etc/hostname, where it stays as the system changes it.'),
+    change: 'restart', flag: 'hostname', value: 'NAME', means: byForm('Name in the UTS namespace.', 'Name in the UTS namespace and in /etc/hostname, where it stays as the system changes it.', 'The guest’s host name.', 'The guest’s host name and /etc/hostname, where it stays as the system changes it; told to the cloud-init of a disk image.'),
   }),
   userData: field(userDataSchema.optional(), 'What to make of the system at its first boot: users, keys, files, commands; the part of cloud-config that Berth applies itself.', {
     change: 'never', secret: true, flag: 'user-data', value: 'FILE',
-    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Applied inside before the init starts, or handed to the image’s own cloud-init.', microVM: NO_FIRST_BOOT, vm: 'Applied inside before the init starts, or handed to the image’s own cloud-init.' },
+    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Applied inside before the init starts, or handed to the image’s own cloud-init.', microVM: NO_FIRST_BOOT, vm: 'Applied inside before the init starts, or handed to the image’s own cloud-init; of a disk image always the latter (NoCloud).' },
   }),
   cloudInit: field(cloudInitText.optional(), 'User data for the image’s own cloud-init, as it is (NoCloud).', {
     change: 'never', secret: true,
-    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Laid out for cloud-init; refused where the image has none.', microVM: NO_FIRST_BOOT, vm: 'Laid out for cloud-init; refused where the image has none.' },
+    means: { appContainer: NO_FIRST_BOOT, osContainer: 'Laid out for cloud-init; refused where the image has none.', microVM: NO_FIRST_BOOT, vm: 'Laid out for cloud-init; refused where the image has none. For a disk image on a CD, whether it has cloud-init or not.' },
   }),
   terminal: field(z.boolean().optional(), 'Give the process a terminal.', {
     change: 'restart', flag: 'tty', short: 't', means: byForm('A pseudo-terminal held by the monitor.', 'Always so: the system’s console, held by the monitor.', 'A pseudo-terminal in the guest.', 'Always so: the system’s console, a pseudo-terminal in the guest.'),
@@ -98,7 +105,7 @@ export const instanceSpec = z.strictObject({
     change: 'restart', flag: 'shm-size', value: 'BYTES', means: byForm('Size of the tmpfs.', 'Size of the tmpfs.', 'Size of the tmpfs in the guest.', 'Size of the tmpfs in the guest.'),
   }),
   rootDiskBytes: field(bytesNumber.min(16 * 1024 * 1024).optional(), 'Size of the writable part of the root.', {
-    change: 'never', flag: 'disk', value: 'BYTES', means: byBoundary('Refused where the pool has no quotas.', 'Size of the upper disk.'),
+    change: 'never', flag: 'disk', value: 'BYTES', means: byForm('Refused where the pool has no quotas.', 'Refused where the pool has no quotas.', 'Size of the upper disk.', 'Size of the upper disk, or of the copy of a disk image, which is as large as the image when missing and never smaller.'),
   }),
   tmpfs: field(z.array(z.strictObject({ target: mountTarget, sizeBytes: bytesNumber.min(4096) })).max(32).optional(), 'Memory-backed directories.', {
     change: 'restart', flag: 'tmpfs', value: 'DIR[:size=BYTES]', repeat: true, means: byForm('tmpfs, counted as the instance’s memory.', 'tmpfs, counted as the instance’s memory.', 'tmpfs in the guest.', 'tmpfs in the guest.'),

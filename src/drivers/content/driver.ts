@@ -10,7 +10,7 @@
  *   names it: a sweep never takes what is held.
  */
 import type { Compression, LayerReport } from '../unpack/driver.ts';
-import type { ImageConfig } from '../../model/image.ts';
+import type { ImageConfig, ImageType } from '../../model/image.ts';
 import type { LayerProgress as FetchedLayer } from '../../model/layer-progress.ts';
 import type { Platform } from '../../model/platform.ts';
 import type { OutgoingImage, RemoteImage } from '../registry/driver.ts';
@@ -34,6 +34,7 @@ export interface ContentInUse {
   readonly diffIds: Pick<ReadonlySet<Digest>, 'has'>;
   /** Keys of image files: digests of configs. */
   readonly imageFiles: Pick<ReadonlySet<Digest>, 'has'>;
+  readonly disks: Pick<ReadonlySet<Digest>, 'has'>;
 }
 
 export interface ContentUsage {
@@ -44,6 +45,9 @@ export interface ContentUsage {
   /** Made for VMs. */
   readonly imageFiles: number;
   readonly imageFileBytes: number;
+  /** Of disk images, CDs included. */
+  readonly disks: number;
+  readonly diskBytes: number;
 }
 
 export interface IngestOptions {
@@ -65,6 +69,8 @@ export interface LayerProgress {
 
 /** An image as it came in or was made: everything is in the content store. */
 export interface ImageRecord {
+  /** `oci` when missing. The others have no layers, and all digests are that of the raw disk. */
+  readonly type?: ImageType | undefined;
   readonly manifestDigest: Digest;
   readonly configDigest: Digest;
   readonly mediaType: string;
@@ -78,6 +84,15 @@ export interface ImageRecord {
 }
 
 export type ArchiveFormat = 'oci-archive' | 'docker-archive' | 'rootfs';
+
+/** What somebody said that it is; nobody looks. `iso`: a CD, never written. */
+export type DiskFormat = 'raw' | 'qcow2' | 'iso';
+
+export interface DiskOptions {
+  readonly lease?: ContentLease | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ProgressSink | undefined;
+}
 
 export interface BootstrapRequest {
   /** busybox, debian:bookworm, debian:trixie */
@@ -117,6 +132,18 @@ export interface ContentStore extends AsyncDisposable {
   imageFile(key: Digest, diffIds: readonly Digest[], signal?: AbortSignal): Promise<string>;
   /** Takes in an archive of any known format (found by looking): OCI layout tar, docker-archive, rootfs tar; each maybe compressed. */
   importArchive(bytes: AsyncIterable<Uint8Array>, options: { readonly lease?: ContentLease | undefined; readonly signal?: AbortSignal | undefined; readonly onProgress?: ProgressSink | undefined }): Promise<readonly ImageRecord[]>;
+  /**
+   * Takes in a disk; kept raw and sparse, named by the digest of its raw content. A qcow2 file is refused (`invalid`) when
+   * it leads out of itself or is beyond its bounds; other formats are not looked at, now or later. `exhausted`: larger
+   * than may be, or than there is room for.
+   */
+  importDisk(bytes: AsyncIterable<Uint8Array>, format: DiskFormat, options?: DiskOptions): Promise<ImageRecord>;
+  /** Where the raw disk lies: to be read, never written. */
+  diskFile(digest: Digest): string;
+  /** Bytes that it takes on the host's disk; undefined when it is not here. */
+  diskBytes(digest: Digest): number | undefined;
+  /** The raw disk, holes as zeros. */
+  readDisk(digest: Digest): AsyncIterable<Uint8Array>;
   /**
    * Takes in an image from a registry and closes it (also on an error). What is here is not fetched; layers are unpacked
    * while they arrive; callers who want the same share one download, and each may leave. Cancelled (`wrongState`): nothing

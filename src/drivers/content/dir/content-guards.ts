@@ -2,6 +2,7 @@
 import { MAX_NESTED_INDEXES, parseIndex, parseManifest } from '../../../model/image-manifest.ts';
 import type { Digest } from '../driver.ts';
 import { parseConfig } from './image-config.ts';
+import { checkQcow2, type Qcow2Check } from './qcow2-check.ts';
 
 export interface ContentGuards {
   isDigest(actual: Digest, wanted: Digest): boolean;
@@ -11,6 +12,7 @@ export interface ContentGuards {
   readonly parseIndex: typeof parseIndex;
   readonly parseManifest: typeof parseManifest;
   readonly parseConfig: typeof parseConfig;
+  readonly checkQcow2: Qcow2Check;
   readonly maxNestedIndexes: number;
   /** Do callers who want the same thing share one piece of work? */
   readonly shares: boolean;
@@ -20,7 +22,7 @@ export const CONTENT_GUARDS: ContentGuards = {
   isDigest: (actual, wanted) => actual === wanted,
   isDiffId: (actual, wanted) => actual === wanted,
   isSize: (bytes, size, ended) => (ended ? bytes === size : bytes <= size),
-  parseIndex, parseManifest, parseConfig,
+  parseIndex, parseManifest, parseConfig, checkQcow2,
   maxNestedIndexes: MAX_NESTED_INDEXES,
   shares: true,
 };

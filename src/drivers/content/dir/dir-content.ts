@@ -1,4 +1,4 @@
-/** The content store on plain directories. Below `rootDir`: blobs/, ingest/, bootstrap/, erofs/; layers lie in `layersDir`. */
+/** The content store on plain directories. Below `rootDir`: blobs/, ingest/, bootstrap/, erofs/, disks/; layers lie in `layersDir`. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { removeTree } from '../../../host/remove-tree.ts';
@@ -9,10 +9,12 @@ import type { ImageConfig } from '../../../model/image.ts';
 import type { LayerLimits, Unpacker } from '../../unpack/driver.ts';
 import { busyboxLayer } from '../bootstrap/busybox.ts';
 import { checkPackages, DEBIAN_SUITES, debianConfig, debianLayer } from '../bootstrap/debian.ts';
-import type { BootstrapRequest, ContentStore, Digest, ImageRecord, ProgressSink } from '../driver.ts';
+import type { BootstrapRequest, ContentStore, Digest, DiskFormat, ImageRecord, ProgressSink } from '../driver.ts';
 import { Arrivals } from './arrivals.ts';
 import { BlobStore } from './blob-store.ts';
 import type { ContentGuards } from './content-guards.ts';
+import { nativeDiskJobs, type DiskJobs } from './disk-jobs.ts';
+import { DiskStore } from './disk-store.ts';
 import { exportArchive } from './export-archive.ts';
 import { ImageFetcher } from './fetch-image.ts';
 import { assembleFromLayer, emptyConfig } from './image-assembly.ts';
@@ -27,6 +29,10 @@ export interface DirContentOptions {
   readonly layersDir: string;
   readonly unpacker: Unpacker;
   readonly layerLimits?: LayerLimits;
+  /** The jailed ones when missing. */
+  readonly diskJobs?: DiskJobs;
+  /** Most bytes of a disk. */
+  readonly diskLimits?: Readonly<Record<DiskFormat, number>>;
   /** Tests hand in guards with one of them taken away. */
   readonly guards?: ContentGuards;
   /** Monotonic. */
@@ -39,6 +45,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
   const blobs = new BlobStore(rootDir, arrivals, options.guards);
   const layers = new LayerStore(options.layersDir, unpacker, arrivals, options.layerLimits, options.guards);
   const imageFiles = new ImageFileStore(path.join(rootDir, 'erofs'), layers, unpacker, arrivals);
+  const disks = new DiskStore({ dir: path.join(rootDir, 'disks'), jobs: options.diskJobs ?? nativeDiskJobs(), arrivals, checkQcow2: blobs.guards.checkQcow2, maxBytes: options.diskLimits });
   const temporaryDir = path.join(rootDir, 'bootstrap');
   await fs.mkdir(rootDir, { recursive: true, mode: 0o711 });
   await removeTree(temporaryDir);
@@ -49,6 +56,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
   await partials.open();
   await layers.open();
   await imageFiles.open();
+  await disks.open();
   /** One sweep after the other. */
   let sweeping: Promise<unknown> = Promise.resolve();
 
@@ -78,6 +86,14 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
       };
     },
     importArchive: (bytes, importOptions) => importArchive({ blobs, layers, unpacker }, bytes, importOptions),
+    async importDisk(bytes, format, diskOptions = {}) {
+      const { digest, bytes: size } = await disks.take(bytes, format, diskOptions);
+      const type = format === 'iso' ? 'iso' : 'disk';
+      return { type, manifestDigest: digest, configDigest: digest, mediaType: DISK_TYPES[type], config: { ...emptyConfig(), os: '' }, layers: [], names: [], bytes: size, setuid: [] };
+    },
+    diskFile: (digest) => disks.pathOf(digest),
+    diskBytes: (digest) => disks.bytes(digest),
+    readDisk: (digest) => disks.read(digest),
     async *exportArchive(image, format, signal) {
       using lease = arrivals.lease();
       lease.hold(...digestsOf(image));
@@ -99,11 +115,11 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     lease: () => arrivals.lease(),
     settled: (image) => arrivals.settle(digestsOf(image)),
     async usage(inUse) {
-      return { ...(await blobs.usage(inUse?.blobs)), ...layers.usage(inUse?.diffIds), ...(await imageFiles.usage(inUse?.imageFiles)) };
+      return { ...(await blobs.usage(inUse?.blobs)), ...layers.usage(inUse?.diffIds), ...(await imageFiles.usage(inUse?.imageFiles)), ...disks.usage(inUse?.disks) };
     },
     sweep(inUse, { arrivals: all = false } = {}) {
       const keeps = (digest: Digest): boolean => (all ? arrivals.isHeld(digest) : arrivals.isUnderWay(digest));
-      const swept = sweeping.then(async () => await partials.sweep(all) + await blobs.sweep(inUse.blobs, keeps) + await layers.sweep(inUse.diffIds, keeps) + await imageFiles.sweep(inUse.imageFiles));
+      const swept = sweeping.then(async () => await partials.sweep(all) + await blobs.sweep(inUse.blobs, keeps) + await layers.sweep(inUse.diffIds, keeps) + await imageFiles.sweep(inUse.imageFiles) + await disks.sweep(inUse.disks, keeps));
       sweeping = swept.catch(() => undefined);
       return swept;
     },
@@ -114,6 +130,8 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
 function digestsOf(image: ImageRecord): readonly Digest[] {
   return [image.manifestDigest, image.configDigest, ...image.layers.flatMap((layer) => [layer.digest, layer.diffId])];
 }
+
+const DISK_TYPES = { disk: 'application/vnd.berth.disk.raw', iso: 'application/vnd.efi.iso' } as const;
 
 interface Recipe {
   readonly layer: AsyncIterable<Uint8Array>;
