@@ -92,7 +92,7 @@ function readOnlyOption(text: string, options: string | undefined): boolean {
   return readOnly;
 }
 
-export function choice<T extends string>(flag: string, text: string, choices: readonly T[]): T {
+export function choice<const T extends string>(flag: string, text: string, choices: readonly T[]): T {
   const chosen = choices.find((one) => one === text);
   return chosen ?? refuse(flag, text, 'there is no such one', `There are ${choices.join(' and ')}.`);
 }

@@ -61,6 +61,7 @@ export const VIEWS: Readonly<Record<string, View>> = {
   Image: view<Image>('image', [
     { title: 'REFERENCE', cell: (one) => one.spec.references.map(shortReference).join(', ') || NOTHING },
     { title: 'ID', cell: (one) => one.status.digest.replace(/^sha256:/, '').slice(0, 12) },
+    { title: 'TYPE', cell: (one) => text(one.status.type ?? 'oci') },
     { title: 'SIZE', align: 'right', cell: (one) => formatBytes(one.status.bytes) },
     { title: 'LAYERS', wide: true, align: 'right', cell: (one) => String(one.status.layers.length) },
     { title: 'ARCH', wide: true, cell: (one) => text(one.status.config.architecture) },

@@ -1,7 +1,7 @@
 /** DiskUsage: what the daemon keeps on the disk of its node, by what it is (`berth system df`). */
 
 export const DISK_USAGE_OF = {
-  images: 'Images as they came: compressed layers, documents, and the image files that VMs boot from.',
+  images: 'Images as they came: compressed layers, documents, disk images, and the image files that VMs boot from.',
   layers: 'Layers of images, unpacked; each lies there once, however many images have it.',
   volumes: 'Data of volumes.',
   instances: 'What instances wrote into their own root.',

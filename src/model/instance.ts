@@ -46,7 +46,18 @@ export const instanceSpec = z.strictObject({
   mode: field(z.enum(MODES).optional(), 'The life style.', {
     change: 'never', means: { appContainer: 'PID 1 is the image’s entrypoint.', osContainer: 'PID 1 is the image’s init; the root is kept.', microVM: 'The agent starts the image’s entrypoint.', vm: 'PID 1 of its own kernel is the image’s init; the root is kept.' },
   }),
-  image: field(plainText(512, 'an image reference').min(1), 'Reference of the image.', { change: 'restart', means: everyForm('The root file system and the defaults of the process.') }),
+  image: field(plainText(512, 'an image reference').min(1), 'Reference of the image.', {
+    change: 'restart', means: byForm('The root file system and the defaults of the process; a disk image is refused: it has a kernel of its own.', 'The root file system; a disk image is refused: it has a kernel of its own.', 'The root file system and the defaults of the process; a disk image is refused: it boots by its firmware.', 'The root file system; or the disk that is booted, a copy of its own; or the CD of an empty disk.'),
+  }),
+  firmware: field(z.enum(FIRMWARES).optional(), 'What starts the system of a disk image; bios when missing.', {
+    change: 'restart', flag: 'firmware', value: 'bios|uefi', means: byForm(NO_FIRMWARE, NO_FIRMWARE, NO_BOOT, 'SeaBIOS or OVMF; refused for an image without a boot loader of its own.'),
+  }),
+  machinePreset: field(z.enum(MACHINE_PRESETS).optional(), 'The devices that the system of a disk image finds; virtio when missing.', {
+    change: 'restart', flag: 'machine-preset', value: 'virtio|ahci-e1000', means: byForm(NO_FIRMWARE, NO_FIRMWARE, NO_BOOT, 'ahci-e1000 is for systems without virtio drivers; refused for an image without a boot loader of its own.'),
+  }),
+  iso: field(z.array(plainText(512, 'an image reference').min(1)).max(4).optional(), 'CDs in its drives when it boots: images of type iso.', {
+    change: 'restart', flag: 'iso', value: 'IMAGE', repeat: true, means: byForm(NO_FIRMWARE, NO_FIRMWARE, NO_BOOT, 'Read-only; the disk is tried first, then the CDs. Refused for an image without a boot loader of its own.'),
+  }),
   entrypoint: field(z.array(dataText(131_072)).max(1024).optional(), 'Replaces the image’s entrypoint.', {
     change: 'restart', flag: 'entrypoint', value: 'COMMAND', means: byForm('First words of the process.', 'The init and its first arguments; /sbin/init when the image names none.', 'First words of the process in the guest.', 'The init and its first arguments; /sbin/init when the image names none.'),
   }),

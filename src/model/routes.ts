@@ -134,9 +134,9 @@ export const ROUTES: readonly Route[] = [
   { verb: 'image.prune', method: 'POST', path: `${P}/images/-/prune`, body: z.strictObject({ all: z.boolean() }) },
   /** Answers {items: [{name, project, digest, bytes, sharedBytes, ownBytes, instances}]}. */
   { verb: 'image.usage', method: 'GET', path: `${P}/images/-/usage` },
-  /** Body: the archive. Answers {images: [{reference, id}]}. */
-  { verb: 'image.import', method: 'POST', path: `${P}/images/-/import`, query: z.strictObject({ as: z.string().max(512).optional() }), stream: 'upload' },
-  { verb: 'image.export', method: 'GET', path: `${P}/images/-/export`, query: referenceQuery.extend({ format: z.enum(['oci-archive', 'docker-archive', 'rootfs']).optional() }), stream: 'body' },
+  /** Body: the archive, or a disk of the format that `disk` says; then `as` is its name. Answers {images: [{reference, id}]}. */
+  { verb: 'image.import', method: 'POST', path: `${P}/images/-/import`, query: z.strictObject({ as: z.string().max(512).optional(), disk: z.enum(['raw', 'qcow2', 'iso']).optional() }), stream: 'upload' },
+  { verb: 'image.export', method: 'GET', path: `${P}/images/-/export`, query: referenceQuery.extend({ format: z.enum(['oci-archive', 'docker-archive', 'rootfs', 'raw']).optional() }), stream: 'body' },
 
   { verb: 'volume.list', method: 'GET', path: `${P}/volumes`, query: listQuery, stream: 'watch' },
   { verb: 'volume.create', method: 'POST', path: `${P}/volumes`, body: createVolumeBody, query: waitQuery },

@@ -25,6 +25,7 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'kmod', use: 'run', why: 'loads overlay, tun and bridge where they are modules; orders guest modules' },
   { name: 'lxcfs', use: 'run', why: 'shows OS containers their own memory, processors, load and uptime' },
   { name: 'qemu-system-x86', use: 'vm', why: 'runs virtual machines' },
+  { name: 'qemu-utils', use: 'vm', why: 'converts qcow2 disk images, jailed' },
   { name: 'gcc', use: 'build', why: 'compiles the native programs' },
   { name: 'libc6-dev', use: 'build', why: 'headers for the native programs' },
   { name: 'zlib1g-dev', use: 'build', why: 'gzip layers in the unpack helper' },

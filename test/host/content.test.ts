@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { after, before, describe, it } from 'node:test';
-import { contentContract } from '../../src/drivers/content/contract.ts';
+import { contentContract, DISK_LIMITS } from '../../src/drivers/content/contract.ts';
 import { openDirContent } from '../../src/drivers/content/dir/dir-content.ts';
 import type { ContentStore, ImageRecord } from '../../src/drivers/content/driver.ts';
 import { createNativeUnpacker } from '../../src/drivers/unpack/native/native-unpacker.ts';
@@ -25,7 +25,7 @@ const unpacker = createNativeUnpacker();
 
 async function fresh() {
   const place = fs.mkdtempSync(path.join(root, 'store-'));
-  const reopen = () => openDirContent({ rootDir: path.join(place, 'images'), layersDir: path.join(place, 'l'), unpacker });
+  const reopen = () => openDirContent({ rootDir: path.join(place, 'images'), layersDir: path.join(place, 'l'), unpacker, diskLimits: DISK_LIMITS });
   return { store: await reopen(), unpacker, reopen };
 }
 

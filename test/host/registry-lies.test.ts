@@ -113,7 +113,7 @@ const ENDLESS_BYTES = 64 * 1024 * 1024;
 const layerOf = (image: BuiltImage): string => image.blobs[0]!;
 
 async function empty(open: Stage): Promise<void> {
-  await open.store.sweep({ blobs: new Set(), diffIds: new Set(), imageFiles: new Set() });
+  await open.store.sweep({ blobs: new Set(), diffIds: new Set(), imageFiles: new Set(), disks: new Set() });
   const { blobs, layers } = await open.store.usage();
   assert.deepEqual({ blobs, layers, partial: fs.readdirSync(path.join(open.dir, 'images', 'partial')) }, { blobs: 0, layers: 0, partial: [] }, 'nothing of it was kept');
 }
@@ -548,7 +548,7 @@ describe('D17: many at once', () => {
   it('parts are swept when everything unused is', async () => {
     await using open = await stage();
     const partial = path.join(open.dir, 'images', 'partial', 'a'.repeat(64));
-    const nothing = { blobs: new Set<string>(), diffIds: new Set<string>(), imageFiles: new Set<string>() };
+    const nothing = { blobs: new Set<string>(), diffIds: new Set<string>(), imageFiles: new Set<string>(), disks: new Set<string>() };
     fs.writeFileSync(partial, 'x');
     await open.store.sweep(nothing);
     assert.ok(fs.existsSync(partial));

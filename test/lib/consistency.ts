@@ -4,6 +4,7 @@ import { findLeaks } from '../../src/control/leaks.ts';
 import { addressKey } from '../../src/control/network/addresses.ts';
 import { hostPortKey } from '../../src/control/network/ports.ts';
 import { objectId } from '../../src/model/ids.ts';
+import { imageType, type Image } from '../../src/model/image.ts';
 import type { Instance } from '../../src/model/instance-status.ts';
 import { isFinished, type Operation } from '../../src/model/operation.ts';
 import type { AuditRecord } from '../../src/model/audit-record.ts';
@@ -57,6 +58,7 @@ export async function assertConsistent(world: FakeWorld): Promise<void> {
   assert.deepEqual(sorted(registry.claimKeys('address/')), sorted(wanted.addresses), 'address claims');
   assert.deepEqual(sorted(registry.claimKeys('port/')), sorted(wanted.hostPorts), 'port claims');
   assert.deepEqual(sorted(world.storage.roots.keys()), sorted(instances.map((one) => one.meta.id)), 'roots');
+  for (const image of registry.list<Image>('Image')) assert.ok(imageType(image) === 'oci' || world.content.disks.has(image.status.digest), `the disk of image '${image.spec.references[0]}'`);
   for (const volume of registry.list<Volume>('Volume')) assert.ok(world.storage.volumes.has(volume.meta.id) || !inUse(instances, volume), `data of volume '${volume.meta.name}'`);
 }
 

@@ -69,7 +69,7 @@ export class FakeWorld implements AsyncDisposable {
   constructor() {
     const common = { nowMs: () => this.clock.nowMs(), after: (delayMs: number, work: () => void) => this.clock.after(delayMs, work) };
     this.containers = new FakeRuntimeHost({ ...common, forms: ['appContainer'], boundary: 'kernel' });
-    this.machines = new FakeRuntimeHost({ ...common, forms: ['microVM'], boundary: 'emulated' });
+    this.machines = new FakeRuntimeHost({ ...common, forms: ['microVM', 'vm'], boundary: 'emulated' });
   }
 
   /** With a control plane that is open, and the image `busybox`. */

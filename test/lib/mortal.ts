@@ -45,7 +45,7 @@ export class Life {
 const NEVER = new Promise<never>(() => undefined);
 
 /** Methods that answer at once and change nothing outside. */
-const PLAIN: ReadonlySet<string> = new Set(['layerPath', 'rootPaths', 'volumePath', 'nameservers', 'watch', 'exportArchive', 'openBlob', 'lease', 'layerBytes', 'settled', 'image']);
+const PLAIN: ReadonlySet<string> = new Set(['layerPath', 'rootPaths', 'volumePath', 'nameservers', 'watch', 'exportArchive', 'openBlob', 'lease', 'layerBytes', 'diskFile', 'diskBytes', 'readDisk', 'settled', 'image']);
 
 export function mortal<T extends object>(on: string, target: T, life: Life): T {
   return new Proxy(target, {

@@ -7,9 +7,9 @@ import { pushImage } from '../../control/image/push.ts';
 import { imageUsage } from '../../control/image/usage.ts';
 import { parsePlatform, type Platform } from '../../model/platform.ts';
 import type { CredentialsByRegistry } from '../../model/registry-access.ts';
-import { bootstrapImage, deleteImage, exportImage, importImage, tagImage } from '../../control/image/image.ts';
+import { bootstrapImage, deleteImage, exportImage, importDisk, importImage, tagImage, type ExportFormat } from '../../control/image/image.ts';
 import { findImage } from '../../control/image/find.ts';
-import type { ArchiveFormat } from '../../drivers/content/driver.ts';
+import type { DiskFormat } from '../../drivers/content/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Call, Handler } from '../context.ts';
 import { keyOf } from '../idempotency-key.ts';
@@ -65,11 +65,14 @@ export const imageRoutes: Readonly<Record<string, Handler>> = {
   'image.usage': async (call) => ({ kind: 'ImageUsageList', revision: services(call).registry.revision, items: imageUsage(services(call), call.project === '-' ? undefined : call.project) }),
   async 'image.import'(call) {
     if (!(call.body instanceof Readable)) throw new BerthError('invalid', 'The body must be the archive, as application/octet-stream.');
-    const images = await importImage(services(call), call.caller, call.project, call.body as AsyncIterable<Uint8Array>, call.query['as'] as string | undefined, leftBy(call));
+    const format = call.query['disk'] as DiskFormat | undefined;
+    const as = call.query['as'] as string | undefined;
+    const body = call.body as AsyncIterable<Uint8Array>;
+    const images = format !== undefined ? [await importDisk(services(call), call.caller, call.project, body, { as, format }, leftBy(call))] : await importImage(services(call), call.caller, call.project, body, as, leftBy(call));
     return { images: images.map((image) => ({ reference: image.spec.references[0], references: image.spec.references, id: image.meta.name, digest: image.status.digest })) };
   },
   async 'image.export'(call) {
-    const bytes = await exportImage(services(call), call.project, call.query['reference'] as string, (call.query['format'] as ArchiveFormat | undefined) ?? 'oci-archive', leftBy(call));
+    const bytes = await exportImage(services(call), call.project, call.query['reference'] as string, call.query['format'] as ExportFormat | undefined, leftBy(call));
     return call.reply.header('content-type', 'application/octet-stream').send(Readable.from(bytes, { objectMode: false }));
   },
 };

@@ -7,7 +7,7 @@ import type { Command } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { eachName } from '../each-name.ts';
 import { inputBytes } from '../input-file.ts';
-import { environmentPairs, refuse } from '../instance-values.ts';
+import { choice, environmentPairs, refuse } from '../instance-values.ts';
 import { longVerb, NO_WAIT } from '../operation.ts';
 import { writeFileWhole } from '../output-file.ts';
 import { formatOf, OUTPUT, terminalWidth, writeList, yamlText } from '../output.ts';
@@ -63,34 +63,41 @@ function bootstrapBody(words: Words): Readonly<Record<string, unknown>> {
   };
 }
 
+const DISKS = ['raw', 'qcow2', 'iso'] as const;
+
 const importCommand: Command = {
   name: 'image import',
-  summary: 'Take in an archive: OCI layout, docker-archive or a root file system (tar, also compressed).',
-  usage: '[--as REF] FILE|-',
-  flags: [{ name: 'as', value: 'REF', help: 'Name of the image; the archive’s own when missing.' }],
+  summary: 'Take in an archive (OCI layout, docker-archive or a root file system as tar, also compressed), or with --disk a disk for VMs.',
+  usage: '[--as REF] [--disk raw|qcow2|iso] FILE|-',
+  flags: [
+    { name: 'as', value: 'REF', help: 'Name of the image; the archive’s own when missing.' },
+    { name: 'disk', value: DISKS.join('|'), help: 'The file is a bootable disk of this format, or a CD. It is never guessed.' },
+  ],
   words: { min: 1, max: 1 },
   async run(context, words) {
     const file = words.words[0]!;
+    const disk = words.text('disk') === undefined ? undefined : choice('disk', words.text('disk')!, DISKS);
+    if (disk !== undefined && words.text('as') === undefined) throw new BerthError('invalid', 'A disk has no name of its own.', { hint: 'Give it one: --as NAME' });
     if (file === '-' && (await context.stdio.isTerminal(0))) throw new BerthError('invalid', 'An archive is expected on standard input, which is a terminal.');
     const as = words.text('as');
-    const { images } = await daemonClient(context).upload('image.import', { query: { as } }, withProgress(inputBytes(file, context.stdio), 'image import', context));
+    const { images } = await daemonClient(context).upload('image.import', { query: { as, disk } }, withProgress(inputBytes(file, context.stdio), 'image import', context));
     for (const image of images) await context.stdio.out(`${as !== undefined && images.length === 1 ? as : image.reference === undefined ? image.id : shortReference(image.reference)}\n`);
     return 0;
   },
 };
 
-const ARCHIVES = ['oci-archive', 'docker-archive', 'rootfs'];
+const ARCHIVES = ['oci-archive', 'docker-archive', 'rootfs', 'raw'];
 
 const exportCommand: Command = {
   name: 'image export',
-  summary: 'Write an image as an archive.',
-  usage: '[--format oci-archive|docker-archive|rootfs] REF FILE|-',
-  flags: [{ name: 'format', value: ARCHIVES.join('|'), help: 'Kind of archive; oci-archive when missing.' }],
+  summary: 'Write an image as an archive, or a disk image as it is.',
+  usage: '[--format oci-archive|docker-archive|rootfs|raw] REF FILE|-',
+  flags: [{ name: 'format', value: ARCHIVES.join('|'), help: 'Kind of archive; oci-archive when missing, raw for disks.' }],
   words: { min: 2, max: 2 },
   async run(context, words) {
     const [reference, file] = words.words as [string, string];
-    const format = words.text('format') ?? 'oci-archive';
-    if (!ARCHIVES.includes(format)) refuse('format', format, 'there is no such archive', `There are ${ARCHIVES.join(', ')}.`);
+    const format = words.text('format');
+    if (format !== undefined && !ARCHIVES.includes(format)) refuse('format', format, 'there is no such archive', `There are ${ARCHIVES.join(', ')}.`);
     if (file === '-' && (await context.stdio.isTerminal(1))) throw new BerthError('invalid', 'An archive is not written to a terminal.', { hint: 'Name a file, or send the output somewhere.' });
     const response = await daemonClient(context).open('image.export', { query: { reference, format } });
     try {

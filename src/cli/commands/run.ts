@@ -41,7 +41,7 @@ export async function objectOf(context: Context, words: Words): Promise<NewInsta
 }
 
 async function inBackground(context: Context, words: Words, object: NewInstance): Promise<number> {
-  const body = { ...object, spec: { ...object.spec, running: true } };
+  const body = { ...object, spec: { ...object.spec, mode: 'app' as const, running: true } };
   const operation = await createWithImage(context, words, body);
   if (operation !== undefined) await context.stdio.out(`${operation.spec.target.name}\n`);
   return 0;

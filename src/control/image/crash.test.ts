@@ -7,7 +7,7 @@ import { BerthError } from '../../model/errors.ts';
 import type { Image } from '../../model/image.ts';
 import type { Operation } from '../../model/operation.ts';
 import { findImage, tryFindImage } from './find.ts';
-import { bootstrapImage, deleteImage, importImage, tagImage } from './image.ts';
+import { bootstrapImage, deleteImage, importDisk, importImage, tagImage } from './image.ts';
 import { pruneImages } from './prune.ts';
 import { pullImage } from './pull.ts';
 import { pushImage } from './push.ts';
@@ -25,6 +25,10 @@ async function publish(world: FakeWorld, content = 'first'): Promise<void> {
   await bring(world, content);
   await ended(pushImage(world.services, ROOT, 'default', { reference: 'made:here', destination: APP }));
   await deleteImage(world.services, ROOT, 'default', 'made:here', false);
+}
+
+async function* diskBytes(): AsyncGenerator<Uint8Array> {
+  yield Buffer.alloc(1024, 7);
 }
 
 interface Arrival {
@@ -73,6 +77,34 @@ for (const { verb, step, reference, prepare, begin } of ARRIVALS) {
     });
   });
 }
+
+/** Not an operation: who brings it waits for the answer. */
+describe('image.import of a disk: it is there when the answer says so, whole or not at all', () => {
+  const DISK = 'localhost/disk:latest';
+  const bring = (world: FakeWorld) => importDisk(world.services, ROOT, 'default', diskBytes(), { as: 'disk', format: 'raw' }, new AbortController().signal);
+
+  it('killed at every call', async () => {
+    const one: SweepCase = {
+      name: 'image.import', run: bring,
+      async expect(world, died) {
+        const image = tryFindImage(world.services, 'default', DISK);
+        // Without a name it is content of nobody, and the start of the daemon took it.
+        assert.equal(world.content.disks.size, image === undefined ? 0 : 1, died);
+      },
+      retry: bring,
+    };
+    assert.ok((await callsOf(one)).length > 0 && await sweepCrashes(one) > 0);
+  });
+
+  it('a VM of it, killed at every call', async () => {
+    const spec = { image: 'disk', isolation: 'vm' };
+    const one: SweepCase = {
+      name: 'instance.create', prepare: async (world) => { await bring(world); }, run: (world) => world.run('web', spec),
+      retry: async (world) => { if (world.find('web') === undefined) await world.run('web', spec); },
+    };
+    assert.ok((await callsOf(one)).length > 0 && await sweepCrashes(one) > 0);
+  });
+});
 
 describe('image.pull of a tag that moved', () => {
   it('a failure after its step leaves the tag at the image before', async () => {

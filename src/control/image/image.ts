@@ -1,7 +1,7 @@
 /** Images: brought in, named, un-named; what no image uses is swept. */
-import type { ArchiveFormat, BootstrapRequest, ImageRecord } from '../../drivers/content/driver.ts';
+import type { ArchiveFormat, BootstrapRequest, DiskFormat, ImageRecord } from '../../drivers/content/driver.ts';
 import { BerthError, errorBody } from '../../model/errors.ts';
-import type { Image } from '../../model/image.ts';
+import { imageType, type Image } from '../../model/image.ts';
 import type { Operation } from '../../model/operation.ts';
 import type { Project } from '../../model/project.ts';
 import { canonicalReference, parseReference } from '../../model/reference.ts';
@@ -13,6 +13,8 @@ import { findImage, nameOf } from './find.ts';
 import { arrived, beginArrival, holdContent, type ArrivalContext } from './image-arrival.ts';
 import { imagesLock, recordImage } from './record-image.ts';
 import { sweepContent, usersOf } from './sweep.ts';
+
+export type ExportFormat = ArchiveFormat | 'raw';
 
 interface BootstrapContext extends ArrivalContext {
   readonly request: BootstrapRequest;
@@ -65,14 +67,32 @@ async function takeIn(services: Services, project: string, bytes: AsyncIterable<
   return images;
 }
 
-export async function exportImage(services: Services, project: string, reference: string, format: ArchiveFormat, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+/** A disk arrives with the request, and says nothing about itself: its name and format are those that were given. */
+export async function importDisk(services: Services, caller: Caller, project: string, bytes: AsyncIterable<Uint8Array>, request: { readonly as: string | undefined; readonly format: DiskFormat }, signal: AbortSignal): Promise<Image> {
+  services.registry.get<Project>('Project', '', project);
+  const { as, format } = request;
+  if (as === undefined) throw new BerthError('invalid', 'A disk has no name of its own.', { hint: 'Give it one: --as NAME', fields: [{ path: 'as', message: 'missing' }] });
+  const reference = canonicalReference(parseReference(as));
+  return services.journal.records.audited(caller, 'image.import', { kind: 'Image', project, name: reference, id: '' }, { format }, async () => {
+    using lease = services.content.lease();
+    return recordImage(services, project, await services.content.importDisk(bytes, format, { lease, signal }), [reference]);
+  });
+}
+
+/** `format`: what goes with the image's type when missing. */
+export async function exportImage(services: Services, project: string, reference: string, format: ExportFormat | undefined, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
   const image = findImage(services, project, reference);
-  return services.content.exportArchive(recordOf(image), format, signal);
+  if (imageType(image) !== 'oci') {
+    if (format !== undefined && format !== 'raw') throw new BerthError('unsupported', `'${reference}' is a disk: it has no layers that a ${format} could hold.`, { hint: 'Write it as it is: --format raw' });
+    return services.content.readDisk(image.status.digest);
+  }
+  if (format === 'raw') throw new BerthError('unsupported', `'${reference}' is no disk image: it has layers.`, { hint: 'There are oci-archive, docker-archive and rootfs.' });
+  return services.content.exportArchive(recordOf(image), format ?? 'oci-archive', signal);
 }
 
 export function recordOf(image: Image): ImageRecord {
-  const { digest, configDigest, mediaType, config, layers, bytes, setuid } = image.status;
-  return { manifestDigest: digest, configDigest, mediaType, config, layers, names: image.spec.references, bytes, setuid };
+  const { type, digest, configDigest, mediaType, config, layers, bytes, setuid } = image.status;
+  return { type, manifestDigest: digest, configDigest, mediaType, config, layers, names: image.spec.references, bytes, setuid };
 }
 
 export function tagImage(services: Services, caller: Caller, project: string, reference: string, newReference: string): Promise<Image> {

@@ -1,7 +1,7 @@
 /** image.push: an image of this host to a registry, byte for byte. */
 import { BerthError } from '../../model/errors.ts';
 import { printable } from '../../model/ids.ts';
-import type { Image } from '../../model/image.ts';
+import { imageType, type Image } from '../../model/image.ts';
 import type { Project } from '../../model/project.ts';
 import { canonicalReference, LOCAL_REGISTRY, parseReference, type ImageReference } from '../../model/reference.ts';
 import type { CredentialsByRegistry } from '../../model/registry-access.ts';
@@ -62,6 +62,7 @@ function repositoriesByLayer({ registry }: Services, project: string, destinatio
 export async function pushImage(services: Services, caller: Caller, project: string, request: PushRequest): Promise<Started> {
   services.registry.get<Project>('Project', '', project);
   const image = findImage(services, project, request.reference);
+  if (imageType(image) !== 'oci') throw new BerthError('unsupported', `'${printable(request.reference)}' is a disk: registries of images take layers.`, { hint: `Write it to a file: berth image export --format raw ${printable(request.reference)} FILE` });
   const destination = destinationOf(services, image, request);
   const target: Target = { kind: 'Image', project, name: canonicalReference(destination), id: image.meta.id };
   const context: PushContext = { services, project, image, destination, credentials: request.credentials ?? {} };

@@ -1,8 +1,9 @@
 /** The object of an image that came in: its content is all here, and held by the caller until this is done. */
 import { Buffer } from 'node:buffer';
 import type { ImageRecord } from '../../drivers/content/driver.ts';
+import { BerthError } from '../../model/errors.ts';
 import { makeObjectId } from '../../model/ids.ts';
-import type { Image } from '../../model/image.ts';
+import { imageType, type Image } from '../../model/image.ts';
 import { API_VERSION } from '../../model/meta.ts';
 import { timestamp } from '../clock.ts';
 import { targetOf } from '../records.ts';
@@ -47,6 +48,8 @@ export function putImage(services: Services, project: string, transaction: Trans
   const { registry, journal } = services;
   const all = registry.list<Image>('Image', project);
   const existing = all.find((image) => image.status.digest === record.manifestDigest);
+  // One object is one thing; its instances rely on that.
+  if (existing !== undefined && imageType(existing) !== (record.type ?? 'oci')) throw new BerthError('alreadyExists', `The same bytes are here as an image of type ${imageType(existing)}, '${existing.spec.references[0] ?? existing.meta.name}'.`, { hint: 'Delete that one first, or use it as it is.' });
   const isNew = existing === undefined || !references.every((reference) => existing.spec.references.includes(reference));
   if (existing !== undefined && !isNew && by === undefined) return { image: existing, isNew };
   for (const other of all) {
@@ -66,6 +69,7 @@ export function imagesLock(project: string): string {
 }
 
 export async function readAccounts(services: Pick<Services, 'content' | 'unpacker'>, record: ImageRecord): Promise<Accounts> {
+  if (record.layers.length === 0) return { passwd: undefined, group: undefined };
   const layers = record.layers.map((layer) => services.content.layerPath(layer.diffId));
   const [passwd, group] = await Promise.all(['/etc/passwd', '/etc/group'].map((path) => services.unpacker.readFile(layers, path, MAX_ACCOUNT_BYTES)));
   const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8'));
@@ -78,6 +82,6 @@ function imageObject(services: Services, project: string, record: ImageRecord, a
     apiVersion: API_VERSION, kind: 'Image',
     meta: existing?.meta ?? { id, name: record.manifestDigest.slice('sha256:'.length, 'sha256:'.length + 12), project, createdAt: timestamp(services.clock), generation: 1, revision: 0 },
     spec: { references: [...references] },
-    status: { digest: record.manifestDigest, configDigest: record.configDigest, mediaType: record.mediaType, config: record.config, layers: record.layers, bytes: record.bytes, passwd: accounts.passwd, group: accounts.group, setuid: record.setuid },
+    status: { type: record.type ?? 'oci', digest: record.manifestDigest, configDigest: record.configDigest, mediaType: record.mediaType, config: record.config, layers: record.layers, bytes: record.bytes, passwd: accounts.passwd, group: accounts.group, setuid: record.setuid },
   };
 }

@@ -1,6 +1,6 @@
 /** Content that no image names goes; what is in use, held or damaged stays. */
 import type { ContentInUse } from '../../drivers/content/driver.ts';
-import type { Image } from '../../model/image.ts';
+import { imageType, type Image } from '../../model/image.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import type { Registry } from '../registry.ts';
 import type { Services } from '../services.ts';
@@ -9,6 +9,7 @@ interface InUseSets extends ContentInUse {
   readonly blobs: ReadonlySet<string>;
   readonly diffIds: ReadonlySet<string>;
   readonly imageFiles: ReadonlySet<string>;
+  readonly disks: ReadonlySet<string>;
 }
 
 export function contentOf(images: readonly Image[]): InUseSets {
@@ -16,6 +17,7 @@ export function contentOf(images: readonly Image[]): InUseSets {
     blobs: new Set(images.flatMap((image) => [image.status.digest, image.status.configDigest, ...image.status.layers.map((layer) => layer.digest)])),
     diffIds: new Set(images.flatMap((image) => image.status.layers.map((layer) => layer.diffId))),
     imageFiles: new Set(images.map((image) => image.status.configDigest)),
+    disks: new Set(images.filter((image) => imageType(image) !== 'oci').map((image) => image.status.digest)),
   };
 }
 
@@ -25,7 +27,7 @@ export function isInUse(services: Pick<Services, 'registry' | 'imageUses'>, imag
 }
 
 export function usersOf(registry: Registry, image: Image): readonly Instance[] {
-  return registry.list<Instance>('Instance', image.meta.project).filter((instance) => instance.status.imageId === image.status.digest);
+  return registry.list<Instance>('Instance', image.meta.project).filter(({ status }) => status.imageId === image.status.digest || status.isoIds?.includes(image.status.digest) === true);
 }
 
 /** As it is at the moment of each question: an image may come while a sweep goes on. */
@@ -37,6 +39,7 @@ function liveUse(registry: Registry): ContentInUse & Disposable {
     blobs: { has: (digest) => now().blobs.has(digest) },
     diffIds: { has: (diffId) => now().diffIds.has(diffId) },
     imageFiles: { has: (key) => now().imageFiles.has(key) },
+    disks: { has: (digest) => now().disks.has(digest) },
     [Symbol.dispose]: forget,
   };
 }

@@ -1,6 +1,6 @@
 /** What images take: of their own, and shared with others. Of all projects, because layers are shared by all. */
 import type { ImageUsage } from '../../model/disk-usage.ts';
-import type { Image } from '../../model/image.ts';
+import { imageType, type Image } from '../../model/image.ts';
 import type { Services } from '../services.ts';
 import { usersOf } from './sweep.ts';
 
@@ -14,7 +14,7 @@ export function imageUsage(services: Services, project: string | undefined): rea
     }
   }
   return images.filter((image) => project === undefined || image.meta.project === project).map((image) => {
-    let bytes = 0;
+    let bytes = imageType(image) === 'oci' ? 0 : (services.content.diskBytes(image.status.digest) ?? 0);
     let sharedBytes = 0;
     for (const diffId of new Set(image.status.layers.map((layer) => layer.diffId))) {
       const size = services.content.layerBytes(diffId) ?? 0;

@@ -1,7 +1,7 @@
 /** What is made of an OS instance at its first boot: its user data, resolved. */
 import type { BootFile, BootPlan, BootUser } from '../../drivers/runtime/driver.ts';
 import { BerthError } from '../../model/errors.ts';
-import type { Image } from '../../model/image.ts';
+import { imageType, type Image } from '../../model/image.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
 import type { UserData } from '../../model/user-data.ts';
@@ -15,6 +15,8 @@ const MAX_CLOUD_INIT_BYTES = 256 * 1024;
 /** Looked for in the image only where it matters. */
 export async function hasCloudInit(services: Services, spec: InstanceSpec, image: Image): Promise<boolean> {
   if (spec.userData === undefined && spec.cloudInit === undefined) return false;
+  // Nobody looks into a disk: it is offered, and read by who knows it.
+  if (imageType(image) !== 'oci') return true;
   const layers = image.status.layers.map((layer) => services.content.layerPath(layer.diffId));
   return (await services.unpacker.readFile(layers, '/usr/bin/cloud-init', MAX_CLOUD_INIT_BYTES)) !== undefined;
 }
@@ -26,13 +28,15 @@ export function assertUserData(spec: InstanceSpec, cloudInit: boolean): void {
   if (spec.cloudInit !== undefined && !cloudInit) throw new BerthError('unsupported', 'The image has no cloud-init that could read this user data.', { hint: 'users, ssh_authorized_keys, hostname, write_files and runcmd alone are applied by Berth itself; or use an image with cloud-init.', fields: [{ path: 'spec.cloudInit', message: 'the image has no /usr/bin/cloud-init' }] });
 }
 
+/** For an image's own cloud-init (NoCloud). JSON is YAML. */
+export function cloudSeed({ spec, meta }: Pick<Instance, 'spec' | 'meta'>, hostname: string): NonNullable<BootPlan['cloud']> {
+  const userData = spec.cloudInit ?? `#cloud-config\n${JSON.stringify(spec.userData ?? {})}\n`;
+  return { userData, metaData: `${JSON.stringify({ 'instance-id': meta.id, 'local-hostname': hostname })}\n` };
+}
+
 export function bootPlan({ spec, meta }: Instance, hostname: string, cloudInit: boolean): BootPlan {
   const data = spec.userData;
-  if (cloudInit) {
-    // JSON is YAML.
-    const userData = spec.cloudInit ?? `#cloud-config\n${JSON.stringify(data)}\n`;
-    return { users: [], files: [], commands: [], cloud: { userData, metaData: `${JSON.stringify({ 'instance-id': meta.id, 'local-hostname': hostname })}\n` } };
-  }
+  if (cloudInit) return { users: [], files: [], commands: [], cloud: cloudSeed({ spec, meta }, hostname) };
   return {
     users: usersOf(data ?? {}),
     files: (data?.write_files ?? []).map(fileOf),

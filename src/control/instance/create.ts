@@ -2,7 +2,7 @@
 import { BerthError } from '../../model/errors.ts';
 import { formOf, FORM_LABEL, type Form, type SettledIsolation } from '../../model/forms.ts';
 import { assertName, makeObjectId, printable } from '../../model/ids.ts';
-import type { Image } from '../../model/image.ts';
+import { imageType, type Image } from '../../model/image.ts';
 import type { Instance, InstancePort } from '../../model/instance-status.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
 import { API_VERSION, type BerthObject, type MetaInput } from '../../model/meta.ts';
@@ -19,6 +19,7 @@ import { targetOf } from '../records.ts';
 import type { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
 import { assertUserData, hasCloudInit } from './boot-plan.ts';
+import { assertFitsImage, chooseCds } from './disk-image.ts';
 import { closeUnused, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { makeName } from './names.ts';
 import { capabilitiesOf, osProcessPlan, processPlan, stopSignalOf } from './process.ts';
@@ -83,9 +84,10 @@ function inTurn<T>(services: InstanceServices, [first, ...rest]: readonly string
 
 async function beginCreate(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<StartedCreate> {
   const { registry, journal } = services;
-  const { instance, image, volumes, relied, sandbox } = await planInstance(services, caller, request);
+  const { instance, images, volumes, relied, sandbox } = await planInstance(services, caller, request);
   // Until the instance is written and seen by all: a prune at this moment must know of it.
-  using _use = services.imageUses.hold(image.meta.id);
+  using uses = new DisposableStack();
+  for (const image of images) uses.use(services.imageUses.hold(image.meta.id));
   const start = instance.spec.running === true;
   const context: InstanceContext = { services, instance, sandbox, beforeWorkload: request.beforeWorkload };
   const release = await services.locks.acquire(instance.meta.id, 'instance.create');
@@ -146,7 +148,7 @@ function settleAddresses(services: InstanceServices, ports: readonly InstancePor
 
 interface PlannedInstance {
   readonly instance: Instance;
-  readonly image: Image;
+  readonly images: readonly Image[];
   readonly volumes: ReturnType<typeof chooseVolumes>['made'];
   /** What must be as it is now when the intent is written: nobody may delete it meanwhile. */
   readonly relied: readonly BerthObject[];
@@ -157,16 +159,20 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const { registry, randomness } = services;
   const { project, spec } = request;
   const owner = registry.get<Project>('Project', '', project);
-  const { isolation, decision } = settleIsolation(services, request);
-  const mode = spec.mode ?? 'app';
+  const image = findImage(services, project, spec.image);
+  const type = imageType(image);
+  // What a disk holds is a system; `run` makes applications alone.
+  const mode = spec.mode ?? (type === 'oci' || request.verb === 'instance.run' ? 'app' : 'os');
+  const { isolation, decision } = settleIsolation(services, request, image);
   const form = formOf(isolation, mode);
-  const available = await services.runtimes[isolation].available(form);
+  const available = await services.runtimes[isolation].available(form, type === 'oci' ? undefined : (spec.firmware ?? 'bios'));
   if (!available.ok) throw new BerthError('unsupported', `This host cannot run ${FORM_LABEL[form]}s: ${available.reason}`, { hint: available.hint });
+  assertFitsImage(spec, image, form);
   assertHonoured(spec, form);
   const limit = owner.spec.instancesLimit;
   if (limit !== undefined && registry.entries('Instance', project).length >= limit) throw new BerthError('exhausted', `Project '${project}' may have ${limit} instances and has them.`, { hint: 'Delete some, or raise the limit.' });
-  const image = findImage(services, project, spec.image);
-  assertRunsHere(image);
+  if (type === 'oci') assertRunsHere(image);
+  const cds = chooseCds(services, project, spec);
   const name = request.meta.name === undefined ? makeName(randomness, (taken) => registry.find('Instance', project, taken) !== undefined) : assertName(request.meta.name);
   if (registry.find('Instance', project, name) !== undefined) throw new BerthError('alreadyExists', `There is already an instance '${name}'.`, { hint: `Choose another name, or delete it first: berth rm ${name}`, details: { name } });
   assertNoConflicts(spec);
@@ -186,10 +192,11 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
     status: {
       state: 'creating', observedGeneration: 1, form, isolation, mode, node: services.nodeName, boundary: available.boundary,
       imageId: image.status.digest, imageReference: image.spec.references.includes(spec.image) ? spec.image : (image.spec.references[0] ?? spec.image),
+      ...(type === 'oci' ? {} : { imageType: type }), ...(cds.length === 0 ? {} : { isoIds: cds.map((cd) => cd.status.digest) }),
       ...(decision === undefined ? {} : { decision }), ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
     },
   };
-  return { instance, image, volumes: volumes.made, relied: [owner, image, ...networks.map(({ network }) => network)], sandbox };
+  return { instance, images: [image, ...cds], volumes: volumes.made, relied: [...new Set([owner, image, ...cds, ...networks.map(({ network }) => network)])], sandbox };
 }
 
 /** One that was fetched for another processor can be kept and sent on. */
@@ -204,14 +211,16 @@ function assertRunsHere({ spec, status }: Image): void {
 const HOST_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 /** What was decided by `auto` stands in the status with its reasons; what was said stands in the spec. */
-function settleIsolation(services: InstanceServices, { project, meta, spec }: CreateRequest): { readonly isolation: SettledIsolation; readonly decision?: AutoDecision | undefined } {
+function settleIsolation(services: InstanceServices, { meta, spec }: CreateRequest, image: Image): { readonly isolation: SettledIsolation; readonly decision?: AutoDecision | undefined } {
   if (spec.isolation !== 'auto') return { isolation: spec.isolation ?? 'container' };
-  const decision = decideIsolation(services, { name: meta.name ?? 'instance', meta, spec, image: findImage(services, project, spec.image) });
+  if (imageType(image) !== 'oci') return { isolation: 'vm', decision: { isolation: 'vm', reasons: ['A disk image has a kernel of its own: only a VM can boot it.'] } };
+  const decision = decideIsolation(services, { name: meta.name ?? 'instance', meta, spec, image });
   return { isolation: decision.isolation, decision };
 }
 
 /** Everything that a start would find wrong is said now. */
 function validateProcess(spec: InstanceSpec, image: Image, name: string, form: Form): void {
+  if (imageType(image) !== 'oci') return;
   if (spec.mode === 'os') osProcessPlan(spec, image, form);
   else processPlan(spec, image, spec.hostname ?? name);
   capabilitiesOf(spec, form);

@@ -17,6 +17,6 @@ export function assertHonoured(spec: InstanceSpec, form: Form): void {
 const ARTICLE: Readonly<Record<Form, string>> = { appContainer: 'an', osContainer: 'an', microVM: 'a', vm: 'a' };
 
 /** Says nothing: missing, or as it is without it. */
-function isUnset(value: unknown): boolean {
+export function isUnset(value: unknown): boolean {
   return value === undefined || value === false || (Array.isArray(value) && value.length === 0);
 }

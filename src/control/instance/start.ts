@@ -7,6 +7,7 @@ import { timestamp } from '../clock.ts';
 import { targetOf } from '../records.ts';
 import { SYSTEM, type Caller } from '../services.ts';
 import { closeUnused, failedStatus, processStatus, withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { bootsItself } from './disk-image.ts';
 import { locked } from './locked.ts';
 import { START } from './step-lists.ts';
 
@@ -66,7 +67,7 @@ export function runningStatus(services: InstanceServices, context: InstanceConte
     ...instance,
     status: {
       ...kept, state: 'running', observedGeneration: instance.meta.generation, startedAt: timestamp(services.clock), ...processStatus(info),
-      ...(kept.mode === 'os' ? { health: 'unknown' as const } : {}),
+      ...(kept.mode === 'os' && !bootsItself(instance) ? { health: 'unknown' as const } : {}),
     },
   };
 }

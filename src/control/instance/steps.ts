@@ -10,6 +10,7 @@ import type { Step } from '../journal.ts';
 import type { Services } from '../services.ts';
 import { idOf, imageOf, rangeOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
 import { hasCloudInit } from './boot-plan.ts';
+import { bootsItself, diskRequest, diskRootPlan } from './disk-image.ts';
 import { unitPlan } from './unit-plan.ts';
 
 type InstanceStep = Step<InstanceContext>;
@@ -23,8 +24,9 @@ function ports(context: InstanceContext) {
 /** Makes the writable part of the root. */
 export const makeRoot: InstanceStep = {
   name: 'root',
-  async run({ services, instance }) {
-    await services.storage.createRoot({ id: idOf(instance), form: instance.status.form, sizeBytes: instance.spec.rootDiskBytes, specCopy: specCopy(instance) });
+  async run({ services, instance, signal, progress }) {
+    const disk = bootsItself(instance) ? diskRequest(services, imageOf(services, instance), instance.spec) : undefined;
+    await services.storage.createRoot({ id: idOf(instance), form: instance.status.form, sizeBytes: instance.spec.rootDiskBytes, ...(disk === undefined ? {} : { disk }), specCopy: specCopy(instance) }, { signal, onProgress: progress });
   },
   /** Its maker is undone altogether: the log has nobody to read it any more. */
   async undo({ services, instance }) {
@@ -124,6 +126,7 @@ export const makeUnit: InstanceStep = {
 
 async function rootPlan(context: InstanceContext): Promise<RootPlan> {
   const { services, instance } = context;
+  if (bootsItself(instance)) return { layers: [], readOnly: false, volatile: false, disk: diskRootPlan(services, instance) };
   const image = imageOf(services, instance);
   const layers = image.status.layers.map((layer) => services.content.layerPath(layer.diffId));
   const paths = services.storage.rootPaths(idOf(instance), instance.status.form);

@@ -41,7 +41,7 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
   const os = status.mode === 'os';
   return Object.freeze({
     id: idOf(instance), name: meta.name, project: meta.project, hostname, form: status.form,
-    process: os ? osProcessPlan(spec, parts.image, status.form) : processPlan(spec, parts.image, hostname),
+    process: parts.root.disk !== undefined ? noProcess() : os ? osProcessPlan(spec, parts.image, status.form) : processPlan(spec, parts.image, hostname),
     stdin: spec.stdin ?? false,
     init: spec.init ?? false,
     capabilities: capabilitiesOf(spec, status.form),
@@ -61,7 +61,12 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
       searchDomains: first === undefined ? [] : [`${meta.project}.berth`],
     },
     log: spec.log ?? defaults.log,
-    ...(os ? { boot: bootPlan(instance, hostname, parts.cloudInit) } : {}),
+    ...(os && parts.root.disk === undefined ? { boot: bootPlan(instance, hostname, parts.cloudInit) } : {}),
     stopSignal: stopSignalOf(spec, parts.image, status.form),
   });
+}
+
+/** What a disk boots is not ours to say. */
+function noProcess(): UnitPlan['process'] {
+  return { args: [], env: [], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] }, terminal: true };
 }

@@ -11,6 +11,7 @@ import { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
 import { findImage } from '../image/find.ts';
 import { withStatus, type InstanceServices } from './context.ts';
+import { assertFitsType, chooseCds } from './disk-image.ts';
 import type { LimitsContext } from './limits.ts';
 import { assertVerb, PATIENCE_MS } from './locked.ts';
 import { assertHonoured } from './refused-fields.ts';
@@ -58,9 +59,14 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   const { name, project, labels, owner, purpose } = parseInput(metaInput, mergePatch({ labels: current.meta.labels, owner: current.meta.owner, purpose: current.meta.purpose }, patch.meta ?? {}), 'instance', 'meta');
   if ((name ?? current.meta.name) !== current.meta.name || (project ?? current.meta.project) !== current.meta.project) throw new BerthError('invalid', 'A name is changed by rename, and a project never.', { fields: [{ path: 'meta.name', message: 'use rename' }] });
   assertHonoured(spec, current.status.form);
+  assertFitsType(spec, current.status.imageType ?? 'oci');
+  const cds = changed.includes('iso') ? chooseCds(services, current.meta.project, spec) : undefined;
+  // Until it is written that this instance has them.
+  using uses = new DisposableStack();
+  for (const cd of cds ?? []) uses.use(services.imageUses.hold(cd.meta.id));
   assertNoConflicts(spec);
-  const next: Instance = { ...current, spec, meta: { ...current.meta, labels, owner, purpose, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
-  if (current.status.state === 'running') return changeRunning(services, caller, current, next, changed);
+  const next: Instance = { ...(cds === undefined ? current : withStatus(current, { isoIds: cds.map((cd) => cd.status.digest) })), spec, meta: { ...current.meta, labels, owner, purpose, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
+  if (current.status.state === 'running') return await changeRunning(services, caller, current, next, changed);
   await write(services, caller, current, { ...next, status: { ...next.status, observedGeneration: next.meta.generation } }, changed);
   return services.registry.byId<Instance>(current.meta.id)!;
 }

@@ -2,6 +2,7 @@
 import { BerthError } from '../../model/errors.ts';
 import type { Instance, InstanceState } from '../../model/instance-status.ts';
 import type { InstanceServices } from './context.ts';
+import { bootsItself } from './disk-image.ts';
 
 /** Not a state: the init has brought the system up, or failed to. OS forms. */
 export const BOOTED = 'booted';
@@ -39,7 +40,8 @@ export function waitInstance(services: InstanceServices, instance: Instance, sta
       const current = services.registry.byId<Instance>(id);
       if (current === undefined) return void services.supervisor.settled(id).then((record) => finish(() => resolve({ state: 'removed', ...exit, ...(record === undefined ? {} : { exitCode: record.exitCode, reason: record.reason }) })));
       const { state, exitCode, reason } = current.status;
-      const up = current.status.health === 'healthy' || current.status.health === 'unhealthy';
+      // Whether a system without an agent is up, nobody knows: that it runs is all there is to wait for.
+      const up = current.status.health === 'healthy' || current.status.health === 'unhealthy' || (bootsItself(current) && state === 'running');
       if (states.includes(state) || (states.includes(BOOTED) && up)) finish(() => resolve({ state, exitCode, reason }));
     }
   });

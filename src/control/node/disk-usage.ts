@@ -23,7 +23,7 @@ async function imageRows(services: InstanceServices): Promise<readonly DiskUsage
   const [all, active] = await Promise.all([services.content.usage(), services.content.usage(contentOf(used))]);
   const row = (what: DiskUsageRow['what'], count: number, inUse: number, bytes: number, usedBytes: number): DiskUsageRow => ({ what, count, active: inUse, bytes, reclaimableBytes: Math.max(0, bytes - usedBytes) });
   return [
-    row('images', images.length, used.length, all.blobBytes + all.imageFileBytes, active.blobBytes + active.imageFileBytes),
+    row('images', images.length, used.length, all.blobBytes + all.imageFileBytes + all.diskBytes, active.blobBytes + active.imageFileBytes + active.diskBytes),
     row('layers', all.layers, active.layers, all.layerBytes, active.layerBytes),
   ];
 }

@@ -103,6 +103,9 @@ function remoteOf(image: OutgoingImage, before: (digest: Digest, offset: number)
   return { remote, blobs: () => blobs, offsets, closed: () => closed };
 }
 
+/** For stores under test: bounds that a test can reach. */
+export const DISK_LIMITS = { raw: 8 * 1024 * 1024, qcow2: 8 * 1024 * 1024, iso: 1024 * 1024 };
+
 export function contentContract(factory: ContentFactory): void {
   function check(name: string, body: (open: OpenContent) => Promise<void>): void {
     it(name, async () => {
@@ -121,13 +124,71 @@ export function contentContract(factory: ContentFactory): void {
     const bytes = await unpacker.readFile(image.layers.map((layer) => store.layerPath(layer.diffId)), path, 4096);
     return bytes === undefined ? undefined : Buffer.from(bytes).toString();
   };
-  const nothing = { blobs: new Set<Digest>(), diffIds: new Set<Digest>(), imageFiles: new Set<Digest>() };
+  const nothing = { blobs: new Set<Digest>(), diffIds: new Set<Digest>(), imageFiles: new Set<Digest>(), disks: new Set<Digest>() };
   const usedBy = (image: ImageRecord) => ({
     blobs: new Set([image.manifestDigest, image.configDigest, ...image.layers.map((layer) => layer.digest)]),
-    diffIds: new Set(image.layers.map((layer) => layer.diffId)), imageFiles: new Set([image.configDigest]),
+    diffIds: new Set(image.layers.map((layer) => layer.diffId)), imageFiles: new Set([image.configDigest]), disks: new Set<Digest>(image.type === undefined ? [] : [image.manifestDigest]),
   });
 
   describe(`content contract: ${factory.name}`, () => {
+    const disk = Buffer.alloc(3 * 1024 * 1024);
+    disk.write('a boot sector', 0);
+    disk.write('data behind a hole', 2 * 1024 * 1024);
+
+    check('a raw disk is kept by the digest of its content, and is the same for the next daemon', async ({ store, reopen }) => {
+      const image = await store.importDisk(inPieces(disk, 100_000), 'raw');
+      assert.deepEqual([image.type, image.manifestDigest, image.bytes, image.layers], ['disk', digestOf(disk), disk.length, []]);
+      for (const one of [store, await reopen()]) {
+        assert.deepEqual(await collect(one.readDisk(digestOf(disk))), disk);
+        assert.ok(one.diskBytes(digestOf(disk)) !== undefined);
+        assert.equal((await one.usage()).disks, 1);
+      }
+    });
+
+    check('what is on a raw disk is not looked at: a header of another format is content', async ({ store }) => {
+      const liar = Buffer.from(disk);
+      Buffer.from('514649fb00000003000000000000020000000040', 'hex').copy(liar);
+      liar.write('/etc/shadow', 512);
+      assert.equal((await store.importDisk(inPieces(liar, 100_000), 'raw')).manifestDigest, digestOf(liar));
+      assert.deepEqual(await collect(store.readDisk(digestOf(liar))), liar);
+    });
+
+    check('a CD has an end of its own, a disk whole sectors, and neither is empty or beyond its bound', async ({ store }) => {
+      assert.equal((await store.importDisk(inPieces(disk.subarray(0, 700)), 'iso')).type, 'iso');
+      await assert.rejects(store.importDisk(inPieces(disk.subarray(0, 700)), 'raw'), fails('invalid', /whole sectors/));
+      await assert.rejects(store.importDisk(inPieces(Buffer.alloc(0)), 'iso'), fails('invalid', /nothing in it/));
+      await assert.rejects(store.importDisk(inPieces(Buffer.alloc(DISK_LIMITS.iso + 512), 100_000), 'iso'), fails('exhausted'));
+      assert.equal((await store.usage()).disks, 1);
+    });
+
+    check('a qcow2 file that is none is refused before any program sees it', async ({ store }) => {
+      await assert.rejects(store.importDisk(inPieces(disk, 100_000), 'qcow2'), fails('invalid', /does not begin like one/));
+      assert.equal((await store.usage()).disks, 0);
+    });
+
+    check('a disk whose bringer leaves, or whose bytes stop, is not there', async ({ store }) => {
+      const stop = new AbortController();
+      const leaving = async function* (): AsyncGenerator<Uint8Array> { yield disk.subarray(0, 512); stop.abort(); yield disk.subarray(512); };
+      await assert.rejects(store.importDisk(leaving(), 'raw', { signal: stop.signal }), fails('wrongState'));
+      const broken = async function* (): AsyncGenerator<Uint8Array> { yield disk.subarray(0, 512); throw new BerthError('unavailable', 'The line is cut.'); };
+      await assert.rejects(store.importDisk(broken(), 'raw'), fails('unavailable'));
+      assert.equal((await store.usage()).disks, 0);
+    });
+
+    check('a sweep takes a disk that nobody names or holds', async ({ store }) => {
+      using lease = store.lease();
+      const image = await store.importDisk(inPieces(disk, 100_000), 'raw', { lease });
+      await store.sweep(nothing, { arrivals: true });
+      assert.ok(store.diskBytes(image.manifestDigest) !== undefined, 'held');
+      store.settled(image);
+      lease[Symbol.dispose]();
+      await store.sweep(usedBy(image));
+      assert.ok(store.diskBytes(image.manifestDigest) !== undefined, 'in use');
+      await store.sweep(nothing);
+      assert.equal(store.diskBytes(image.manifestDigest), undefined);
+      await assert.rejects(collect(store.readDisk(image.manifestDigest)), fails('notFound'));
+    });
+
     check('a blob is there when its bytes are the ones that were said', async ({ store }) => {
       const bytes = Buffer.from('hello');
       assert.equal(await store.hasBlob(digestOf(bytes)), false);
@@ -158,7 +219,7 @@ export function contentContract(factory: ContentFactory): void {
       await assert.rejects(store.ingest(inPieces(bytes), { digest: digestOf(bytes).toUpperCase() }), fails('invalid'));
       await assert.rejects(store.ingest(broken()), fails('unavailable'));
       assert.ok(sent < 10_000_000);
-      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0 });
+      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0, disks: 0, diskBytes: 0 });
     });
 
     check('a layer is there when its diffID is the one that was said', async ({ store }) => {
@@ -270,7 +331,7 @@ export function contentContract(factory: ContentFactory): void {
         });
       }
       await store.sweep(nothing);
-      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0 }, 'what was refused goes with the next sweep');
+      assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0, disks: 0, diskBytes: 0 }, 'what was refused goes with the next sweep');
     });
 
     check('stops an import that is cancelled', async ({ store }) => {

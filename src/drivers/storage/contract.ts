@@ -46,6 +46,17 @@ export function storageContract(name: string, openBench: () => Promise<StorageBe
       });
     }
 
+    check('the disk of a VM of a disk image is its own, found by another driver, and goes with its root', async ({ driver, reopen }) => {
+      const paths = await driver.createRoot({ id: A, form: 'vm', disk: { sizeBytes: 4 * MIB }, specCopy: '{}' });
+      assert.equal(paths.upperDisk, undefined);
+      assert.deepEqual(driver.rootPaths(A, 'vm', 'disk'), paths);
+      assert.deepEqual(await reopen().createRoot({ id: A, form: 'vm', disk: { sizeBytes: 4 * MIB }, specCopy: '{}' }), paths);
+      assert.notEqual(paths.rootDisk, (await driver.createRoot({ id: B, form: 'vm', disk: { sizeBytes: 4 * MIB }, specCopy: '{}' })).rootDisk);
+      await driver.removeRoot(A);
+      await driver.removeRoot(B);
+      assert.deepEqual(await driver.leftovers(new Set()), []);
+    });
+
     check('making a root again keeps what was written to it', async (bench) => {
       const request = { id: A, form: 'appContainer', specCopy: '{}' } as const;
       await bench.driver.createRoot(request);

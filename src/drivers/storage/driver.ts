@@ -10,6 +10,8 @@ export interface RootRequest {
   readonly form: Form;
   /** Limit of the writable part; undefined: none. `unsupported` when the pool cannot enforce one. */
   readonly sizeBytes?: number | undefined;
+  /** VM of a disk image: its own raw disk instead of an upper one, grown to this size: a copy of `from`, or an empty one. */
+  readonly disk?: { readonly from?: string | undefined; readonly sizeBytes: number } | undefined;
   /** The instance's object as JSON, laid beside the disk so that a lost store can be rebuilt (`berth recover`). */
   readonly specCopy: string;
 }
@@ -19,6 +21,17 @@ export interface RootPaths {
   readonly upperDir?: string | undefined;
   /** Raw disk with an ext4 file system (VM forms). */
   readonly upperDisk?: string | undefined;
+  /** Raw disk of a VM of a disk image: what lies on it is the guest's alone. */
+  readonly rootDisk?: string | undefined;
+}
+
+/** What a VM boots: the layers of an image with an upper disk, or a disk of its own. */
+export type RootKind = 'layers' | 'disk';
+
+export interface RootOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** A disk may take long where the pool cannot share blocks. */
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number; readonly unit: string; readonly what: string }) => void) | undefined;
 }
 
 export interface VolumeRequest {
@@ -32,8 +45,10 @@ export interface StorageDriver {
   readonly kind: string;
   /** What this pool can do, by looking at its file system. */
   facts(): Promise<{ readonly quota: boolean; readonly reflink: boolean; readonly totalBytes: number; readonly freeBytes: number }>;
-  createRoot(request: RootRequest): Promise<RootPaths>;
-  rootPaths(id: ObjectId, form: Form): RootPaths;
+  /** Errors: `exhausted` when the disk of the host is full: nothing of it is left. */
+  createRoot(request: RootRequest, options?: RootOptions): Promise<RootPaths>;
+  /** Known without asking the disk. */
+  rootPaths(id: ObjectId, form: Form, kind?: RootKind): RootPaths;
   removeRoot(id: ObjectId): Promise<void>;
   /** Bytes on the disk. */
   rootUsage(id: ObjectId): Promise<number>;

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { treeUnpacker } from '../../unpack/fake/tree-unpacker.ts';
 import type { Unpacker } from '../../unpack/driver.ts';
-import { archiveOf, contentContract, layoutOf } from '../contract.ts';
+import { archiveOf, contentContract, DISK_LIMITS, layoutOf } from '../contract.ts';
+import { plainDiskJobs } from '../fake/plain-disk-jobs.ts';
 import { openDirContent } from './dir-content.ts';
 import { tarEnd, tarEntry } from '../../../lib/tar-header.ts';
 
@@ -15,7 +16,7 @@ after(() => fs.rm(root, { recursive: true, force: true }));
 const LAYER = Buffer.concat([tarEntry({ path: 'etc/passwd' }, Buffer.from('root')), tarEnd()]);
 
 async function openIn(dir: string, unpacker: Unpacker = treeUnpacker()) {
-  const open = () => openDirContent({ rootDir: path.join(dir, 'images'), layersDir: path.join(dir, 'l'), unpacker });
+  const open = () => openDirContent({ rootDir: path.join(dir, 'images'), layersDir: path.join(dir, 'l'), unpacker, diskJobs: plainDiskJobs(), diskLimits: DISK_LIMITS });
   return { store: await open(), unpacker, reopen: open, dir };
 }
 
@@ -31,7 +32,7 @@ describe('a content store after a crash', () => {
   it('sweeps what was half-made', async () => {
     const { dir, reopen, store } = await fresh();
     await store[Symbol.asyncDispose]();
-    const halves = ['images/ingest/half', 'images/erofs/x.img.tmp-abc/image', 'images/bootstrap/mmdebstrap.x/etc', 'l/.making-1/fs/etc', 'l/.going-2/fs'];
+    const halves = ['images/ingest/half', 'images/erofs/x.img.tmp-abc/image', 'images/bootstrap/mmdebstrap.x/etc', 'images/disks/incoming/half/image', 'l/.making-1/fs/etc', 'l/.going-2/fs'];
     for (const half of halves) await fs.mkdir(path.join(dir, half), { recursive: true });
     await reopen();
     for (const half of halves) await assert.rejects(fs.access(path.join(dir, half)), half);
@@ -84,11 +85,11 @@ describe('what comes in and is never settled', () => {
     let now = 0;
     const store = await openDirContent({ rootDir: path.join(dir, 'images'), layersDir: path.join(dir, 'l'), unpacker: treeUnpacker(), nowMs: () => now });
     await store.importArchive(once(archiveOf(layoutOf({ layers: [LAYER] }))), {});
-    const nothing = { blobs: new Set<string>(), diffIds: new Set<string>(), imageFiles: new Set<string>() };
+    const nothing = { blobs: new Set<string>(), diffIds: new Set<string>(), imageFiles: new Set<string>(), disks: new Set<string>() };
     assert.equal(await store.sweep(nothing), 0);
     now = 600_001;
     assert.ok(await store.sweep(nothing) > 0);
-    assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0 });
+    assert.deepEqual(await store.usage(), { blobs: 0, blobBytes: 0, layers: 0, layerBytes: 0, imageFiles: 0, imageFileBytes: 0, disks: 0, diskBytes: 0 });
   });
 });
 

@@ -89,7 +89,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     async importDisk(bytes, format, diskOptions = {}) {
       const { digest, bytes: size } = await disks.take(bytes, format, diskOptions);
       const type = format === 'iso' ? 'iso' : 'disk';
-      return { type, manifestDigest: digest, configDigest: digest, mediaType: DISK_TYPES[type], config: { ...emptyConfig(), os: '' }, layers: [], names: [], bytes: size, setuid: [] };
+      return { type, manifestDigest: digest, configDigest: digest, mediaType: DISK_TYPES[type], config: { ...emptyConfig(), architecture: '', os: '' }, layers: [], names: [], bytes: size, setuid: [] };
     },
     diskFile: (digest) => disks.pathOf(digest),
     diskBytes: (digest) => disks.bytes(digest),

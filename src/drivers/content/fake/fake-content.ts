@@ -18,6 +18,7 @@ export class FakeContentHost {
   /** Files of each layer, by its diffID. */
   readonly layers = new Map<Digest, Readonly<Record<string, string>>>();
   readonly imageFiles = new Set<Digest>();
+  readonly disks = new Map<Digest, Uint8Array>();
   readonly leases = new Set<ReadonlySet<Digest>>();
 
   /** For an unpacker that reads what lies here. */
@@ -123,6 +124,22 @@ export function fakeContent(host: FakeContentHost): ContentStore {
         throw new BerthError('invalid', 'This is no archive of a known format.', { cause });
       }
     },
+    async importDisk(bytes, format, { lease: held, signal } = {}) {
+      const whole = await collect(bytes);
+      signal?.throwIfAborted();
+      if (format === 'qcow2' && !Buffer.from(whole).toString('latin1').startsWith('QFI\xfb')) throw new BerthError('invalid', 'The qcow2 file is refused: it does not begin like one.');
+      const digest = digestOf(whole);
+      held?.hold(digest);
+      host.disks.set(digest, whole);
+      return { type: format === 'iso' ? 'iso' : 'disk', manifestDigest: digest, configDigest: digest, mediaType: 'application/vnd.berth.disk.raw', config: { ...CONFIG, architecture: '', os: '', command: [], env: [] }, layers: [], names: [], bytes: whole.length, setuid: [] };
+    },
+    diskFile: (digest) => `/fake/disks/${digest.slice('sha256:'.length, 'sha256:'.length + 12)}`,
+    diskBytes: (digest) => host.disks.get(digest)?.length,
+    async *readDisk(digest) {
+      const bytes = host.disks.get(digest);
+      if (bytes === undefined) throw new BerthError('notFound', 'There is no such disk.');
+      yield bytes;
+    },
     async *exportArchive(image, format) {
       yield new TextEncoder().encode(JSON.stringify({ format, images: [{ names: image.names, config: image.config }] }));
     },
@@ -137,9 +154,10 @@ export function fakeContent(host: FakeContentHost): ContentStore {
       const blobs = [...host.blobs].filter(([digest]) => inUse === undefined || inUse.blobs.has(digest));
       const layers = [...host.layers.keys()].filter((diffId) => inUse === undefined || inUse.diffIds.has(diffId));
       const imageFiles = [...host.imageFiles].filter((key) => inUse === undefined || inUse.imageFiles.has(key));
-      return Promise.resolve({ blobs: blobs.length, blobBytes: blobs.reduce((sum, [, bytes]) => sum + bytes.length, 0), layers: layers.length, layerBytes: 0, imageFiles: imageFiles.length, imageFileBytes: 0 });
+      const disks = [...host.disks].filter(([digest]) => inUse === undefined || inUse.disks.has(digest));
+      return Promise.resolve({ blobs: blobs.length, blobBytes: blobs.reduce((sum, [, bytes]) => sum + bytes.length, 0), layers: layers.length, layerBytes: 0, imageFiles: imageFiles.length, imageFileBytes: 0, disks: disks.length, diskBytes: disks.reduce((sum, [, bytes]) => sum + bytes.length, 0) });
     },
-    async sweep({ blobs, diffIds, imageFiles }) {
+    async sweep({ blobs, diffIds, imageFiles, disks }) {
       let freed = 0;
       for (const [digest, bytes] of host.blobs) {
         if (blobs.has(digest) || isHeld(digest)) continue;
@@ -148,6 +166,11 @@ export function fakeContent(host: FakeContentHost): ContentStore {
       }
       for (const diffId of host.layers.keys()) if (!diffIds.has(diffId) && !isHeld(diffId)) host.layers.delete(diffId);
       for (const key of host.imageFiles) if (!imageFiles.has(key)) host.imageFiles.delete(key);
+      for (const [digest, bytes] of host.disks) {
+        if (disks.has(digest) || isHeld(digest)) continue;
+        freed += bytes.length;
+        host.disks.delete(digest);
+      }
       return freed;
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { test } from 'node:test';
 import type { ObjectId } from '../../../model/ids.ts';
 import { storageContract, type StorageBench } from '../contract.ts';
 import { dirStorage } from './dir-storage.ts';
@@ -25,4 +27,34 @@ storageContract('dir', async (): Promise<StorageBench> => {
     },
     [Symbol.asyncDispose]: () => rm(base, { recursive: true, force: true }),
   };
+});
+
+test('a disk is a copy of its own, sparse and grown; a copy that fails leaves nothing', async () => {
+  const base = await mkdtemp(path.join(os.tmpdir(), 'berth-storage-'));
+  try {
+    const driver = dirStorage({ rootDir: path.join(base, 'pool') });
+    const from = path.join(base, 'image');
+    const content = Buffer.alloc(4 * 1024 * 1024);
+    content.write('first sector');
+    content.write('in the middle', 2 * 1024 * 1024);
+    await writeFile(from, content, { mode: 0o400 });
+    const request = { id: 'aaaaaaaaaaaa' as ObjectId, form: 'vm', specCopy: '{}' } as const;
+    const { rootDisk } = await driver.createRoot({ ...request, disk: { from, sizeBytes: 8 * 1024 * 1024 } });
+    const copy = await readFile(rootDisk!);
+    assert.deepEqual(copy, Buffer.concat([content, Buffer.alloc(4 * 1024 * 1024)]));
+    const { blocks, mode } = await stat(rootDisk!);
+    assert.ok(blocks * 512 < 1024 * 1024, `${blocks} blocks`);
+    assert.equal(mode & 0o777, 0o600);
+    await writeFile(rootDisk!, 'written by a guest');
+    await driver.createRoot({ ...request, disk: { from, sizeBytes: 8 * 1024 * 1024 } });
+    assert.equal(await readFile(rootDisk!, 'utf8'), 'written by a guest', 'an idempotent step does not undo the guest');
+    assert.deepEqual(await readFile(from), content);
+    const other = { ...request, id: 'bbbbbbbbbbbb' as ObjectId };
+    await assert.rejects(driver.createRoot({ ...other, disk: { from, sizeBytes: 1024 * 1024 } }), { code: 'invalid' });
+    await assert.rejects(driver.createRoot({ ...other, disk: { from: path.join(base, 'gone'), sizeBytes: 8 * 1024 * 1024 } }));
+    await assert.rejects(driver.createRoot({ ...other, disk: { from, sizeBytes: 8 * 1024 * 1024 } }, { signal: AbortSignal.abort() }), { code: 'wrongState' });
+    assert.deepEqual((await readdir(path.dirname(driver.rootPaths(other.id, 'vm', 'disk').rootDisk!))).filter((name) => name.includes('disk')), []);
+  } finally {
+    await rm(base, { recursive: true, force: true });
+  }
 });

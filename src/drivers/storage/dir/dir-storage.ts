@@ -6,17 +6,19 @@ import { run } from '../../../host/run.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
+import type { RootKind, RootOptions, RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
+import { makeRawDisk } from './raw-disk.ts';
 
 const GIB = 1024 ** 3;
 const UPPER_DISK_BYTES = 10 * GIB;
 
-/** `rootDir` is the pool's own directory. Below it: roots/ID (up, work | upper.img, spec.json), volumes/ID (data, spec.json). */
+/** `rootDir` is the pool's own directory. Below it: roots/ID (up, work | upper.img | disk.raw, spec.json), volumes/ID (data, spec.json). */
 export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDriver {
   const rootOf = (id: ObjectId) => path.join(rootDir, 'roots', id);
   const volumeOf = (id: ObjectId) => path.join(rootDir, 'volumes', id);
 
-  function rootPaths(id: ObjectId, form: Form): RootPaths {
+  function rootPaths(id: ObjectId, form: Form, kind: RootKind = 'layers'): RootPaths {
+    if (kind === 'disk') return { rootDisk: path.join(rootOf(id), 'disk.raw') };
     return form === 'microVM' || form === 'vm' ? { upperDisk: path.join(rootOf(id), 'upper.img') } : { upperDir: rootOf(id) };
   }
 
@@ -27,9 +29,9 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
       const stat = await fs.statfs(rootDir);
       return { quota: false, reflink: false, totalBytes: stat.blocks * stat.bsize, freeBytes: stat.bavail * stat.bsize };
     },
-    async createRoot(request: RootRequest) {
+    async createRoot(request: RootRequest, options?: RootOptions) {
       const dir = rootOf(request.id);
-      const paths = rootPaths(request.id, request.form);
+      const paths = rootPaths(request.id, request.form, request.disk === undefined ? 'layers' : 'disk');
       if (paths.upperDir !== undefined && request.sizeBytes !== undefined) {
         throw new BerthError('unsupported', 'This pool has no quotas: the size of a container’s root cannot be limited.', { hint: 'Leave --disk out, or use a pool on a file system with quotas.', fields: [{ path: 'spec.rootDiskBytes', message: 'this pool cannot enforce it' }] });
       }
@@ -39,6 +41,7 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
         await fs.mkdir(path.join(dir, 'work'), { recursive: true, mode: 0o755 });
       }
       if (paths.upperDisk !== undefined) await makeDisk(paths.upperDisk, request.sizeBytes ?? UPPER_DISK_BYTES);
+      if (paths.rootDisk !== undefined && request.disk !== undefined) await makeRawDisk(paths.rootDisk, request.disk, options);
       await fs.writeFile(path.join(dir, 'spec.json'), request.specCopy, { mode: 0o600 });
       return paths;
     },

@@ -2,7 +2,7 @@
 import { BerthError } from '../../../model/errors.ts';
 import type { Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
+import type { RootKind, RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
 
 const POOL = '/fake/pool';
 const GIB = 1024 ** 3;
@@ -11,6 +11,7 @@ export interface FakeDisk {
   readonly form?: Form | undefined;
   readonly type?: 'filesystem' | 'block' | undefined;
   readonly sizeBytes?: number | undefined;
+  readonly disk?: RootRequest['disk'];
   readonly specCopy: string;
   /** Contents, by path below the disk. */
   readonly files: Map<string, string>;
@@ -24,7 +25,8 @@ export class FakeStorageHost {
 const isVm = (form: Form): boolean => form === 'microVM' || form === 'vm';
 
 export function fakeStorage(host: FakeStorageHost): StorageDriver {
-  function rootPaths(id: ObjectId, form: Form): RootPaths {
+  function rootPaths(id: ObjectId, form: Form, kind: RootKind = 'layers'): RootPaths {
+    if (kind === 'disk') return { rootDisk: `${POOL}/roots/${id}/disk.raw` };
     return isVm(form) ? { upperDisk: `${POOL}/roots/${id}/upper.img` } : { upperDir: `${POOL}/roots/${id}` };
   }
 
@@ -33,8 +35,8 @@ export function fakeStorage(host: FakeStorageHost): StorageDriver {
     facts: () => Promise.resolve({ quota: false, reflink: false, totalBytes: 100 * GIB, freeBytes: 50 * GIB }),
     createRoot(request: RootRequest) {
       if (!isVm(request.form) && request.sizeBytes !== undefined) return Promise.reject(new BerthError('unsupported', 'This pool has no quotas.', { fields: [{ path: 'spec.rootDiskBytes', message: 'this pool cannot enforce it' }] }));
-      if (!host.roots.has(request.id)) host.roots.set(request.id, { form: request.form, sizeBytes: request.sizeBytes, specCopy: request.specCopy, files: new Map() });
-      return Promise.resolve(rootPaths(request.id, request.form));
+      if (!host.roots.has(request.id)) host.roots.set(request.id, { form: request.form, sizeBytes: request.sizeBytes, specCopy: request.specCopy, disk: request.disk, files: new Map() });
+      return Promise.resolve(rootPaths(request.id, request.form, request.disk === undefined ? 'layers' : 'disk'));
     },
     rootPaths,
     async removeRoot(id) { host.roots.delete(id); },
