@@ -174,13 +174,17 @@ static _Noreturn void convert(int log) {
   run_qemu_img("/in", "/out");
 }
 
+static bool is_too_much(int image) {
+  struct stat stat;
+  return fstat(image, &stat) == 0 && (uint64_t)stat.st_blocks * 512 > order.max_written;
+}
+
 /* Until it is over, or has written more than it may. */
 static size_t follow(int log, int image, pid_t pid, char *said, size_t room) {
   size_t length = 0;
   for (;;) {
     struct pollfd ready = {.fd = log, .events = POLLIN};
     int news = poll(&ready, 1, LOOK_EVERY_MS);
-    struct stat stat;
     if (news > 0) {
       char rest[4096];
       ssize_t n = read(log, rest, sizeof rest);
@@ -189,7 +193,7 @@ static size_t follow(int log, int image, pid_t pid, char *said, size_t room) {
       memcpy(said + length, rest, take);
       length += take;
     }
-    if (fstat(image, &stat) == 0 && (uint64_t)stat.st_blocks * 512 > order.max_written) {
+    if (is_too_much(image)) {
       kill(pid, SIGKILL);
       waitpid(pid, NULL, 0);
       no_room();
@@ -230,6 +234,7 @@ static int convert_and_wait(void) {
   if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGXCPU)) fail("exhausted", "cpuTime", "The conversion was ended: its time was used up.");
   if (strstr(said, "No space left")) fail("exhausted", "room", "The disk of this host is full.");
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) fail("invalid", "qemuImg", "qemu-img cannot read it: %s", said);
+  if (is_too_much(image)) no_room(); /* it was faster than the looks */
   if (fchown(image, 0, 0) < 0) fail_errno("take over the disk");
   close(image);
   return 0;

@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import { treeUnpacker } from '../../unpack/fake/tree-unpacker.ts';
 import type { Unpacker } from '../../unpack/driver.ts';
 import { archiveOf, contentContract, DISK_LIMITS, layoutOf } from '../contract.ts';
-import { plainDiskJobs } from '../fake/plain-disk-jobs.ts';
+import { plainDiskJobs } from '../../../../test/lib/plain-disk-jobs.ts';
 import { openDirContent } from './dir-content.ts';
 import { tarEnd, tarEntry } from '../../../lib/tar-header.ts';
 

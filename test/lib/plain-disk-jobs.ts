@@ -1,8 +1,8 @@
 /** Disk jobs without a jail, for tests that have no root. Converts nothing: that is qemu-img's. */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
-import { BerthError } from '../../../model/errors.ts';
-import type { DiskJobs } from '../dir/disk-jobs.ts';
+import { BerthError } from '../../src/model/errors.ts';
+import type { DiskJobs } from '../../src/drivers/content/dir/disk-jobs.ts';
 
 export function plainDiskJobs(): DiskJobs {
   return {
