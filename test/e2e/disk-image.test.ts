@@ -38,7 +38,7 @@ describe('disk images from the command line', { timeout: 300_000 }, () => {
     await run('qemu-img', ['convert', '-q', '-c', '-f', 'raw', '-O', 'qcow2', at('disk.raw'), at('disk.qcow2')]);
     assert.equal(await say('image', 'import', at('disk.qcow2'), '--as', 'disk', '--disk', 'qcow2'), 'disk\n');
     assert.equal(await say('image', 'import', at('cd.iso'), '--as', 'cd:1', '--disk', 'iso'), 'cd:1\n');
-    assert.match(await say('image', 'list'), /^disk +[0-9a-f]{12} +disk +1\.[01]/m);
+    assert.match(await say('image', 'list'), /^disk:latest +[0-9a-f]{12} +disk +1(\.\d)?MiB/m);
     const status = (JSON.parse(await say('get', 'image', 'disk', '-o', 'json')) as { status: { type: string; bytes: number } }).status;
     assert.deepEqual([status.type, status.bytes], ['disk', 4 * MIB]);
     await say('image', 'export', 'disk', at('out.raw'));
@@ -51,9 +51,10 @@ describe('disk images from the command line', { timeout: 300_000 }, () => {
   });
 
   test('a VM of it has a disk of its own; other forms and other images are refused with the reason', async () => {
-    await say('create', '--vm', '--name', 'box', '--disk', '16m', '--iso', 'cd:1', '--network', 'none', 'disk');
-    const box = JSON.parse(await say('get', 'instance', 'box', '-o', 'json')) as { meta: { id: string }; status: { form: string; imageType: string } };
+    await say('create', '--vm', '--name', 'box', '--disk', '16m', '--firmware', 'bios', '--machine-preset', 'ahci-e1000', '--iso', 'cd:1', '--network', 'none', 'disk');
+    const box = JSON.parse(await say('get', 'instance', 'box', '-o', 'json')) as { meta: { id: string }; spec: { firmware: string; machinePreset: string; iso: string[] }; status: { form: string; imageType: string } };
     assert.deepEqual([box.status.form, box.status.imageType], ['vm', 'disk']);
+    assert.deepEqual([box.spec.firmware, box.spec.machinePreset, box.spec.iso], ['bios', 'ahci-e1000', ['cd:1']]);
     const file = path.join(daemon.rootDir, 'pool/roots', box.meta.id, 'disk.raw');
     const { size, blocks, mode } = await stat(file);
     assert.deepEqual([size, mode & 0o777], [16 * MIB, 0o600]);

@@ -90,6 +90,9 @@ export const FIELD_LOOKS: { readonly [K in keyof Required<InstanceSpec>]: Row<K>
       assert.match((await status()).imageReference, /plain/);
     },
   },
+  firmware: { value: 'uefi', see: { vm: 'test/e2e/disk-image.test.ts' } },
+  machinePreset: { value: 'ahci-e1000', see: { vm: 'test/e2e/disk-image.test.ts' } },
+  iso: { value: ['plain'], see: { vm: 'test/e2e/disk-image.test.ts' } },
   entrypoint: {
     value: (form) => (isOs(form) ? ['/sbin/start', 'first'] : ['/bin/sh', '-c']),
     see: async ({ form, inside, said }) => { assert.match(isOs(form) ? await inside('cat /etc/arguments') : await said('arguments'), isOs(form) ? /^\/sbin\/start,first,/ : /^zero,/); },
@@ -333,7 +336,8 @@ export function subjectSpec(subject: Subject, form: Form): Record<string, unknow
   const spec: Record<string, unknown> = {};
   for (const field of fields()) {
     const row = rowOf(field);
-    if (row === undefined || refusalOf(field, form) !== undefined) continue;
+    // What is looked at elsewhere is asked for there, of an image that goes with it.
+    if (row === undefined || refusalOf(field, form) !== undefined || typeof lookOf(row, form) === 'string') continue;
     if (subjectOf(row, form) === subject || BASICS.includes(field.path)) spec[field.path] = valueOf(row, form);
   }
   return { ...spec, ...(subject === 'full' ? {} : FEWER[subject](form)) };

@@ -167,8 +167,8 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const form = formOf(isolation, mode);
   const available = await services.runtimes[isolation].available(form, type === 'oci' ? undefined : (spec.firmware ?? 'bios'));
   if (!available.ok) throw new BerthError('unsupported', `This host cannot run ${FORM_LABEL[form]}s: ${available.reason}`, { hint: available.hint });
-  assertFitsImage(spec, image, form);
   assertHonoured(spec, form);
+  assertFitsImage(spec, image, form);
   const limit = owner.spec.instancesLimit;
   if (limit !== undefined && registry.entries('Instance', project).length >= limit) throw new BerthError('exhausted', `Project '${project}' may have ${limit} instances and has them.`, { hint: 'Delete some, or raise the limit.' });
   if (type === 'oci') assertRunsHere(image);
