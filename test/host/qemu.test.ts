@@ -15,6 +15,7 @@ import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../src/host/native.ts';
 import { identify } from '../../src/host/process.ts';
 import { BerthError } from '../../src/model/errors.ts';
 import { compileStatic, logText } from '../lib/crun-bench.ts';
+import { footholds, NAMESPACES } from '../lib/footholds.ts';
 import { KERNEL_DIR, withQemuBench } from '../lib/qemu-bench.ts';
 import { until } from '../lib/until.ts';
 
@@ -22,26 +23,6 @@ test('an exit code comes out', () => withQemuBench(async (bench) => {
   const outcome = await bench.run(['sh', '-c', 'echo out; echo err >&2; exit 7']);
   assert.deepEqual(outcome, { exitCode: 7, reason: 'exited', stdout: 'out\n', stderr: 'err\n' });
 }));
-
-const NAMESPACES = ['mnt', 'net', 'ipc', 'uts', 'pid'];
-
-/** What a hostile guest that took over this process could build on; nothing of it may be there. */
-function footholds(pid: number): readonly string[] {
-  const status = Object.fromEntries(fs.readFileSync(`/proc/${pid}/status`, 'utf8').split('\n').map((line) => line.split(':\t')));
-  const root = fs.readdirSync(`/proc/${pid}/root`).filter((name) => !['dev', 'etc', 'kernel', 'lib', 'lib64', 'usr'].includes(name));
-  const devices = fs.readdirSync(`/proc/${pid}/root/dev`).filter((name) => !['null', 'urandom'].includes(name));
-  const writable = fs.readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trim().split('\n').filter((line) => !line.split(' ')[5]!.startsWith('ro,nosuid'));
-  const files = fs.readdirSync(`/proc/${pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`)).filter((target) => target.startsWith('/'));
-  const core = /^Max core file size\s+(\d+)\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/limits`, 'utf8'));
-  return [
-    ...(new Set(status['Uid']!.split('\t')).size === 1 && Number(status['Uid']!.split('\t')[0]) > 0xffff ? [] : ['user']),
-    ...['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'].filter((kind) => !/^0+$/.test(status[kind]!)),
-    ...(status['Groups']?.trim() === '' ? [] : ['groups']), ...(status['NoNewPrivs'] === '1' ? [] : ['NoNewPrivs']), ...(status['Seccomp'] === '2' ? [] : ['Seccomp']),
-    ...NAMESPACES.filter((kind) => fs.readlinkSync(`/proc/${pid}/ns/${kind}`) === fs.readlinkSync(`/proc/self/ns/${kind}`)),
-    ...(root.length + devices.length === 0 ? [] : ['root']), ...(writable.length === 0 ? [] : ['mounts']), ...(core?.[1] === '0' && core[2] === '0' ? [] : ['core']),
-    ...files.filter((target) => !/\/(root\.erofs|upper-\d\.ext4|null)$/.test(target)),
-  ];
-}
 
 test('G03: QEMU has a user of its own, no rights, a filter, a jail, and cannot reach another machine', () => withQemuBench(async (bench) => {
   const disks = [bench.disk(), bench.disk()];

@@ -78,7 +78,7 @@ export async function startMachine(plan: UnitPlan, parts: Omit<BootParts, 'linke
     // A container's device list has no /dev/kvm; the machine's jail has no other device, and no right to make one.
     cgroupFiles: record.accelerator === 'kvm' ? joins.filter((file) => !file.includes('/devices/')) : joins,
   }, warm);
-  fs.writeFileSync(unit.launchPlan, encodeLaunchPlan(launch), { mode: 0o600 });
+  fs.writeFileSync(unit.launchPlan, encodeLaunchPlan(options.guards?.launch?.(launch) ?? launch), { mode: 0o600 });
   fs.writeFileSync(unit.bundle, '{}');
   const log = prepareMonitorLog(unit.logDir, plan.log);
   const { monitor } = await startMonitor({

@@ -2,6 +2,7 @@
 import type { ControlGroups } from '../../../host/cgroup.ts';
 import type { TemplateLimits } from './template-store.ts';
 import type { WarmStartMode } from './warm-starts.ts';
+import type { LaunchPlan } from './vm-plan.ts';
 
 export interface GuestKernelFiles {
   readonly release: string;
@@ -58,4 +59,11 @@ export interface MicroVmRuntimeOptions {
   readonly templateDelayMs?: number | undefined;
   /** Told why a machine could not start warm, or will not. */
   readonly complain?: ((error: unknown) => void) | undefined;
+  readonly guards?: MicroVmGuards | undefined;
+}
+
+/** Walls around QEMU that a test takes away, to see that they are missed. */
+export interface MicroVmGuards {
+  /** Nothing given: the plan as it is. */
+  readonly launch?: ((plan: LaunchPlan) => LaunchPlan) | undefined;
 }

@@ -34,6 +34,7 @@ export interface QemuRuntimeOptions {
   readonly templateLimits?: MicroVmRuntimeOptions['templateLimits'];
   readonly templateDelayMs?: number | undefined;
   readonly complain?: MicroVmRuntimeOptions['complain'];
+  readonly guards?: MicroVmRuntimeOptions['guards'];
 }
 
 const QEMU = '/usr/bin/qemu-system-x86_64';
@@ -48,7 +49,7 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
     accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),
-    deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateDir: options.templateDir, templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, complain: options.complain,
+    deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateDir: options.templateDir, templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, complain: options.complain, guards: options.guards,
   });
 }
 

@@ -1,0 +1,150 @@
+/**
+ * G02, G03, G05, G07, G11: the walls around a machine's QEMU, each looked for from outside, and each missed where it was
+ * left out when the machine was made.
+ */
+import assert from 'node:assert/strict';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import type { UnitInfo, UnitPlan } from '../../src/drivers/runtime/driver.ts';
+import { AgentLink } from '../../src/drivers/runtime/qemu/agent-link.ts';
+import { qmpCommand } from '../../src/drivers/runtime/qemu/qmp.ts';
+import { connectUnix } from '../../src/host/unix-connect.ts';
+import { BerthError } from '../../src/model/errors.ts';
+import { footholds, NAMESPACES, openDoors } from '../lib/footholds.ts';
+import { withQemuBench, type QemuBench } from '../lib/qemu-bench.ts';
+import { goesRed } from '../lib/red.ts';
+import { until } from '../lib/until.ts';
+
+const FIXTURES = path.resolve(import.meta.dirname, '../fixtures');
+const NATIVE = path.resolve(import.meta.dirname, '../../native');
+const SECRET = 'S3CR3T-of-the-workload';
+const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-walls-'));
+const foothold = path.join(scratch, 'vm-foothold'), unwalled = path.join(scratch, 'berth-native');
+before(() => {
+  fs.chmodSync(scratch, 0o755);
+  execFileSync('gcc', ['-std=gnu17', '-O1', '-D_GNU_SOURCE', '-static', '-o', foothold, path.join(FIXTURES, 'vm-foothold.c')]);
+  execFileSync('gcc', ['-std=gnu17', '-O0', '-D_GNU_SOURCE', '-DRULE_VM_USER=0', '-DRULE_VM_NAMESPACES=0', '-static', '-o', unwalled, path.join(NATIVE, 'main.c'), path.join(NATIVE, 'vm.c')]);
+});
+after(() => { fs.rmSync(scratch, { recursive: true }); });
+
+const unitDir = (bench: QemuBench, { id }: UnitPlan): string => path.join(bench.runDir, 'v', id);
+const sockets = (bench: QemuBench, plan: UnitPlan) => ({ agent: path.join(unitDir(bench, plan), 'agent.sock'), qmp: path.join(unitDir(bench, plan), 'qmp.sock') });
+
+/** What worked from where QEMU is, as who it is. */
+async function reached(pid: number, paths: readonly string[]): Promise<readonly string[]> {
+  const { stdout } = await promisify(execFile)(foothold, [String(pid), ...paths], { timeout: 20_000 });
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+/** A command that QEMU was made to run, as one does who speaks to its monitor: the filter ends it. */
+async function spawnsNothing(bench: QemuBench, plan: UnitPlan, { process: qemu }: UnitInfo): Promise<readonly string[]> {
+  await qmpCommand(sockets(bench, plan).qmp, 'migrate', { uri: 'exec:cat' }).catch(() => undefined);
+  const killed = await until(() => !fs.existsSync(`/proc/${qemu.pid}/fd/0`), { deadlineMs: 5_000, what: 'the end of QEMU' }).then(() => true, () => false);
+  return killed ? [] : ['sandbox'];
+}
+
+async function missingWalls(bench: QemuBench, plan: UnitPlan, { process: { pid } }: UnitInfo, others: readonly string[]): Promise<readonly string[]> {
+  const groups = fs.readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().split('\n').filter((line) => line.endsWith(`berth-${bench.rootTag}/${plan.id}`));
+  return [
+    ...footholds(pid), ...openDoors(pid, unitDir(bench, plan), [SECRET]), ...(groups.length > 0 ? [] : ['cgroup']),
+    ...await reached(pid, ['/etc/shadow', '/etc/hostname', '/proc/1/environ', '/dev/kmsg', '/dev/mem', '/dev/net/tun', ...others]),
+  ];
+}
+
+/** A guest wrote this onto its raw disk: the header of a small qcow2 with a file of the host behind it. ext4 does not use that place. */
+function forgeHeader(disk: string): void {
+  const header = Buffer.alloc(1024);
+  header.write('QFI\u00fb', 0, 'latin1');
+  for (const [at, value] of [[4, 2], [16, '/etc/hostname'.length], [20, 9], [36, 1], [56, 1]] as const) header.writeUInt32BE(value, at);
+  for (const [at, value] of [[8, 128n], [24, 32_768n], [40, 512n], [48, 512n]] as const) header.writeBigUInt64BE(value, at);
+  header.write('/etc/hostname', 128, 'latin1');
+  const file = fs.openSync(disk, 'r+');
+  fs.writeSync(file, header, 0, header.length, 0);
+  fs.closeSync(file);
+}
+
+/** QEMU takes it for what it is. */
+async function staysRaw(qmp: string): Promise<void> {
+  const nodes = await qmpCommand(qmp, 'query-named-block-nodes', { flat: true }) as readonly { readonly drv: string; readonly backing_file?: string }[];
+  assert.ok(nodes.length >= 2, 'its disks');
+  assert.deepEqual(nodes.filter(({ drv, backing_file }) => !['raw', 'file'].includes(drv) || backing_file !== undefined), []);
+}
+
+const plans = (bench: QemuBench, count: number): readonly UnitPlan[] => Array.from({ length: count }, () => bench.plan(['sleep', '1000'], {
+  root: { upperDisk: bench.disk() }, process: { args: ['sleep', '1000'], env: ['PATH=/bin', `TOKEN=${SECRET}`] },
+}));
+
+test('G02, G03, G05, G07, G11: from where QEMU is nothing is reached but its own machine', { timeout: 240_000 }, () => withQemuBench(async (bench) => {
+  const [one, other] = plans(bench, 2) as [UnitPlan, UnitPlan];
+  forgeHeader(one.root.upperDisk!);
+  const info = await bench.driver.create(one), otherInfo = await bench.driver.create(other);
+  const foreign = [other.root.upperDisk!, ...Object.values(sockets(bench, other)), path.join(unitDir(bench, other), 'vm.plan'), bench.image, `/proc/${otherInfo.process.pid}/environ`];
+  assert.deepEqual(await missingWalls(bench, one, info, foreign), []);
+
+  // G02: what one machine is asked with is worth nothing at another's.
+  const nonceOf = (plan: UnitPlan): string => (JSON.parse(fs.readFileSync(path.join(unitDir(bench, plan), 'unit.json'), 'utf8')) as { nonce: string }).nonce;
+  await bench.reopen();
+  await assert.rejects(AgentLink.connect(sockets(bench, one).agent, nonceOf(other), 1_000), (error: unknown) => error instanceof BerthError && error.code === 'timeout');
+  (await AgentLink.connect(sockets(bench, one).agent, nonceOf(one), 10_000))[Symbol.dispose]();
+  assert.doesNotMatch(fs.readFileSync(`/proc/${info.process.pid}/cmdline`, 'latin1'), /vsock|9p|hostfwd|,user,/);
+
+  await staysRaw(sockets(bench, one).qmp);
+  // Who holds the monitor of one machine open holds nobody up for long.
+  await bench.driver.start(one.id);
+  const held = await connectUnix(sockets(bench, one).qmp), begin = performance.now();
+  await assert.rejects(bench.driver.pause(one.id), (error: unknown) => error instanceof BerthError && error.code === 'timeout');
+  assert.ok(performance.now() - begin < 15_000);
+  held.destroy();
+
+  // G11: it falls, and leaves neither memory nor files behind.
+  const files = fs.readdirSync(unitDir(bench, other));
+  process.kill(otherInfo.process.pid, 'SIGSEGV');
+  const exit = await bench.driver.waitExit(other.id, AbortSignal.timeout(20_000));
+  assert.deepEqual([exit.exitCode, exit.reason], [139, 'killed']);
+  assert.deepEqual(fs.readdirSync(unitDir(bench, other)).filter((name) => !files.includes(name)), []);
+  assert.match(fs.readFileSync(`/proc/${info.process.pid}/cmdline`, 'latin1'), /dump-guest-core=off/);
+
+  assert.deepEqual(await spawnsNothing(bench, one, info), []);
+  assert.equal((await bench.driver.waitExit(one.id, AbortSignal.timeout(20_000))).exitCode, 128 + 31, 'SIGSYS');
+}));
+
+test('G03, G07, G11 go red without user, namespaces and rights', { timeout: 240_000 }, () => withQemuBench(async (bench) => {
+  const [plan] = plans(bench, 1) as [UnitPlan];
+  const found = await missingWalls(bench, plan, await bench.driver.create(plan), []);
+  for (const wall of ['user', 'CapEff', 'CapPrm', 'CapBnd', ...NAMESPACES.filter((name) => name !== 'mnt'), 'socket tcp', 'socket packet', 'mount']) assert.ok(found.includes(wall), `${wall}: ${found.join()}`);
+  // Of the host itself everything would be noticed.
+  const host = await reached(process.pid, ['/etc/shadow', plan.root.upperDisk!]);
+  assert.deepEqual(host.slice(0, 2), ['read /etc/shadow', `read ${plan.root.upperDisk!}`]);
+}, { nativeProgram: unwalled }));
+
+test('G02, G03, G07 go red without filter, control group, limits, and with a monitor at a port or a secret word', { timeout: 240_000 }, () => withQemuBench(async (bench) => {
+  const [plan] = plans(bench, 1) as [UnitPlan];
+  const info = await bench.driver.create(plan);
+  const found = await missingWalls(bench, plan, info, []);
+  for (const wall of ['Seccomp', 'cgroup', 'core', 'tcp', 'secret', 'unix open.sock', 'root', 'read /etc/hostname']) assert.ok(found.includes(wall), `${wall}: ${found.join()}`);
+  assert.deepEqual(await spawnsNothing(bench, plan, info), ['sandbox']);
+}, { guards: { launch: (plan) => ({
+  ...plan, cgroupFiles: [], rlimits: [], binds: [...plan.binds, { source: '/etc/hostname', target: '/home/hostname' }, { source: '/etc/hostname', target: '/etc/hostname' }],
+  sockets: [...plan.sockets, { fd: 60, name: 'open.sock' }],
+  args: [...plan.args.filter((_, at) => !/^-sandbox$/.test(plan.args[at]!) && plan.args[at - 1] !== '-sandbox'), '-qmp', 'tcp:127.0.0.1:0,server=on,wait=off', '-fw_cfg', `name=opt/x,string=${SECRET}`],
+}) } }));
+
+test('G05 goes red where QEMU may guess what a disk is', { timeout: 60_000 }, async () => {
+  const disk = path.join(scratch, 'disk'), qmp = path.join(scratch, 'guess.sock');
+  fs.writeFileSync(disk, '');
+  fs.truncateSync(disk, 1024 * 1024);
+  forgeHeader(disk);
+  const qemu = spawn('/usr/bin/qemu-system-x86_64', ['-nodefaults', '-no-user-config', '-display', 'none', '-M', 'none', '-drive', `file=${disk},if=none,id=upper`, '-qmp', `unix:${qmp},server=on,wait=off`], { stdio: 'ignore' });
+  const gone = new Promise((resolve) => qemu.once('close', resolve));
+  try {
+    await until(() => fs.existsSync(qmp), { deadlineMs: 20_000, what: 'its monitor' });
+    await goesRed(() => staysRaw(qmp));
+  } finally {
+    qemu.kill('SIGKILL');
+    await gone;
+  }
+});
