@@ -218,6 +218,7 @@ static void write_text(const char *path, const char *text) {
 static int take_nonce(struct fields f, struct failure *why) {
   const char *text = field(f, "nonce", "");
   unsigned char fresh[NONCE_BYTES];
+  if (*text && strlen(text) != 2 * NONCE_BYTES) return fail(why, "invalid", "malformed nonce");
   for (int i = 0; *text && i < NONCE_BYTES; i++) {
     unsigned byte;
     if (sscanf(text + 2 * i, "%2x", &byte) != 1) return fail(why, "invalid", "malformed nonce");
