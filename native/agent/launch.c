@@ -270,10 +270,7 @@ static void own_terminal(struct fields f) {
 __attribute__((noreturn)) static void child_main(struct fields f, bool workload, int mount_ns, int go) {
   sigset_t none;
   sigemptyset(&none);
-  for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
-  /* An init of its own has all groups from the root on; what is executed beside it has a leaf of its own. */
-  bool own_init = field_number(f, "own-init", 0);
-  if (!own_init) write_file(workload_pid == 1 ? EXEC_CGROUP "/cgroup.procs" : WORKLOAD_CGROUP "/cgroup.procs", "0");
+  signal(SIGPIPE, SIG_DFL); /* the only one that the agent ignores; its other choices end with the exec */
   if (workload) enter_root(f);
   else must(setns(mount_ns, CLONE_NEWNS), "join");
   if (workload && field_number(f, "init", 0)) {
@@ -351,6 +348,27 @@ static int open_stdio(struct fields f, int theirs[3], struct child *c) {
   return 0;
 }
 
+/*
+ * A child that is born in its control group: to move a process there later takes the kernel a grace period, half of what an
+ * exec took. An init of its own has all groups from the root on; what is executed beside it has a leaf of its own.
+ */
+static pid_t fork_into_group(uint64_t flags) {
+  const char *group = workload_pid == 1 ? EXEC_CGROUP : WORKLOAD_CGROUP;
+  int fd = open(group, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  uint64_t args[11] = {flags | 0x200000000ull /* CLONE_INTO_CGROUP */, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, fd};
+  pid_t pid = fd < 0 ? -1 : syscall(SYS_clone3, args, sizeof args);
+  if (fd >= 0 && pid != 0) close(fd);
+  if (pid >= 0) return pid;
+  /* A kernel without them, or one's own of before 5.7. */
+  pid = syscall(SYS_clone, SIGCHLD | flags, NULL, NULL, NULL, NULL);
+  if (pid == 0) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/cgroup.procs", group);
+    write_file(path, "0");
+  }
+  return pid;
+}
+
 static void close_all(struct child *c) {
   if (c->in >= 0 && c->in != c->out) close(c->in);
   for (int i = 0, fds[] = {c->out, c->err, c->go, c->report}; i < 4; i++) if (fds[i] >= 0) close(fds[i]);
@@ -387,7 +405,7 @@ int launch(struct fields f, bool workload, struct child *c, struct failure *why)
     if (c->pid == 0) { c->pid = 1; write_file(AGENT_CGROUP "/cgroup.procs", "0"); }
     else if (c->pid > 0) c->pid = 0;
   } else {
-    c->pid = syscall(SYS_clone, SIGCHLD | (workload ? CLONE_NEWPID | CLONE_NEWNS : 0), NULL, NULL, NULL, NULL);
+    c->pid = fork_into_group(workload ? CLONE_NEWPID | CLONE_NEWNS : 0);
   }
   if (c->pid == 0) {
     report_fd = fcntl(reports[1], F_DUPFD_CLOEXEC, 10);
@@ -395,7 +413,7 @@ int launch(struct fields f, bool workload, struct child *c, struct failure *why)
     for (int i = 0; i < 3; i++) theirs[i] = fcntl(theirs[i], F_DUPFD_CLOEXEC, 10);
     for (int i = 0; i < 3; i++) dup2(theirs[i], i);
     /* Descriptors of the agent would reach an init, which does not execute. */
-    for (int fd = 3; fd < 1024; fd++) if (fd != report_fd && fd != waits && fd != joins) close(fd);
+    if (workload) for (int fd = 3; fd < 1024; fd++) if (fd != report_fd && fd != waits) close(fd);
     child_main(f, workload, joins, waits);
   }
   if (own_ns >= 0 && setns(own_ns, CLONE_NEWPID)) die("could not return to the pid namespace");

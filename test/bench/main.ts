@@ -1,15 +1,19 @@
 /**
  * What users wait for, beside floors measured in the same run: the command line, the API, many at once, memory, microVMs.
  * Prints a line of JSON for each figure and a table at the end.
- *   npm run bench [-- GROUP…]     groups: cli api exec many list memory vm
- *   ROUNDS=30 MANY=100 SCALE=300 npm run bench
+ *   npm run bench [-- GROUP…]     groups: cli api exec many list memory vm forms
+ *   ROUNDS=30 MANY=100 SCALE=300 npm run bench        forms: SYSTEMS=60 MACHINES=10 SLOPE=10, PEERS_ENTER, PEERS_PID (peers/peer-place.ts)
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { textTable } from '../../src/lib/text-table.ts';
+import { median } from '../../src/lib/statistics.ts';
 import { TestDaemon } from '../lib/daemon.ts';
+import { openQemuBench } from '../lib/qemu-bench.ts';
+import { Figures, times } from './figures.ts';
+import { bootBareMachine } from './floors/bare-machine.ts';
+import { measureForms } from './forms/measure-forms.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 20);
 const MANY = Number(process.env['MANY'] ?? 100);
@@ -17,30 +21,13 @@ const SCALE = Number(process.env['SCALE'] ?? 300);
 const PARALLEL = 8;
 const I = '/v1/projects/default/instances';
 const HOME = path.resolve(import.meta.dirname, '../..');
-const ALL = ['cli', 'api', 'exec', 'many', 'list', 'memory', 'vm'];
+const ALL = ['cli', 'api', 'exec', 'many', 'list', 'memory', 'vm', 'forms'];
 const groups = new Set(process.argv.length > 2 ? process.argv.slice(2) : ALL);
-const rows: string[][] = [];
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const figures = new Figures();
+const tell = figures.tell.bind(figures);
 
-function tell(what: string, value: number, unit: string, floor?: { readonly name: string; readonly value: number }): void {
-  const figure = Number(value.toFixed(2));
-  console.log(JSON.stringify({ what, [unit]: figure, ...(floor === undefined ? {} : { floor: floor.name, floorValue: Number(floor.value.toFixed(2)), ratio: Number((value / floor.value).toFixed(2)) }) }));
-  rows.push([what, `${figure} ${unit}`, floor === undefined ? '' : `${floor.value.toFixed(2)} (${floor.name})`, floor === undefined ? '' : `${(value / floor.value).toFixed(2)} ×`]);
-}
-
-async function times(count: number, work: () => unknown): Promise<number> {
-  await work();
-  const all: number[] = [];
-  for (let round = 0; round < count; round++) {
-    const begin = performance.now();
-    await work();
-    all.push(performance.now() - begin);
-  }
-  return median(all);
-}
-
-await using daemon = await TestDaemon.start({ vms: groups.has('vm') });
+await using daemon = await TestDaemon.start({ vms: groups.has('vm') || groups.has('forms') });
 await daemon.bootstrapBusybox();
 const agent = new http.Agent({ keepAlive: true, maxSockets: PARALLEL });
 
@@ -125,10 +112,15 @@ if (groups.has('list') || groups.has('memory')) {
 }
 
 if (groups.has('vm')) {
-  const bare = Number((await output('node', [path.join(HOME, 'test/bench/bare-vm.ts')])).trim());
-  const floor = { name: 'bare QEMU to the agent', value: bare };
-  tell('floor: bare QEMU to the agent', bare, 'ms');
+  await using bench = await openQemuBench();
+  const hello: number[] = [];
   const rounds = Math.min(5, ROUNDS);
+  for (let round = 0; round < rounds; round++) {
+    await using machine = await bootBareMachine(bench.plan(['true'], { resources: { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100 } }), bench.rootDir);
+    hello.push(machine.helloMs);
+  }
+  const floor = { name: 'bare QEMU to the agent', value: median(hello) };
+  tell('floor: bare QEMU to the agent', floor.value, 'ms');
   tell('berth run --vm --rm busybox true', await times(rounds, () => berth('run', '--vm', '--rm', 'busybox', 'true')), 'ms', floor);
   const vm = await call('POST', `${I}?waitMs=120000`, { meta: { name: 'vm' }, spec: { image: 'busybox', isolation: 'vm', command: ['sleep', '100000'], running: true, memoryBytes: 128 * 1024 * 1024 } });
   if (vm.status.state !== 'succeeded') throw new Error(JSON.stringify(vm.status));
@@ -137,14 +129,10 @@ if (groups.has('vm')) {
   await call('DELETE', `${I}/vm?force=1&waitMs=60000`);
 }
 
-function output(program: string, args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program === 'node' ? process.execPath : program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let text = '';
-    child.stdout.setEncoding('utf8').on('data', (part: string) => { text += part; });
-    child.on('close', (code) => (code === 0 ? resolve(text) : reject(new Error(`${program} ended with ${code}`))));
-  });
+if (groups.has('forms')) {
+  const { SYSTEMS = '60', MACHINES = '10', SLOPE = '10' } = process.env;
+  await measureForms(figures, daemon, { rounds: Math.min(7, ROUNDS), systems: Number(SYSTEMS), machines: Number(MACHINES), slope: Number(SLOPE) });
 }
 
 agent.destroy();
-console.log(textTable([{ title: 'what' }, { title: 'measured', align: 'right' }, { title: 'floor', align: 'right' }, { title: 'ratio', align: 'right' }], rows, { width: 140 }));
+console.log(figures.table());

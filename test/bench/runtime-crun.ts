@@ -3,20 +3,13 @@
  * supervises it), and conmon with `crun create` and `crun start` (supervised, by commands). Prints JSON.
  *   ROUNDS=30 BENCH_STEPS=1 node test/bench/runtime-crun.ts
  */
-import { spawn } from 'node:child_process';
-import fs from 'node:fs';
-import path from 'node:path';
-import { ociSpec } from '../../src/drivers/runtime/crun/oci-spec.ts';
-import { readCeilings } from '../../src/drivers/runtime/crun/ceilings.ts';
 import type { UnitPlan } from '../../src/drivers/runtime/driver.ts';
-import { openControlGroups } from '../../src/host/cgroup.ts';
 import { closeDescriptor } from '../../src/host/libc.ts';
-import { MonitorExits } from '../../src/host/monitor-exit.ts';
-import { startMonitor } from '../../src/host/monitor.ts';
-import { bindReadOnlyInPlace, hideMount, inNewMountNamespace } from '../../src/host/mounts.ts';
 import { NATIVE_PROGRAM } from '../../src/host/native.ts';
 import { SandboxMaker } from '../../src/host/sandbox-maker.ts';
-import { newId, openCrunBench } from '../lib/crun-bench.ts';
+import { openCrunBench } from '../lib/crun-bench.ts';
+import { timed } from './figures.ts';
+import { openCrunFloor } from './floors/crun-floor.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 30);
 const steps = new Map<string, number[]>();
@@ -24,62 +17,9 @@ await using bench = await openCrunBench({
   timings: (step, milliseconds) => { steps.set(step, [...steps.get(step) ?? [], milliseconds]); },
 });
 await using maker = new SandboxMaker(NATIVE_PROGRAM);
-using groups = openControlGroups('berth-bench');
-const hide = groups.hide;
+using floor = openCrunFloor(bench);
 
 const median = (values: readonly number[]): number => Number((values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0).toFixed(2));
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const begin = performance.now();
-  await work();
-  return performance.now() - begin;
-}
-
-/** A bundle for the floors: the same root without layers, user namespace and filter. */
-function floorBundle(dir: string): void {
-  const plan = bench.plan(['true']);
-  const spec = ociSpec(plan, {
-    rootPath: bench.layer, volumeSources: [], hostsFile: '/etc/hosts', hostnameFile: '/etc/hostname', resolverFile: '/etc/resolv.conf', initProgram: '', seedFile: '/run/b/m/seed', groupsType: 'cgroup2',
-    userNamespacePath: '', networkNamespacePath: '', idBase: 0, idCount: 65_536, maskedPaths: [], readOnlyPaths: [], seccomp: undefined, ceilings: readCeilings(),
-  });
-  const own = { ...spec, mounts: spec.mounts.slice(0, 6), linux: { ...spec.linux, uidMappings: [], gidMappings: [], namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map((type) => ({ type })) } };
-  fs.mkdirSync(dir, { mode: 0o700 });
-  fs.writeFileSync(path.join(dir, 'config.json'), JSON.stringify(own));
-}
-
-const crunFlags = ['--root', path.join(bench.rootDir, 'floor-crun'), '--cgroup-manager=disabled'];
-const besideCrun = <T>(fork: () => T): T => inNewMountNamespace(() => {
-  if (hide !== undefined) hideMount(hide);
-  bindReadOnlyInPlace('/usr/bin/crun');
-  return fork();
-});
-
-function crun(...args: string[]): Promise<void> {
-  const child = besideCrun(() => spawn('/usr/bin/crun', [...crunFlags, ...args], { stdio: 'ignore', cwd: '/' }));
-  return new Promise((resolve, reject) => { child.once('exit', (code) => { if (code === 0) resolve(); else reject(new Error(`crun ${args.join(' ')} ended with ${code}`)); }); });
-}
-
-async function crunRun(): Promise<void> {
-  const dir = path.join(bench.rootDir, 'floor');
-  if (!fs.existsSync(dir)) floorBundle(dir);
-  await crun('run', '--bundle', dir, newId());
-}
-
-const exits = new MonitorExits(path.join(bench.rootDir, 'floor-exits'));
-const wrapper = path.join(bench.rootDir, 'floor-crun.sh');
-fs.writeFileSync(wrapper, `#!/bin/sh\nexec /usr/bin/crun ${crunFlags.join(' ')} "$@"\n`, { mode: 0o700 });
-
-async function monitoredRun(): Promise<() => Promise<void>> {
-  const id = newId(), dir = path.join(bench.rootDir, id);
-  floorBundle(dir);
-  await startMonitor(
-    { conmon: '/usr/bin/conmon', id, dir, program: wrapper, programArgs: [], exitDir: exits.dir, logFile: path.join(dir, 'log'), logSizeMaxBytes: 1e6, terminal: false, stdin: false },
-    { timeoutMs: 10_000, around: besideCrun },
-  );
-  await crun('start', id);
-  await exits.wait(id);
-  return () => crun('delete', '-f', id);
-}
 
 /** Namespaces come from a pool in real life: made before the clock starts. */
 async function pooled(plan: UnitPlan, index: number): Promise<{ plan: UnitPlan; close(): void }> {
@@ -101,10 +41,12 @@ await driver.create(keeper);
 await driver.start(keeper.id);
 await bench.run(['true']); // compiles the filter once
 for (let round = 0; round < ROUNDS; round++) {
-  times['crunRun']!.push(await timed(crunRun));
-  let clear: (() => Promise<void>) | undefined;
-  times['monitored']!.push(await timed(async () => { clear = await monitoredRun(); }));
-  await clear!();
+  times['crunRun']!.push(await timed(() => floor.run(['true'])));
+  const monitoredBegin = performance.now();
+  const monitored = await floor.start(['true']);
+  await monitored.waitExit();
+  times['monitored']!.push(performance.now() - monitoredBegin);
+  await monitored.remove();
   const { plan, close } = await pooled(bench.plan(['true'], { root: { volatile: true } }), round);
   const begin = performance.now();
   await driver.create(plan);
@@ -130,4 +72,3 @@ const many = await Promise.all(Array.from({ length: 50 }, async () => {
 await driver.stats(many);
 console.log(JSON.stringify({ name: 'runtime-crun stats of 50', medianMs: median(await Array.fromAsync({ length: 20 }, () => timed(() => driver.stats(many)))) }));
 console.log(JSON.stringify({ name: 'runtime-crun remove 50 at once', ms: median([await timed(() => Promise.all(many.map((id) => driver.remove(id, { keepLog: false }))))]) }));
-exits[Symbol.dispose]();
