@@ -179,8 +179,11 @@ static void become(struct fields f) {
   for (size_t at = 0; (text = field_next(f, "capability", &at));) keep |= 1ull << (strtoul(text, NULL, 10) & 63);
   for (size_t at = 0; count < 256 && (text = field_next(f, "group", &at));) groups[count++] = strtoul(text, NULL, 10);
   for (int i = 0; i < 3; i++) if (fchown(i, uid, isatty(i) ? (gid_t)5 : gid)) continue; /* so that /dev/stdout can be opened again */
-  for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-    if (!(keep & (1ull << cap))) must(prctl(PR_CAPBSET_DROP, cap, 0, 0, 0), "capabilities");
+  for (int cap = 0; cap < 64; cap++) {
+    if (keep & (1ull << cap) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) continue;
+    if (errno == EINVAL) break; /* the kernel has no more */
+    must(-1, "capabilities");
+  }
   must(setgroups(count, groups), "setgroups");
   must(setresgid(gid, gid, gid), "setgid");
   must(setresuid(uid, uid, uid), "setuid");
