@@ -1,8 +1,8 @@
 /**
  * What users wait for, beside floors measured in the same run: the command line, the API, many at once, memory, microVMs.
  * Prints a line of JSON for each figure and a table at the end.
- *   npm run bench [-- GROUP…]     groups: cli api exec many list memory vm forms
- *   ROUNDS=30 MANY=100 SCALE=300 npm run bench        forms: SYSTEMS=60 MACHINES=10 SLOPE=10, PEERS_ENTER, PEERS_PID (peers/peer-place.ts)
+ *   npm run bench [-- GROUP…]     groups: cli api exec many list memory vm containers machines
+ *   ROUNDS=30 MANY=100 SCALE=300 npm run bench     containers, machines: SYSTEMS=60 MACHINES=10 SLOPE=10, PEERS_ENTER, PEERS_PID (peers/peer-place.ts)
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { TestDaemon } from '../lib/daemon.ts';
 import { openQemuBench } from '../lib/qemu-bench.ts';
 import { Figures, times } from './figures.ts';
 import { bootBareMachine } from './floors/bare-machine.ts';
-import { measureForms } from './forms/measure-forms.ts';
+import { measureContainers, measureMachines } from './forms/measure-forms.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 20);
 const MANY = Number(process.env['MANY'] ?? 100);
@@ -21,13 +21,13 @@ const SCALE = Number(process.env['SCALE'] ?? 300);
 const PARALLEL = 8;
 const I = '/v1/projects/default/instances';
 const HOME = path.resolve(import.meta.dirname, '../..');
-const ALL = ['cli', 'api', 'exec', 'many', 'list', 'memory', 'vm', 'forms'];
+const ALL = ['cli', 'api', 'exec', 'many', 'list', 'memory', 'vm', 'containers', 'machines'];
 const groups = new Set(process.argv.length > 2 ? process.argv.slice(2) : ALL);
 
 const figures = new Figures();
 const tell = figures.tell.bind(figures);
 
-await using daemon = await TestDaemon.start({ vms: groups.has('vm') || groups.has('forms') });
+await using daemon = await TestDaemon.start({ vms: groups.has('vm') || groups.has('machines') });
 await daemon.bootstrapBusybox();
 const agent = new http.Agent({ keepAlive: true, maxSockets: PARALLEL });
 
@@ -129,10 +129,10 @@ if (groups.has('vm')) {
   await call('DELETE', `${I}/vm?force=1&waitMs=60000`);
 }
 
-if (groups.has('forms')) {
-  const { SYSTEMS = '60', MACHINES = '10', SLOPE = '10' } = process.env;
-  await measureForms(figures, daemon, { rounds: Math.min(7, ROUNDS), systems: Number(SYSTEMS), machines: Number(MACHINES), slope: Number(SLOPE) });
-}
+const { SYSTEMS = '60', MACHINES = '10', SLOPE = '10' } = process.env;
+const counts = { rounds: Math.min(7, ROUNDS), systems: Number(SYSTEMS), machines: Number(MACHINES), slope: Number(SLOPE) };
+if (groups.has('containers')) await measureContainers(figures, daemon, counts);
+if (groups.has('machines')) await measureMachines(figures, daemon, counts);
 
 agent.destroy();
 console.log(figures.table());

@@ -15,7 +15,10 @@ export async function instanceEvidence(services: InstanceServices, instance: Ins
   const { pid, monitorPid, startedAt } = status;
   if (!LOOKED_AT.includes(status.state) || pid === undefined) throw new BerthError('wrongState', `'${meta.name}' is ${status.state}: there is nothing to see of it.`, { hint: `Start it first: berth start ${meta.name}` });
   const id = objectId(meta.id);
-  const [stats, seen, packages] = await Promise.all([runtimeOf(services, instance).stats([id]), services.processEvidence({ pid, monitorPid }), packagesOf(services, instance)]);
+  const [stats, seen, packages, diskBytes] = await Promise.all([
+    runtimeOf(services, instance).stats([id]), services.processEvidence({ pid, monitorPid }), packagesOf(services, instance),
+    services.storage.rootUsage(id).catch(() => undefined),
+  ]);
   const counters = stats.get(id);
   if (seen === undefined) throw new BerthError('wrongState', `'${meta.name}' has just ended.`);
   const uptimeSeconds = Math.max(0.001, (services.clock.nowMs() - Date.parse(startedAt ?? timestamp(services.clock))) / 1000);
@@ -25,7 +28,7 @@ export async function instanceEvidence(services: InstanceServices, instance: Ins
     name: meta.name, project: meta.project, id: meta.id, form: status.form, takenAt: timestamp(services.clock), uptimeSeconds: rounded(uptimeSeconds),
     memoryBytes: seen.memoryBytes, monitorMemoryBytes: seen.monitorMemoryBytes, memoryPeakBytes: seen.memoryPeakBytes, groupMemoryBytes: counters?.memoryBytes, memoryLimitBytes: counters?.memoryLimitBytes,
     cpus: rounded((counters === undefined ? seen.cpuSeconds : counters.cpuNanoseconds / 1e9) / uptimeSeconds),
-    readBytes: seen.readBytes, writtenBytes: seen.writtenBytes, isPartial: seen.isPartial, ...(packages === undefined ? {} : { packages }),
+    readBytes: seen.readBytes, writtenBytes: seen.writtenBytes, isPartial: seen.isPartial, ...(packages === undefined ? {} : { packages }), ...(diskBytes === undefined ? {} : { diskBytes }),
     ...(isVm ? {} : {
       processes: counters?.pids ?? seen.processes, listeningPorts: seen.listeningPorts, capabilitiesUsed: traces(seen),
       ...(base === undefined ? {} : { root: seen.uids.includes(base) }),

@@ -15,12 +15,12 @@ import { openQemuBench } from '../../lib/qemu-bench.ts';
 import { timed, type Figures, type Floor } from '../figures.ts';
 import { openCrunFloor } from '../floors/crun-floor.ts';
 import { compileInsidePrograms } from '../floors/inside-guest.ts';
-import { measurePeer, type PeerFigures } from '../peers/boot-peer.ts';
+import { preparePeer, type PeerTimes, type PreparedPeer } from '../peers/boot-peer.ts';
 import { SYSTEM_PEERS } from '../peers/system-peers.ts';
 import { agentTrips } from './agent-trips.ts';
 import { appFloor, machineFloor, type FormTimes } from './form-floors.ts';
-import { manyAtOnce } from './many-at-once.ts';
-import { MIB, RunningForms } from './running-forms.ts';
+import { manyAtOnce, type ManyFigures } from './many-at-once.ts';
+import { IMAGE, MIB, RunningForms } from './running-forms.ts';
 
 export interface FormCounts {
   readonly rounds: number;
@@ -34,51 +34,49 @@ export interface FormCounts {
 
 const EXECS = 10;
 
-export async function measureForms(figures: Figures, daemon: TestDaemon, { rounds, systems, machines, slope }: FormCounts): Promise<void> {
-  const forms = new RunningForms(daemon);
-  const archive = await systemArchive('systemd');
-  const imported = await berth(daemon, ['image', 'import', archive, '--as', 'system'], { timeoutMs: 600_000 });
-  if (imported.code !== 0) throw new Error(imported.stderr);
+const SYSTEM = 'systemd';
 
-  const peers = await peerFigures(figures, archive, { rounds: Math.min(5, rounds), slope });
-  const nspawn = peers.get('systemd-nspawn');
-  {
-    await using bench = await openCrunBench();
-    using crun = openCrunFloor(bench);
-    const floor: FormTimes[] = [];
-    const ours = await cycles(forms, 'appContainer', rounds, async () => { floor.push(await appFloor(crun)); });
-    const exec = middle(floor, 'execMs');
-    tellForm(figures, 'appContainer', ours, { start: named('crun and conmon', middle(floor, 'startMs')), exec: named('crun exec', exec), stop: named('crun kill, conmon', middle(floor, 'stopMs')) });
-    const system = await cycles(forms, 'osContainer', rounds, async () => undefined);
-    tellForm(figures, 'osContainer', system, { start: named('systemd-nspawn, the same root', nspawn?.startMs), exec: named('crun exec', exec), stop: named('systemd-nspawn', nspawn?.stopMs) });
+/** App containers, OS containers and the peers that boot the same root. */
+export async function measureContainers(figures: Figures, daemon: TestDaemon, { rounds, systems, slope }: FormCounts): Promise<void> {
+  const forms = new RunningForms(daemon), archive = await importSystem(daemon);
+  await using bench = await openCrunBench();
+  using crun = openCrunFloor(bench);
+  const floor: FormTimes[] = [];
+  const ours = await cycles(forms, 'appContainer', rounds, async () => { floor.push(await appFloor(crun)); });
+  const exec = { name: 'crun exec', value: middle(floor, 'execMs') };
+  tellForm(figures, 'appContainer', ours, { start: { name: 'crun and conmon, no network', value: middle(floor, 'startMs') }, exec, stop: { name: 'crun kill, conmon', value: middle(floor, 'stopMs') } });
+  await systemsBesidePeers(figures, forms, archive, { rounds, slope, exec });
+  tellSizes(figures, 'appContainer', await manyAtOnce(forms, { form: 'appContainer', count: slope, parallel: 2, slope }));
+  tellMany(figures, 'osContainer', '4 requests at a time', await manyAtOnce(forms, { form: 'osContainer', count: systems, parallel: 4, slope: Math.min(slope, systems) }));
+}
+
+/** microVMs and VMs beside bare QEMUs, and the agent beside what it runs on. */
+export async function measureMachines(figures: Figures, daemon: TestDaemon, { rounds, machines, slope }: FormCounts): Promise<void> {
+  const forms = new RunningForms(daemon);
+  await importSystem(daemon);
+  await using bench = await openQemuBench();
+  const trips = await agentTrips(bench);
+  figures.tell('agent: ping', trips.pingMs, 'ms', { name: 'echo on the same device', value: trips.echoMs });
+  figures.tell('agent: exec true', trips.execMs, 'ms', { name: 'fork + exec + wait inside', value: trips.insideMs });
+  const { spawnTimer } = compileInsidePrograms(bench.rootDir);
+  for (const form of ['microVM', 'vm'] as const) {
+    const floor: FormTimes[] = [], inside: number[] = [];
+    const ours = await cycles(forms, form, Math.min(form === 'vm' ? 3 : 5, rounds), async () => { floor.push(await machineFloor(bench, form, imageFile(daemon, form))); }, async (name) => {
+      const copied = await berth(daemon, ['cp', spawnTimer, `${name}:/spawn-timer`], { timeoutMs: 120_000 });
+      if (copied.code !== 0) throw new Error(copied.stderr);
+      inside.push(Number(await forms.output(name, '/spawn-timer', String(EXECS), '/bin/true')) / 1000);
+    });
+    tellForm(figures, form, ours, { start: { name: 'bare QEMU, no network', value: middle(floor, 'startMs') }, exec: { name: 'fork + exec + wait inside', value: median(inside) }, stop: { name: 'bare QEMU', value: middle(floor, 'stopMs') } });
   }
-  {
-    await using bench = await openQemuBench();
-    const trips = await agentTrips(bench);
-    figures.tell('agent: ping', trips.pingMs, 'ms', { name: 'echo on the same device', value: trips.echoMs });
-    figures.tell('agent: exec true', trips.execMs, 'ms', { name: 'fork + exec + wait inside', value: trips.insideMs });
-    const { spawnTimer } = compileInsidePrograms(bench.rootDir);
-    for (const form of ['microVM', 'vm'] as const) {
-      const machineRounds = Math.min(form === 'vm' ? 3 : 5, rounds);
-      const floor: FormTimes[] = [], inside: number[] = [];
-      const ours = await cycles(forms, form, machineRounds, async () => { floor.push(await machineFloor(bench, form, imageFile(daemon, form))); }, async (name) => {
-        const copied = await berth(daemon, ['cp', spawnTimer, `${name}:/spawn-timer`], { timeoutMs: 120_000 });
-        if (copied.code !== 0) throw new Error(copied.stderr);
-        inside.push(Number(await forms.output(name, '/spawn-timer', String(EXECS), '/bin/true')) / 1000);
-      });
-      tellForm(figures, form, ours, { start: named('bare QEMU', middle(floor, 'startMs')), exec: named('fork + exec + wait inside', median(inside)), stop: named('bare QEMU', middle(floor, 'stopMs')) });
-    }
-  }
-  for (const form of ['appContainer', 'microVM'] as const) {
-    const many = await manyAtOnce(forms, { form, count: slope, parallel: 2, slope });
-    tellSizes(figures, form, many);
-  }
-  for (const [form, count, more] of [['osContainer', systems, {}], ['vm', machines, { memoryBytes: 256 * MIB }]] as const) {
-    const many = await manyAtOnce(forms, { form, count, parallel: form === 'vm' ? count : 4, more, slope: Math.min(slope, count) });
-    figures.tell(`${count} ${FORM_LABEL[form]}s at once${form === 'vm' ? ' of 256 MiB' : ', 4 requests at a time'}: all up`, many.allUpMs / 1000, 's');
-    figures.tell('their memory together (PSS)', many.memoryBytes / MIB, 'MiB');
-    tellSizes(figures, form, many);
-  }
+  tellSizes(figures, 'microVM', await manyAtOnce(forms, { form: 'microVM', count: slope, parallel: 2, slope }));
+  tellMany(figures, 'vm', 'of 256 MiB', await manyAtOnce(forms, { form: 'vm', count: machines, parallel: machines, more: { memoryBytes: 256 * MIB }, slope: Math.min(slope, machines) }));
+}
+
+async function importSystem(daemon: TestDaemon): Promise<string> {
+  const archive = await systemArchive(SYSTEM);
+  const imported = await berth(daemon, ['image', 'import', archive, '--as', IMAGE.vm], { timeoutMs: 600_000 });
+  if (imported.code !== 0) throw new Error(imported.stderr);
+  return archive;
 }
 
 /** Starts, asks and stops one after the other, each beside its floor; the first round fills caches. */
@@ -100,7 +98,6 @@ async function cycles(forms: RunningForms, form: Form, rounds: number, floor: ()
 }
 
 const middle = (all: readonly FormTimes[], key: keyof FormTimes): number => median(all.map((one) => one[key]));
-const named = (name: string, value: number | undefined): Floor | undefined => (value === undefined ? undefined : { name, value });
 
 function tellForm(figures: Figures, form: Form, ours: readonly FormTimes[], floor: Readonly<Record<'start' | 'exec' | 'stop', Floor | undefined>>): void {
   const label = FORM_LABEL[form], isSystem = form === 'osContainer' || form === 'vm';
@@ -109,31 +106,43 @@ function tellForm(figures: Figures, form: Form, ours: readonly FormTimes[], floo
   figures.tell(`${label}: stop`, middle(ours, 'stopMs'), 'ms', floor.stop);
 }
 
-function tellSizes(figures: Figures, form: Form, { memoryEachBytes, diskEachBytes }: { readonly memoryEachBytes: number; readonly diskEachBytes: number }): void {
+function tellSizes(figures: Figures, form: Form, { memoryEachBytes, diskEachBytes }: ManyFigures): void {
   figures.tell(`${FORM_LABEL[form]}: memory of one more, idle (PSS)`, memoryEachBytes / MIB, 'MiB');
   figures.tell(`${FORM_LABEL[form]}: disk of one more`, diskEachBytes / MIB, 'MiB');
 }
 
-async function peerFigures(figures: Figures, archive: string, counts: { readonly rounds: number; readonly slope: number }): Promise<ReadonlyMap<string, PeerFigures>> {
-  const all = new Map<string, PeerFigures>();
-  for (const peer of SYSTEM_PEERS) {
-    const one = await measurePeer(peer, archive, counts).catch((error: Error) => error.message);
-    if (typeof one === 'string') figures.without(peer.name, one);
-    else if (one === undefined) figures.without(peer.name, 'not installed');
-    else {
-      tellPeer(figures, peer.name, one);
-      all.set(peer.name, one);
-    }
-  }
-  figures.without('Incus VM', 'Incus starts VMs on working KVM only');
-  return all;
+function tellMany(figures: Figures, form: Form, how: string, many: ManyFigures): void {
+  figures.tell(`${many.count} ${FORM_LABEL[form]}s at once, ${how}: all up`, many.allUpMs / 1000, 's');
+  figures.tell('their memory together (PSS)', many.memoryBytes / MIB, 'MiB');
+  tellSizes(figures, form, many);
 }
 
-function tellPeer(figures: Figures, name: string, { version, startMs, execMs, stopMs, memoryBytes }: PeerFigures): void {
-  figures.tell(`${name} (${version}): until its system is up`, startMs, 'ms');
-  if (execMs !== undefined) figures.tell(`${name}: exec true`, execMs, 'ms');
-  figures.tell(`${name}: stop`, stopMs, 'ms');
-  figures.tell(`${name}: memory of one more, idle (PSS)`, memoryBytes / MIB, 'MiB');
+/** In turns, so that all meet the same machine. */
+async function systemsBesidePeers(figures: Figures, forms: RunningForms, archive: string, { rounds, slope, exec }: { readonly rounds: number; readonly slope: number; readonly exec: Floor | undefined }): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const peers: { readonly peer: PreparedPeer; readonly times: PeerTimes[] }[] = [];
+  for (const one of SYSTEM_PEERS) {
+    try {
+      peers.push({ peer: stack.use(await preparePeer(one, archive)), times: [] });
+    } catch (error) {
+      figures.without(one.name, `not measured: ${(error as Error).message}`);
+    }
+  }
+  for (const { peer } of peers) await peer.cycle(); // fills caches
+  const ours = await cycles(forms, 'osContainer', rounds, async () => {
+    for (const { peer, times } of peers) times.push(await peer.cycle());
+  });
+  const nspawn = peers.find(({ peer }) => peer.name === 'systemd-nspawn')?.times;
+  const floor = (key: 'startMs' | 'stopMs') => (nspawn === undefined ? undefined : { name: 'systemd-nspawn, the same root, no network', value: median(nspawn.map((one) => one[key])) });
+  tellForm(figures, 'osContainer', ours, { start: floor('startMs'), exec, stop: floor('stopMs') });
+  for (const { peer, times } of peers) {
+    const execs = times.flatMap(({ execMs }) => execMs ?? []);
+    figures.tell(`${peer.name} (${peer.version}${peer.hasNetwork ? '' : ', no network'}): until its system is up`, median(times.map((one) => one.startMs)), 'ms');
+    if (execs.length > 0) figures.tell(`${peer.name}: exec true`, median(execs), 'ms');
+    figures.tell(`${peer.name}: stop`, median(times.map((one) => one.stopMs)), 'ms');
+    figures.tell(`${peer.name}: memory of one more, idle (PSS)`, (await peer.memorySlope(slope)) / MIB, 'MiB');
+  }
+  figures.without('VMs of Incus', 'it starts them on working KVM only');
 }
 
 /** The disk that all machines of the image share, as the daemon made it. */

@@ -11,16 +11,26 @@ const PATIENCE_MS = 120_000;
 /** SIGRTMIN+4 powers systemd off. */
 const POWER_OFF = 38;
 
-export interface PeerFigures {
-  readonly version: string;
+export interface PeerTimes {
   readonly startMs: number;
   readonly stopMs: number;
   readonly execMs?: number | undefined;
-  readonly memoryBytes: number;
 }
 
+export interface PreparedPeer extends AsyncDisposable {
+  readonly name: string;
+  readonly version: string;
+  readonly hasNetwork: boolean;
+  /** One system booted, asked and stopped. */
+  cycle(): Promise<PeerTimes>;
+  /** PSS that one more takes, over 1 to `most`. */
+  memorySlope(most: number): Promise<number>;
+}
+
+const EXECS = 5;
+
 /** What entering their place costs, which is no part of a peer. */
-export async function entryMs(): Promise<number> {
+async function entryMs(): Promise<number> {
   const all: number[] = [];
   for (let round = 0; round < 10; round++) all.push(await timed(() => there(['true'])));
   return median(all);
@@ -53,31 +63,29 @@ async function stop(peer: SystemPeer, name: string, init: number): Promise<void>
   await until(() => !existsSync(`/proc/${init}`), { deadlineMs: PATIENCE_MS, intervalMs: 2, what: `the end of ${peer.name}` });
 }
 
-/** undefined: it is not installed. */
-export async function measurePeer(peer: SystemPeer, archive: string, counts: { readonly rounds: number; readonly slope: number }): Promise<PeerFigures | undefined> {
-  const version = await peer.version().catch(() => undefined);
-  if (version === undefined) return undefined;
+/** Throws where it is not installed. */
+export async function preparePeer(peer: SystemPeer, archive: string): Promise<PreparedPeer> {
+  const version = await peer.version();
   await peer.prepare(archive);
-  try {
-    const entry = await entryMs();
-    const times = { start: [] as number[], stop: [] as number[], exec: [] as number[] };
-    for (let round = 0; round <= counts.rounds; round++) {
-      const name = `bench${round}`;
+  const entry = await entryMs();
+  let count = 0;
+  return {
+    name: peer.name, version, hasNetwork: peer.hasNetwork,
+    async cycle() {
+      const name = `bench${count++}`;
       let init = 0;
-      const start = await timed(async () => { init = await boot(peer, name); });
-      const exec: number[] = [];
-      if (peer.exec !== undefined) for (let at = 0; at < 5; at++) exec.push(await timed(() => peer.exec!(name)));
-      const stopped = await timed(() => stop(peer, name, init));
+      const startMs = await timed(async () => { init = await boot(peer, name); }) - entry;
+      const execs: number[] = [];
+      if (peer.exec !== undefined) for (let at = 0; at < EXECS; at++) execs.push(await timed(() => peer.exec!(name)) - entry);
+      const stopMs = await timed(() => stop(peer, name, init)) - (peer.stop === undefined ? 0 : entry);
       await peer.remove(name);
-      if (round === 0) continue; // the first fills caches
-      times.start.push(start - entry);
-      times.stop.push(stopped - (peer.stop === undefined ? 0 : entry));
-      times.exec.push(...exec.map((one) => one - entry));
-    }
-    return { version, startMs: median(times.start), stopMs: median(times.stop), ...(times.exec.length === 0 ? {} : { execMs: median(times.exec) }), memoryBytes: await memorySlope(peer, counts.slope) };
-  } finally {
-    await peer.clear().catch(() => undefined);
-  }
+      return { startMs, stopMs, ...(execs.length === 0 ? {} : { execMs: median(execs) }) };
+    },
+    memorySlope: (most) => memorySlope(peer, most),
+    async [Symbol.asyncDispose]() {
+      await peer.clear().catch(() => undefined);
+    },
+  };
 }
 
 async function memorySlope(peer: SystemPeer, most: number): Promise<number> {
