@@ -27,7 +27,7 @@ const groups = new Set(process.argv.length > 2 ? process.argv.slice(2) : ALL);
 const figures = new Figures();
 const tell = figures.tell.bind(figures);
 
-await using daemon = await TestDaemon.start({ vms: groups.has('vm') || groups.has('machines') });
+await using daemon = await TestDaemon.start({ vms: groups.has('vm') || groups.has('machines'), env: { BERTH_WARM_START: 'off' } });
 await daemon.bootstrapBusybox();
 const agent = new http.Agent({ keepAlive: true, maxSockets: PARALLEL });
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { startExec } from '../../../src/drivers/runtime/qemu/exec-session.ts';
-import { OWN_PROGRAM } from '../../../src/drivers/runtime/qemu/guest-fields.ts';
+import { PROGRAM_INSIDE } from '../../../src/drivers/runtime/program-inside.ts';
 import { FRAME } from '../../../src/model/agent-protocol.ts';
 import { ALL_CAPABILITIES } from '../../../src/model/instance-defaults.ts';
 import { collect, execPlan } from '../../lib/crun-bench.ts';
@@ -57,11 +57,11 @@ export async function machineFloor(bench: QemuBench, form: 'microVM' | 'vm', ima
       const session = await startExec(machine.link, execPlan(args, { env: [PATH_OF_SYSTEM], capabilities: CAPABILITIES, noNewPrivileges: false }));
       return (await collect(session.output)).stdout;
     };
-    if (isSystem) await run([OWN_PROGRAM, 'ready', String(PATIENCE_MS / 1000)]);
+    if (isSystem) await run([PROGRAM_INSIDE, 'ready', String(PATIENCE_MS / 1000)]);
     const startMs = performance.now() - begin;
     const execMs = await timed(() => run(['true']));
     const stopMs = await timed(async () => {
-      const asked = isSystem ? run([OWN_PROGRAM, 'off']) : machine.link.request(FRAME.shutdown, {}, PATIENCE_MS);
+      const asked = isSystem ? run([PROGRAM_INSIDE, 'off']) : machine.link.request(FRAME.shutdown, {}, PATIENCE_MS);
       asked.catch(() => undefined); // the machine may be gone before it answers
       await machine.ended;
     });

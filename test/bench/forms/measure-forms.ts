@@ -9,9 +9,10 @@ import { median } from '../../../src/lib/statistics.ts';
 import { FORM_LABEL, type Form } from '../../../src/model/forms.ts';
 import { berth } from '../../lib/cli.ts';
 import { openCrunBench } from '../../lib/crun-bench.ts';
-import type { TestDaemon } from '../../lib/daemon.ts';
+import { TestDaemon } from '../../lib/daemon.ts';
 import { systemArchive } from '../../lib/debian-images.ts';
 import { openQemuBench } from '../../lib/qemu-bench.ts';
+import { until } from '../../lib/until.ts';
 import { timed, type Figures, type Floor } from '../figures.ts';
 import { openCrunFloor } from '../floors/crun-floor.ts';
 import { compileInsidePrograms } from '../floors/inside-guest.ts';
@@ -61,15 +62,39 @@ export async function measureMachines(figures: Figures, daemon: TestDaemon, { ro
   const { spawnTimer } = compileInsidePrograms(bench.rootDir);
   for (const form of ['microVM', 'vm'] as const) {
     const floor: FormTimes[] = [], inside: number[] = [];
-    const ours = await cycles(forms, form, Math.min(form === 'vm' ? 3 : 5, rounds), async () => { floor.push(await machineFloor(bench, form, imageFile(daemon, form))); }, async (name) => {
+    const ours = await cycles(forms, form, Math.min(form === 'vm' ? 2 : 5, rounds), async () => { floor.push(await machineFloor(bench, form, imageFile(daemon, form))); }, async (name) => {
       const copied = await berth(daemon, ['cp', spawnTimer, `${name}:/spawn-timer`], { timeoutMs: 120_000 });
       if (copied.code !== 0) throw new Error(copied.stderr);
       inside.push(Number(await forms.output(name, '/spawn-timer', String(EXECS), '/bin/true')) / 1000);
     });
     tellForm(figures, form, ours, { start: { name: 'bare QEMU, no network', value: middle(floor, 'startMs') }, exec: { name: 'fork + exec + wait inside', value: median(inside) }, stop: { name: 'bare QEMU', value: middle(floor, 'stopMs') } });
   }
+  await warmStarts(figures, rounds, slope).catch((error: Error) => { figures.without('microVM, warm', error.message); });
   tellSizes(figures, 'microVM', await manyAtOnce(forms, { form: 'microVM', count: slope, parallel: 2, slope }));
   tellMany(figures, 'vm', 'of 256 MiB', await manyAtOnce(forms, { form: 'vm', count: machines, parallel: machines, more: { memoryBytes: 256 * MIB }, slope: Math.min(slope, machines) }));
+}
+
+/** By a daemon of its own: the other's machines boot, so that their floor is a boot. */
+async function warmStarts(figures: Figures, rounds: number, slope: number): Promise<void> {
+  await using daemon = await TestDaemon.start({ vms: true, env: { BERTH_WARM_START: 'project' } });
+  await daemon.bootstrapBusybox();
+  const forms = new RunningForms(daemon);
+  const once = async (name: string): Promise<{ readonly ms: number; readonly warm: boolean }> => {
+    const ms = await forms.start('microVM', name);
+    const { start } = (await daemon.instance(name)).status;
+    await forms.remove(name);
+    return { ms, warm: start === 'warm' };
+  };
+  let tries = 0;
+  await until(async () => (await once(`template${tries++}`)).warm, { deadlineMs: 180_000, intervalMs: 500, what: 'a warm start' });
+  const all: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const { ms, warm } = await once(`warm${round}`);
+    if (warm) all.push(ms);
+  }
+  figures.tell(`microVM, warm (${all.length} of ${rounds}): request until it answers`, median(all), 'ms');
+  const { memoryEachBytes } = await manyAtOnce(forms, { form: 'microVM', count: slope, parallel: 2, slope });
+  figures.tell('microVM, warm: memory of one more, idle (PSS)', memoryEachBytes / MIB, 'MiB');
 }
 
 async function importSystem(daemon: TestDaemon): Promise<string> {
