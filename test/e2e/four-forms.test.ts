@@ -19,7 +19,7 @@ const NAMES = Object.keys(FORMS) as Name[];
 /** Two of them emulated, at once, on a machine that others keep busy. */
 const PATIENCE_MS = 300_000;
 
-describe('PostgreSQL in four forms', { timeout: 900_000 }, () => {
+describe('PostgreSQL in four forms', { timeout: 1_200_000 }, () => {
   let daemon: TestDaemon;
 
   before(async () => {

@@ -46,7 +46,7 @@ async function askedToEnd(context: EndContext, exited: Promise<ExitRecord>, grac
     return within(context, exited, graceMs);
   }
   for (let leftMs = graceMs; leftMs > 0; leftMs -= ASK_AGAIN_MS) {
-    await quietly(runtime.powerOff(idOf(instance)));
+    await Promise.race([quietly(runtime.powerOff(idOf(instance))), exited]);
     const exit = await within(context, exited, Math.min(leftMs, ASK_AGAIN_MS));
     if (exit !== undefined) return exit;
   }
@@ -61,14 +61,16 @@ function imageQuietly({ services, instance }: InstanceContext) {
   }
 }
 
-/** It may end between the look and the signal. */
 async function signalQuietly({ services, instance }: InstanceContext, signal: string): Promise<void> {
   await quietly(runtimeOf(services, instance).signal(idOf(instance), signal));
 }
 
+/** What cannot hear it – ended meanwhile, or a guest that does not answer – is killed when its grace is over. */
+const UNHEARD = ['wrongState', 'notFound', 'unavailable', 'timeout'];
+
 async function quietly(asked: Promise<void>): Promise<void> {
   await asked.catch((error: { code?: string }) => {
-    if (error.code !== 'wrongState' && error.code !== 'notFound') throw error;
+    if (error.code === undefined || !UNHEARD.includes(error.code)) throw error;
   });
 }
 

@@ -5,6 +5,7 @@ import { ended, FakeWorld, ROOT } from '../../../test/lib/fake-control.ts';
 import { settle } from '../../../test/lib/test-clock.ts';
 import type { RuntimeDriver } from '../../drivers/runtime/driver.ts';
 import type { ControlParts } from '../control.ts';
+import { BerthError } from '../../model/errors.ts';
 import { startInstance } from './start.ts';
 import { stopInstance } from './stop.ts';
 import { updateInstance } from './update.ts';
@@ -16,6 +17,8 @@ class Systems {
   word: Word = 'running';
   heeds = true;
   asked = 0;
+  /** What asking ends with, when it does not go well. */
+  answer: BerthError | undefined;
   world!: FakeWorld;
   #up = Promise.withResolvers<void>();
 
@@ -35,7 +38,7 @@ class Systems {
       powerOff: (id) => {
         this.asked++;
         if (this.heeds) this.world.containers.units.get(id)?.process.exit(0, 'poweroff');
-        return Promise.resolve();
+        return this.answer === undefined ? Promise.resolve() : Promise.reject(this.answer);
       },
     };
     return new Proxy(inner, {
@@ -111,6 +114,21 @@ describe('systems', () => {
       assert.equal(systems.asked, 1 + seconds / 3);
     }
     await world.clock.advance(1_000);
+    await ended(stop);
+    assert.deepEqual([status(world).state, status(world).reason], ['stopped', 'killed']);
+  }));
+
+  it('a machine that goes while it is asked has stopped: its last breath is no failure', () => withSystem(async (world, systems) => {
+    systems.answer = new BerthError('unavailable', 'The machine is gone.');
+    await ended(stopInstance(world.services, ROOT, world.get('box')));
+    assert.deepEqual([status(world).state, status(world).reason], ['stopped', 'poweroff']);
+  }));
+
+  it('a guest that never answers is killed at the end of the grace', () => withSystem(async (world, systems) => {
+    Object.assign(systems, { heeds: false, answer: new BerthError('timeout', 'The guest’s agent did not answer within 5000 ms.') });
+    const stop = stopInstance(world.services, ROOT, world.get('box'), { graceMs: 3_000 });
+    await settle();
+    await world.clock.advance(3_000);
     await ended(stop);
     assert.deepEqual([status(world).state, status(world).reason], ['stopped', 'killed']);
   }));
