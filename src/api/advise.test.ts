@@ -48,6 +48,7 @@ test('evidence of a running instance, and none of one that is stopped', async ()
   const { status, body } = await api.request('GET', '/v1/projects/default/instances/web/evidence');
   assert.equal(status, 200);
   assert.deepEqual([body.name, body.form, body.memoryBytes, body.listeningPorts, body.capabilitiesUsed], ['web', 'appContainer', 2 * 1024 * 1024, [80], ['NET_BIND_SERVICE']]);
+  assert.equal(typeof body.diskBytes, 'number');
   assert.equal((await api.request('GET', '/v1/projects/default/instances/idle/evidence')).body.code, 'wrongState');
 });
 
