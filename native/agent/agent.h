@@ -26,6 +26,10 @@ int network_setup(struct fields, struct failure *);
 int system_setup(struct fields, bool resumed, struct failure *);
 int set_clock(struct fields, struct failure *);
 void system_teardown(void);
+/* Block volumes, at /volumes/NUMBER from the setup until the workload has them. */
+enum { MAX_VOLUMES = 8 };
+int volume_mounts(int trees[MAX_VOLUMES]);
+void let_go_of_volumes(void);
 /* Fields of the last setup, kept for the workload's own mounts. */
 extern struct fields setup_fields;
 

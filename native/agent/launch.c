@@ -46,11 +46,15 @@ static void must(int result, const char *what) {
   if (result < 0) give_up("internal", "%s: %s", what, strerror(errno));
 }
 
-static void mount_at(const char *source, const char *target, const char *type, unsigned long flags, const char *options) {
+static void make_mount_point(const char *target) {
   struct stat s;
   /* An image may hold a link or a file where a file system belongs. */
   if (lstat(target, &s) == 0 && !S_ISDIR(s.st_mode)) unlink(target);
   make_directories(target, 0755);
+}
+
+static void mount_at(const char *source, const char *target, const char *type, unsigned long flags, const char *options) {
+  make_mount_point(target);
   if (mount(source, target, type, flags, options)) give_up("internal", "mount %s: %s", target, strerror(errno));
 }
 
@@ -92,11 +96,15 @@ enum { ETC_FILES = sizeof etc_files / sizeof *etc_files };
 
 static int clone_tree(const char *path) { return syscall(SYS_open_tree, AT_FDCWD, path, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC); }
 
+static void move_tree(int tree, const char *target) {
+  if (syscall(SYS_move_mount, tree, "", AT_FDCWD, target, 4 /* MOVE_MOUNT_F_EMPTY_PATH */) < 0) give_up("internal", "mount %s: %s", target, strerror(errno));
+  close(tree);
+}
+
 static void put_tree(int tree, const char *target) {
   int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (fd >= 0) close(fd);
-  if (syscall(SYS_move_mount, tree, "", AT_FDCWD, target, 4 /* MOVE_MOUNT_F_EMPTY_PATH */) < 0) give_up("internal", "mount %s: %s", target, strerror(errno));
-  close(tree);
+  move_tree(tree, target);
 }
 
 /* What an image with an init of its own finds beside the kernel's file systems: what our boot program is told, and a login
@@ -120,11 +128,12 @@ static void prepare_own_init(struct fields f) {
 }
 
 static void enter_root(struct fields f) {
-  int trees[ETC_FILES];
+  int trees[ETC_FILES], volumes[MAX_VOLUMES], volume_count = volume_mounts(volumes);
   bool own_init = field_number(f, "own-init", 0);
   int program = clone_tree("/init");
   for (size_t i = 0; i < ETC_FILES; i++) trees[i] = own_init ? -1 : clone_tree(etc_files[i][0]);
   must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private mounts");
+  let_go_of_volumes();
   must(chdir("/root"), "root");
   must(mount(".", "/", NULL, MS_MOVE, NULL), "move root");
   must(chroot("."), "chroot");
@@ -153,6 +162,13 @@ static void enter_root(struct fields f) {
     long long bytes = strtoll(text, &target, 10);
     snprintf(options, sizeof options, "mode=1777,size=%lld", bytes);
     mount_at("tmpfs", target + 1, "tmpfs", MS_NOSUID | MS_NODEV, options);
+  }
+  size_t at = 0;
+  for (int i = 0; i < volume_count && (text = field_next(setup_fields, "volume", &at)); i++) {
+    const char *target = strchr(text, '/');
+    must(volumes[i], target);
+    make_mount_point(target);
+    move_tree(volumes[i], target);
   }
   make_directories(field(f, "cwd", "/"), 0755);
   if (field_number(setup_fields, "read-only", 0)) must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), "read-only root");
@@ -423,6 +439,7 @@ int launch(struct fields f, bool workload, struct child *c, struct failure *why)
   close(reports[1]);
   if (c->pid < 0) goto out;
   result = take_report(c, why);
+  if (workload) let_go_of_volumes();
   if (result >= 0) result = result == (workload ? 1 : 0) ? 0 : fail(why, "internal", "the process ended while it was prepared");
 out:
   for (int i = 0; i < 3; i++) if (theirs[i] >= 0) close(theirs[i]);

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 struct fields setup_fields;
-static char upper_device[64];
+static char upper_device[64], volume_devices[MAX_VOLUMES][64];
+static int volume_count;
 
 /* mmio disks come up in reverse order: the serial says which is which. */
 static int find_disk(const char *serial, char *path, size_t room) {
@@ -80,6 +81,53 @@ static int mount_root(struct fields f, struct failure *why) {
   return 0;
 }
 
+/* volume=SERIAL ro|rw TARGET */
+static int mount_volumes(struct fields f, struct failure *why) {
+  const char *text;
+  for (size_t at = 0; (text = field_next(f, "volume", &at)); volume_count++) {
+    char serial[32], mode[3], path[32];
+    int used = 0;
+    if (volume_count == MAX_VOLUMES || sscanf(text, "%31s %2s %n", serial, mode, &used) != 2 || text[used] != '/') return fail(why, "invalid", "malformed volume");
+    char *device = volume_devices[volume_count];
+    if (find_disk(serial, device, sizeof *volume_devices)) return fail(why, "internal", "the disk of the volume at %.100s did not appear", text + used);
+    snprintf(path, sizeof path, "/volumes/%d", volume_count);
+    make_directories(path, 0755);
+    bool fixed = strcmp(mode, "ro") == 0;
+    if (mount(device, path, "ext4", MS_NODEV | MS_NOSUID | (fixed ? MS_RDONLY : 0), NULL) == 0) continue;
+    /* Whose last user was cut off has to be written before it can be read. */
+    if (fixed && errno == EROFS) return fail(why, "wrongState", "the volume at %.100s was not left clean by whoever wrote it: start somebody who may write it first", text + used);
+    return fail(why, "internal", "volume at %.100s: %s", text + used, strerror(errno));
+  }
+  return 0;
+}
+
+int volume_mounts(int trees[MAX_VOLUMES]) {
+  char path[32];
+  for (int i = 0; i < volume_count; i++) {
+    snprintf(path, sizeof path, "/volumes/%d", i);
+    trees[i] = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  }
+  return volume_count;
+}
+
+/* The workload has them alone: with its end, or by its init's own unmounting, they are left clean. */
+void let_go_of_volumes(void) {
+  char path[32];
+  for (int i = 0; i < volume_count; i++) {
+    snprintf(path, sizeof path, "/volumes/%d", i);
+    umount2(path, MNT_DETACH);
+  }
+}
+
+/* The file system lets go of its disk a moment after its last mount; exclusive opening tells when. */
+static void wait_for_disk(const char *device, int flags) {
+  for (int attempt = 0; attempt < 400; attempt++) {
+    int fd = open(device, flags | O_EXCL | O_CLOEXEC);
+    if (fd >= 0) { fsync(fd); close(fd); return; }
+    usleep(2500);
+  }
+}
+
 int system_setup(struct fields f, bool resumed, struct failure *why) {
   char *copy = malloc(f.length);
   if (!copy) return fail(why, "exhausted", "out of memory");
@@ -89,7 +137,7 @@ int system_setup(struct fields f, bool resumed, struct failure *why) {
   if (resumed) probe_devices();
   const char *name = field(f, "hostname", "");
   if (*name && sethostname(name, strlen(name))) return fail(why, "internal", "host name: %s", strerror(errno));
-  if (network_setup(f, why) || mount_root(f, why)) return -1;
+  if (network_setup(f, why) || mount_root(f, why) || mount_volumes(f, why)) return -1;
   const char *text;
   for (size_t at = 0; (text = field_next(f, "sysctl", &at));) {
     char path[256];
@@ -106,17 +154,14 @@ int system_setup(struct fields f, bool resumed, struct failure *why) {
   return 0;
 }
 
-/* Leaves the upper disk clean: once the exit record is out, the machine may vanish at any moment. */
+/* Leaves the disks clean: once the exit record is out, the machine may vanish at any moment. */
 void system_teardown(void) {
   umount2("/root", MNT_DETACH);
+  let_go_of_volumes();
+  for (int i = 0; i < volume_count; i++) wait_for_disk(volume_devices[i], O_RDONLY);
   if (!*upper_device) return;
   int fd = open("/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd >= 0) { syncfs(fd); close(fd); }
   umount2("/upper", MNT_DETACH);
-  /* The file system lets go of its disk a moment later; exclusive opening tells when. */
-  for (int attempt = 0; attempt < 400; attempt++) {
-    fd = open(upper_device, O_RDWR | O_EXCL | O_CLOEXEC);
-    if (fd >= 0) { fsync(fd); close(fd); return; }
-    usleep(2500);
-  }
+  wait_for_disk(upper_device, O_RDWR);
 }

@@ -115,7 +115,7 @@ test('values as lines for people', () => {
 test('explanations: kinds, fields by path, flag and name alone, states, and what was meant', () => {
   assert.match(explained('instance').join('\n'), /memoryBytes +Memory that it may use\.[\s\S]*Defaults, where/);
   for (const subject of ['instance.memoryBytes', 'instances.memory', 'Instance.spec.memoryBytes', 'memory']) assert.match(explained(subject)[0]!, /^instance\.memoryBytes:/);
-  assert.match(explained('instance.volumes').join('\n'), /microVM +refused: /);
+  assert.match(explained('instance.userData').join('\n'), /microVM +refused: /);
   assert.match(explained('states').join('\n'), /backoff\n {2}Will be started again/);
   for (const subject of ['workload.os.family', 'Workload.spec.os.family', 'workloads.os.family']) assert.deepEqual(explained(subject), ['workload.os.family: The operating system that it needs.', '', '  type    linux|windows|bsd|other']);
   assert.match(explained('workload').join('\n'), /^Workload: .*\n\nFields of spec:\n[\s\S]*inside\.sshLogins +Do people log in by ssh\?/);

@@ -17,7 +17,7 @@ const IP_TEXT = z.string().max(45).regex(/^[0-9a-fA-F.:]+$/, 'not an IP address'
 const PORT = z.number().int().min(1).max(65535);
 const ULIMITS = ['core', 'cpu', 'data', 'fsize', 'memlock', 'msgqueue', 'nofile', 'nproc', 'rss', 'sigpending', 'stack'] as const;
 
-const NO_SHARED_DIRECTORY: Meaning = { refused: 'Shared directories for VMs need virtio-fs, which is not part of this version yet.' };
+const DISKS: Meaning = 'Block volumes, each a disk that the agent mounts nosuid and nodev; made when missing. Directories are refused: they need virtio-fs, which is not part of this version.';
 const NO_FIRST_BOOT: Meaning = { refused: 'An application has no first boot; give it its configuration by env or volumes.' };
 
 const NO_FIRMWARE: Meaning = { refused: 'A container shares the host’s kernel: it boots no disk. Use a VM.' };
@@ -121,9 +121,9 @@ export const instanceSpec = z.strictObject({
   tmpfs: field(z.array(z.strictObject({ target: mountTarget, sizeBytes: bytesNumber.min(4096) })).max(32).optional(), 'Memory-backed directories.', {
     change: 'restart', flag: 'tmpfs', value: 'DIR[:size=BYTES]', repeat: true, means: byForm('tmpfs, counted as the instance’s memory.', 'tmpfs, counted as the instance’s memory.', 'tmpfs in the guest.', 'tmpfs in the guest.'),
   }),
-  volumes: field(z.array(volumeSchema).max(64).optional(), 'Directories that outlive the instance.', {
+  volumes: field(z.array(volumeSchema).max(64).optional(), 'Data that outlives the instance.', {
     change: 'restart', flag: 'volume', short: 'v', value: 'VOLUME:DIR[:ro]', repeat: true,
-    means: { appContainer: 'Bind mount, ids unshifted on disk.', osContainer: 'Bind mount, ids unshifted on disk.', microVM: NO_SHARED_DIRECTORY, vm: NO_SHARED_DIRECTORY },
+    means: { appContainer: 'Bind mount, ids unshifted on disk.', osContainer: 'Bind mount, ids unshifted on disk.', microVM: DISKS, vm: DISKS },
   }),
   networks: field(z.array(z.strictObject({ name: nameText, ipv4: IP_TEXT.optional(), ipv6: IP_TEXT.optional() })).max(8).optional(), 'Networks, in the order of eth0, eth1 …; [] is none; `default` when missing.', {
     change: 'restart', flag: 'network', value: 'NAME|none', repeat: true, means: byForm('A veth in its own network namespace.', 'A veth in its own network namespace, addressed before the init starts.', 'A virtio NIC on a tap.', 'A virtio NIC on a tap, addressed by the agent before the init starts.'),

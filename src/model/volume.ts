@@ -8,15 +8,23 @@ import { bytesNumber, nameText } from './text.ts';
 export const volumeSpec = z.strictObject({
   type: field(z.enum(['filesystem', 'block']).default('filesystem'), 'A directory, or a disk.', {
     change: 'never', flag: 'type', value: 'filesystem|block',
-    means: byBoundary('filesystem: a bind mount; block is refused.', { refused: 'Shared directories need virtio-fs, which is not part of this version yet.' }),
+    means: byBoundary('filesystem: a bind mount. block is refused: a guest could have written its file system, which the host’s kernel never mounts.', 'block: a disk with an ext4 of ours, which the agent mounts; one writer at a time, or several readers. filesystem is refused: it needs virtio-fs, which is not part of this version.'),
   }),
   pool: field(nameText.optional(), 'The pool it lies in; `default` when missing.', { change: 'never', flag: 'pool', value: 'NAME', means: everyForm('Where the bytes are.') }),
-  sizeBytes: field(bytesNumber.min(1024 * 1024).optional(), 'Its size; refused where the pool cannot enforce one.', { change: 'live', flag: 'size', value: 'BYTES', means: everyForm('Writes beyond it fail with ENOSPC or EDQUOT.') }),
+  sizeBytes: field(bytesNumber.min(1024 * 1024).optional(), 'Its size, 1 GiB for a block volume that names none; refused where the pool cannot enforce one.', { change: 'never', flag: 'size', value: 'BYTES', means: everyForm('Writes beyond it fail with ENOSPC or EDQUOT.') }),
 });
+/** Of a block volume that names no size. */
+export const DEFAULT_DISK_BYTES = 1024 ** 3;
+export const LEAST_DISK_BYTES = 8 * 1024 * 1024;
+
 export type VolumeSpec = z.infer<typeof volumeSpec>;
 
 export interface VolumeStatus {
   readonly state: 'ready' | 'creating' | 'deleting' | 'failed';
+  /** Of a disk. */
+  readonly sizeBytes?: number | undefined;
+  /** When an instance was last started with this disk. */
+  readonly attachedAt?: string | undefined;
   readonly operation?: string | undefined;
   readonly error?: ErrorBody | undefined;
 }

@@ -6,7 +6,7 @@ import { until } from '../lib/until.ts';
 import { cleanUp } from './verb-plans.ts';
 
 const I = '/v1/projects/default/instances';
-const SPEC = { image: 'busybox', isolation: 'vm', command: ['sleep', '1000'], stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }] };
+const SPEC = { image: 'busybox', isolation: 'vm', command: ['sleep', '1000'], stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }], volumes: [{ volume: 'data', target: '/data' }] };
 const MAKE = { meta: { name: 'subject' }, spec: { ...SPEC, running: true } };
 const NAMED: ReadonlySet<string | undefined> = new Set(['stopped', 'running', 'failed', undefined]);
 

@@ -28,7 +28,7 @@ const I = '/v1/projects/default/instances';
 const CONTAINER = { command: ['sleep', '1000'], stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }], volumes: [{ volume: 'data', target: '/data', readOnly: false }] };
 /** busybox brings an init. */
 const SYSTEM = { mode: 'os', stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }], volumes: [{ volume: 'data', target: '/data', readOnly: false }] };
-const MICROVM = { isolation: 'vm', command: ['sleep', '1000'], stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }] };
+const MICROVM = { isolation: 'vm', command: ['sleep', '1000'], stopSignal: 'SIGKILL', ports: [{ hostPort: 18_080, targetPort: 80 }], volumes: [{ volume: 'data', target: '/data', readOnly: false }] };
 const WAIT = 'waitMs=120000';
 
 async function object(daemon: TestDaemon, url: string): Promise<unknown> {

@@ -1,9 +1,9 @@
 /** `isolation: auto` at create: decided by what the spec, the image and the labels say, and by what this node can run. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeWorld } from '../../../test/lib/fake-control.ts';
+import { ended, FakeWorld, ROOT } from '../../../test/lib/fake-control.ts';
 import { createInstance } from '../instance/create.ts';
-import { ROOT } from '../../../test/lib/fake-control.ts';
+import { createVolume } from '../volume/volume.ts';
 import type { Boundary, Form } from '../../model/forms.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -51,6 +51,7 @@ test('where a hardware boundary is needed and none is here, auto refuses', async
 
 test('a form that cannot honour a field is not chosen', async () => {
   await using world = await FakeWorld.open(withForms([['appContainer', 'kernel'], ['microVM', 'hardware']]));
+  await ended(createVolume(world.services, ROOT, { project: 'default', meta: { name: 'data' }, spec: { type: 'filesystem' } }));
   await assert.rejects(made(world, 'job', { volumes: [{ volume: 'data', target: '/data' }] }, STRANGERS), /virtio-fs/);
 });
 

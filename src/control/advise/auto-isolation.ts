@@ -9,6 +9,7 @@ import type { Image } from '../../model/image.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
 import type { MetaInput } from '../../model/meta.ts';
 import { assertHonoured } from '../instance/refused-fields.ts';
+import { assertVolumesFit } from '../instance/volumes.ts';
 import type { Services } from '../services.ts';
 import { hardwareVirtualization, nodeFigures, ownNode } from './node-figures.ts';
 
@@ -25,9 +26,9 @@ export function decideIsolation(services: Services, { name, meta, spec, image }:
   if (problem !== undefined) throw new BerthError('invalid', `${problem.field}: ${problem.message}`, { fields: problems.map((one) => ({ path: `meta.${one.field ?? ''}`, message: one.message })) });
   const decision = decide(workload, { host: { hardwareVirtualization: hardwareVirtualization(services) }, figures: completeFigures(nodeFigures(services)) });
   const mode = spec.mode ?? 'app';
-  const possible = (['container', 'vm'] as const).filter((isolation) => decision.totals[formOf(isolation, mode)] !== undefined && runsHere(services, formOf(isolation, mode)) && refusedField(spec, formOf(isolation, mode)) === undefined);
+  const possible = (['container', 'vm'] as const).filter((isolation) => decision.totals[formOf(isolation, mode)] !== undefined && runsHere(services, formOf(isolation, mode)) && refusedField(services, image, spec, formOf(isolation, mode)) === undefined);
   const best = possible.toSorted((a, b) => decision.totals[formOf(b, mode)]! - decision.totals[formOf(a, mode)]!)[0];
-  if (decision.form === 'host' || decision.form === 'none' || best === undefined) throw refusal(decision, (['container', 'vm'] as const).map((isolation) => formOf(isolation, mode)), services, spec);
+  if (decision.form === 'host' || decision.form === 'none' || best === undefined) throw refusal(decision, (['container', 'vm'] as const).map((isolation) => formOf(isolation, mode)), services, image, spec);
   const form = formOf(best, mode);
   const aside = decision.form === form ? [] : [`Best would be: ${ANSWER_LABEL[decision.form]}${runsHere(services, decision.form) ? ', which is another mode' : ', which this node cannot run'}; of what can be had, ${FORM_LABEL[form]} comes first.`];
   return { isolation: best, reasons: [...aside, ...decision.reasons] };
@@ -38,20 +39,21 @@ function runsHere(services: Services, form: Form): boolean {
 }
 
 /** A form that cannot honour a field of the spec is none for it. */
-function refusedField(spec: InstanceSpec, form: Form): string | undefined {
+function refusedField(services: Services, image: Image, spec: InstanceSpec, form: Form): string | undefined {
   try {
     assertHonoured(spec, form);
+    assertVolumesFit(services, image.meta.project, spec, form);
     return undefined;
   } catch (error) {
     return (error as BerthError).message;
   }
 }
 
-function refusal(decision: Decision, forms: readonly Form[], services: Services, spec: InstanceSpec): BerthError {
+function refusal(decision: Decision, forms: readonly Form[], services: Services, image: Image, spec: InstanceSpec): BerthError {
   const why = forms.map((form) => {
     const ruledOut = decision.ruledOut.find((one) => one.form === form);
     const missing = ownNode(services).status.forms.find((one) => one.form === form && !one.available);
-    return ruledOut === undefined ? (missing === undefined ? refusedField(spec, form) : `${FORM_LABEL[form]}: ${missing.reason ?? 'this node cannot run it.'}`) : `${FORM_LABEL[form]}: ${ruledOut.reason}`;
+    return ruledOut === undefined ? (missing === undefined ? refusedField(services, image, spec, form) : `${FORM_LABEL[form]}: ${missing.reason ?? 'this node cannot run it.'}`) : `${FORM_LABEL[form]}: ${ruledOut.reason}`;
   }).filter((one) => one !== undefined);
   const verdict = decision.form === 'host' ? 'it belongs on the host itself' : decision.form === 'none' ? 'no form fits as asked' : `it should be: ${ANSWER_LABEL[decision.form]}`;
   return new BerthError('unsupported', `No isolation can be chosen for it on this node: ${verdict}. ${why.length > 0 ? why.join(' ') : (decision.reasons[0] ?? '')}`.trim(), {

@@ -16,6 +16,7 @@ import { stopInstance } from './stop.ts';
 import { updateInstance } from './update.ts';
 
 const RICH = { volumes: [{ volume: 'data', target: '/data' }], ports: [{ targetPort: 80, hostPort: 8080 }] };
+const DISK = { isolation: 'vm', volumes: [{ volume: 'data', target: '/data' }] };
 const TWO_NETWORKS = { ...RICH, networks: [{ name: 'default' }, { name: 'inner' }] };
 
 async function makeInner(world: FakeWorld): Promise<void> {
@@ -57,6 +58,7 @@ const CASES: readonly SweepCase[] = [
   { name: 'create and start', prepare: makeInner, run: (world) => world.run('web', TWO_NETWORKS), expect: states('absent', 'running'), retry: (world) => bringUp(world, TWO_NETWORKS) },
   { name: 'create and start from the pool', run: (world) => world.run('web', RICH), expect: states('absent', 'running'), retry: bringUp },
   { name: 'create and start a microVM', run: (world) => world.run('web', { isolation: 'vm', ports: [{ targetPort: 80 }] }), expect: states('absent', 'running'), retry: (world) => bringUp(world, { isolation: 'vm' }) },
+  { name: 'create and start a microVM with a disk', run: (world) => world.run('web', DISK), expect: states('absent', 'running'), retry: (world) => bringUp(world, DISK) },
   { name: 'start', async prepare(world) { await world.create('web', RICH); }, run: start, expect: states('stopped', 'running', 'failed'), retry: bringUp },
   { name: 'start a microVM', async prepare(world) { await world.create('web', { isolation: 'vm' }); }, run: start, expect: states('stopped', 'running', 'failed'), retry: bringUp },
   { name: 'stop', async prepare(world) { await world.run('web', RICH); }, run: stop, expect: states('running', 'stopped'), retry: bringDown },

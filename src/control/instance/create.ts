@@ -8,6 +8,7 @@ import type { InstanceSpec } from '../../model/instance.ts';
 import { API_VERSION, type BerthObject, type MetaInput } from '../../model/meta.ts';
 import { DEFAULT_NETWORK, type Network } from '../../model/network.ts';
 import type { Project } from '../../model/project.ts';
+import type { Volume } from '../../model/volume.ts';
 import type { Sandbox } from '../../drivers/network/driver.ts';
 import { timestamp } from '../clock.ts';
 import { decideIsolation, type AutoDecision } from '../advise/auto-isolation.ts';
@@ -18,9 +19,11 @@ import { bindPorts, hostPortKey, makePort, portTaken, statusOfPort } from '../ne
 import { targetOf } from '../records.ts';
 import type { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
+import { untilUnchanged } from '../until-unchanged.ts';
 import { assertUserData, hasCloudInit } from './boot-plan.ts';
 import { assertFitsImage, chooseCds } from './disk-image.ts';
 import { closeUnused, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
+import { takeDisks } from './disk-holders.ts';
 import { makeName } from './names.ts';
 import { capabilitiesOf, osProcessPlan, processPlan, stopSignalOf } from './process.ts';
 import { runningStatus } from './start.ts';
@@ -51,19 +54,6 @@ export function createInstance(services: InstanceServices, caller: Caller, reque
   return services.journal.once({ project, key, verb: 'instance.create', caller }, () => inTurn(services, turnsOf(services, request), begin));
 }
 
-const TRIES = 3;
-
-/** What it relies on (its networks, its image) may be written by others at the same moment: then it looks again. */
-async function untilUnchanged(begin: () => Promise<StartedCreate>): Promise<StartedCreate> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await begin();
-    } catch (error) {
-      if (!(error instanceof BerthError) || error.code !== 'changed' || attempt === TRIES) throw error;
-    }
-  }
-}
-
 /** Who counts instances, makes up a name or uses a volume decides by what others are just writing: one after the other. */
 export function makersTurn(project: string): string {
   return `makers/${project}`;
@@ -84,7 +74,7 @@ function inTurn<T>(services: InstanceServices, [first, ...rest]: readonly string
 
 async function beginCreate(services: InstanceServices, caller: Caller, request: CreateRequest): Promise<StartedCreate> {
   const { registry, journal } = services;
-  const { instance, images, volumes, relied, sandbox } = await planInstance(services, caller, request);
+  const { instance, images, volumes, disks, relied, sandbox } = await planInstance(services, caller, request);
   // Until the instance is written and seen by all: a prune at this moment must know of it.
   using uses = new DisposableStack();
   for (const image of images) uses.use(services.imageUses.hold(image.meta.id));
@@ -98,6 +88,7 @@ async function beginCreate(services: InstanceServices, caller: Caller, request: 
       intent(transaction, name) {
         transaction.put(withStatus(instance, { operation: name }), 'absent');
         for (const volume of volumes) transaction.put(volume, 'absent');
+        for (const disk of disks) transaction.put(disk, disk.meta.revision);
         for (const object of relied) transaction.unchanged(object);
         claimAll(transaction, instance);
       },
@@ -150,6 +141,8 @@ interface PlannedInstance {
   readonly instance: Instance;
   readonly images: readonly Image[];
   readonly volumes: ReturnType<typeof chooseVolumes>['made'];
+  /** Block volumes that the start takes. */
+  readonly disks: readonly Volume[];
   /** What must be as it is now when the intent is written: nobody may delete it meanwhile. */
   readonly relied: readonly BerthObject[];
   readonly sandbox: Sandbox | undefined;
@@ -178,7 +171,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   assertNoConflicts(spec);
   validateProcess(spec, image, name, form);
   assertUserData(spec, await hasCloudInit(services, spec, image));
-  const volumes = chooseVolumes(services, project, spec, caller);
+  const volumes = chooseVolumes(services, project, spec, form, caller);
   const published = bindPorts(spec.ports ?? [], registry, randomness);
   const networks = (spec.networks ?? [{ name: DEFAULT_NETWORK }]).map((wanted) => ({ wanted, network: registry.get<Network>('Network', project, wanted.name) }));
   if (published.length > 0 && networks.length === 0) throw new BerthError('invalid', 'Ports cannot be published without a network.', { fields: [{ path: 'spec.ports', message: 'needs a network' }] });
@@ -196,7 +189,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
       ...(decision === undefined ? {} : { decision }), ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
     },
   };
-  return { instance, images: [image, ...cds], volumes: volumes.made, relied: [...new Set([owner, image, ...cds, ...networks.map(({ network }) => network)])], sandbox };
+  return { instance, images: [image, ...cds], volumes: volumes.made, disks: spec.running === true ? takeDisks(services, instance) : [], relied: [...new Set([owner, image, ...cds, ...networks.map(({ network }) => network)])], sandbox };
 }
 
 /** One that was fetched for another processor can be kept and sent on. */

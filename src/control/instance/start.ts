@@ -2,12 +2,15 @@
 import { FORM_LABEL } from '../../model/forms.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import type { Operation } from '../../model/operation.ts';
+import type { Volume } from '../../model/volume.ts';
 import { BerthError } from '../../model/errors.ts';
 import { timestamp } from '../clock.ts';
 import { targetOf } from '../records.ts';
 import { SYSTEM, type Caller } from '../services.ts';
+import { untilUnchanged } from '../until-unchanged.ts';
 import { closeUnused, failedStatus, processStatus, withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { bootsItself } from './disk-image.ts';
+import { takeDisks } from './disk-holders.ts';
 import { locked } from './locked.ts';
 import { START } from './step-lists.ts';
 
@@ -26,9 +29,12 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
     const wished = current.spec.running === true ? current : { ...current, spec: { ...current.spec, running: true }, meta: { ...current.meta, generation: current.meta.generation + 1 } };
     const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts }), sandbox: services.pool.unpark(current.meta.id), leftovers: current.status.state === 'failed', ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
     const before = context.instance;
-    const begun = journal.begin({
+    const begin = (disks: readonly Volume[]) => journal.begin({
       list: START, target: targetOf(current), caller, context,
-      intent: (transaction, name) => { transaction.put(withStatus(before, { operation: name }), current.meta.revision); },
+      intent(transaction, name) {
+        transaction.put(withStatus(before, { operation: name }), current.meta.revision);
+        for (const disk of disks) transaction.put(disk, disk.meta.revision);
+      },
       outcome(transaction) {
         const running = runningStatus(services, context);
         transaction.put(running);
@@ -40,7 +46,7 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
         journal.records.event(transaction, 'instance.failed', targetOf(current), `'${current.meta.name}' could not be started: ${error.message}`, 'error');
       },
     });
-    const { operation, done } = await begun.catch(async (error: unknown) => {
+    const { operation, done } = await untilUnchanged(async () => begin(takeDisks(services, before))).catch(async (error: unknown) => {
       await closeUnused(context);
       throw error;
     });

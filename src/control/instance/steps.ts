@@ -1,5 +1,5 @@
 /** The steps of an instance's verbs, each with its undo. Idempotent: the next daemon may run them again. */
-import type { MountPlan, RootPlan } from '../../drivers/runtime/driver.ts';
+import type { RootPlan } from '../../drivers/runtime/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import { objectId } from '../../model/ids.ts';
 import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
@@ -12,6 +12,7 @@ import { idOf, imageOf, rangeOf, runtimeOf, withStatus, type InstanceContext } f
 import { hasCloudInit } from './boot-plan.ts';
 import { bootsItself, diskRequest, diskRootPlan } from './disk-image.ts';
 import { unitPlan } from './unit-plan.ts';
+import { volumePlans } from './volumes.ts';
 
 type InstanceStep = Step<InstanceContext>;
 
@@ -113,7 +114,7 @@ export const makeUnit: InstanceStep = {
     const image = imageOf(services, instance);
     const taps = new Map<string, { name: string; bridge: string }>();
     if (isVm(context)) for (const port of ports(context)) taps.set(port.portId, await services.network.prepareTap(port));
-    const plan = unitPlan(services, instance, { image, root: await rootPlan(context), mounts: volumeMounts(context), cloudInit: await hasCloudInit(services, instance.spec, image), sandbox: context.sandbox, taps });
+    const plan = unitPlan(services, instance, { image, root: await rootPlan(context), volumes: volumePlans(context), cloudInit: await hasCloudInit(services, instance.spec, image), sandbox: context.sandbox, taps });
     context.info = await runtimeOf(services, instance).create(plan, context.signal);
     if (context.sandbox !== undefined) await services.network.handOver(context.sandbox);
   },
@@ -139,13 +140,6 @@ async function rootPlan(context: InstanceContext): Promise<RootPlan> {
     // A system comes back from its reboots to the same root.
     volatile: instance.spec.removeOnExit === true && instance.status.mode === 'app',
   };
-}
-
-function volumeMounts({ services, instance }: InstanceContext): MountPlan[] {
-  return (instance.spec.volumes ?? []).map((mount) => ({
-    source: mount.hostPath ?? services.storage.volumePath(objectId(instance.status.volumes[mount.volume!]!), 'filesystem'),
-    target: mount.target, readOnly: mount.readOnly,
-  }));
 }
 
 /** Its names on its networks, before its first instruction: who it calls may call back. */

@@ -1,6 +1,6 @@
 /** The instance as a plan for a runtime: everything resolved, nothing left to interpret. Pure but for the drivers' paths. */
 import type { Sandbox } from '../../drivers/network/driver.ts';
-import type { InterfacePlan, MountPlan, RootPlan, UnitPlan } from '../../drivers/runtime/driver.ts';
+import type { InterfacePlan, MountPlan, RootPlan, UnitPlan, VolumeDiskPlan } from '../../drivers/runtime/driver.ts';
 import type { Image } from '../../model/image.ts';
 import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
 import type { Instance } from '../../model/instance-status.ts';
@@ -14,7 +14,7 @@ import { resourcePlan } from './resources.ts';
 export interface UnitPlanParts {
   readonly image: Image;
   readonly root: RootPlan;
-  readonly mounts: readonly MountPlan[];
+  readonly volumes: { readonly mounts: readonly MountPlan[]; readonly volumeDisks: readonly VolumeDiskPlan[] };
   /** The image has cloud-init, and there is user data for it. */
   readonly cloudInit: boolean;
   readonly sandbox: Sandbox | undefined;
@@ -50,7 +50,7 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
     rlimits: rlimitsOf(spec, status.form),
     resources: resourcePlan(spec, status.form),
     root: parts.root,
-    mounts: parts.mounts,
+    ...parts.volumes,
     tmpfs: spec.tmpfs ?? [],
     shmBytes: spec.shmBytes ?? defaults.shmBytes,
     sysctls: {},

@@ -4,7 +4,7 @@ import { BerthError, errorBody } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import { API_VERSION, type MetaInput } from '../../model/meta.ts';
 import type { Project } from '../../model/project.ts';
-import type { Volume, VolumeSpec } from '../../model/volume.ts';
+import { DEFAULT_DISK_BYTES, LEAST_DISK_BYTES, type Volume, type VolumeSpec } from '../../model/volume.ts';
 import { timestamp } from '../clock.ts';
 import { makersTurn } from '../instance/create.ts';
 import type { Started, StepContext, StepList } from '../journal.ts';
@@ -22,7 +22,7 @@ export const CREATE_VOLUME: StepList<VolumeContext> = {
   onCrash: 'undo',
   steps: [{
     name: 'data',
-    run: ({ services, volume }) => services.storage.createVolume({ id: objectId(volume.meta.id), type: volume.spec.type, sizeBytes: volume.spec.sizeBytes, specCopy: JSON.stringify(volume) }),
+    run: ({ services, volume }) => services.storage.createVolume({ id: objectId(volume.meta.id), type: volume.spec.type, sizeBytes: volume.spec.sizeBytes ?? volume.status.sizeBytes, specCopy: JSON.stringify(volume) }),
     undo: ({ services, volume }) => services.storage.removeVolume(objectId(volume.meta.id)),
   }],
 };
@@ -48,16 +48,19 @@ async function beginCreate(services: Services, caller: Caller, request: CreateVo
   const { registry, journal } = services;
   registry.get<Project>('Project', '', request.project);
   const name = assertName(request.meta.name ?? '');
+  const sizeBytes = request.spec.sizeBytes ?? DEFAULT_DISK_BYTES;
+  if (request.spec.type === 'block' && sizeBytes < LEAST_DISK_BYTES) throw new BerthError('invalid', 'A block volume has at least 8 MiB: its file system needs room for itself.', { fields: [{ path: 'spec.sizeBytes', message: 'less than 8 MiB' }] });
+  const size = request.spec.type === 'block' ? { sizeBytes } : {};
   const volume: Volume = {
     apiVersion: API_VERSION, kind: 'Volume',
     meta: { id: makeObjectId(services.randomness.bytes(12)), name, project: request.project, labels: request.meta.labels, owner: request.meta.owner, purpose: request.meta.purpose, createdAt: timestamp(services.clock), generation: 1, revision: 0 },
-    spec: request.spec, status: { state: 'creating' },
+    spec: request.spec, status: { state: 'creating', ...size },
   };
   return journal.begin({
     list: CREATE_VOLUME, target: targetOf(volume), caller, context: { services, volume } as VolumeContext, idempotencyKey: request.idempotencyKey,
-    intent: (transaction, operation) => { transaction.put({ ...volume, status: { state: 'creating', operation } }, 'absent'); },
+    intent: (transaction, operation) => { transaction.put({ ...volume, status: { ...volume.status, operation } }, 'absent'); },
     outcome(transaction) {
-      transaction.put({ ...volume, status: { state: 'ready' } });
+      transaction.put({ ...volume, status: { state: 'ready', ...size } });
       journal.records.event(transaction, 'volume.created', targetOf(volume), `Volume '${name}' was made.`);
     },
     failure: (transaction) => { transaction.delete(volume); },
@@ -75,12 +78,12 @@ async function beginDelete(services: Services, caller: Caller, volume: Volume): 
   if (users.length > 0) throw new BerthError('wrongState', `Volume '${volume.meta.name}' is used by ${users.slice(0, 5).map((user) => `'${user.meta.name}'`).join(', ')}.`, { hint: 'Delete those instances first; the volume keeps its data.' });
   return journal.begin({
     list: DELETE_VOLUME, target: targetOf(volume), caller, context: { services, volume } as VolumeContext,
-    intent: (transaction, operation) => { transaction.put({ ...volume, status: { state: 'deleting', operation } }, volume.meta.revision); },
+    intent: (transaction, operation) => { transaction.put({ ...volume, status: { ...volume.status, state: 'deleting', operation } }, volume.meta.revision); },
     outcome(transaction) {
       transaction.delete(volume);
       journal.records.event(transaction, 'volume.deleted', targetOf(volume), `Volume '${volume.meta.name}' was deleted with its data.`);
     },
-    failure: (transaction, error) => { transaction.put({ ...volume, status: { state: 'failed', error: errorBody(error) } }); },
+    failure: (transaction, error) => { transaction.put({ ...volume, status: { ...volume.status, state: 'failed', error: errorBody(error) } }); },
   });
 }
 

@@ -485,6 +485,10 @@ export function runtimeContract(name: string, openBench: () => Promise<RuntimeBe
           assert.deepEqual({ uid, gid }, { uid: 33, gid: 34 });
         });
 
+        check('a disk that a guest may have written is none for the kernel of the host', async (bench) => {
+          await rejects(bench.driver.create(bench.plan(['true'], { volumeDisks: [{ name: 'd', file: '/dev/null', target: '/d', readOnly: true }] })), 'unsupported');
+        });
+
         check('a read-only one is not written', async (bench) => {
           const dir = bench.volumeDir();
           const id = await started(bench, sh('touch /v/x; exit $?'), { mounts: [{ source: dir, target: '/v', readOnly: true }] });

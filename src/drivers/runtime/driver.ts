@@ -62,6 +62,19 @@ export interface MountPlan {
   readonly readOnly: boolean;
 }
 
+/**
+ * A block volume: a raw disk with an ext4 that we made and that a guest may have written since. VM forms only: no host's
+ * kernel mounts it. The agent does; without one (a VM of a disk image) the system finds a disk more.
+ */
+export interface VolumeDiskPlan {
+  /** Of the volume; the disk's serial ends with it. */
+  readonly name: string;
+  readonly file: string;
+  /** Absolute path inside. */
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
 export interface TmpfsPlan {
   readonly target: string;
   readonly sizeBytes: number;
@@ -187,6 +200,7 @@ export interface UnitPlan {
   readonly root: RootPlan;
   readonly mounts: readonly MountPlan[];
   readonly tmpfs: readonly TmpfsPlan[];
+  readonly volumeDisks?: readonly VolumeDiskPlan[] | undefined;
   readonly shmBytes: number;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly network: NetworkPlanOfUnit;

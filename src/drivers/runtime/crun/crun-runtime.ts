@@ -59,6 +59,7 @@ export class CrunRuntime implements RuntimeDriver {
 
   async create(plan: UnitPlan, signal?: AbortSignal): Promise<UnitInfo> {
     if (!isObjectId(plan.id)) throw new BerthError('invalid', `'${printable(plan.id)}' is not an id.`);
+    if ((plan.volumeDisks ?? []).length > 0) throw new BerthError('unsupported', 'A disk that a guest may have written is not mounted by this host’s kernel.', { hint: 'Use a volume of type filesystem.' });
     const seen = await observeUnit(this.#host, plan.id);
     if (seen.state === 'created') return seen.info;
     if (seen.state === 'running' || seen.state === 'paused' || seen.state === 'unsupervised') throw new BerthError('wrongState', `${plan.name} runs already.`);

@@ -4,7 +4,7 @@ import { kernelCommandLine, qemuCommandLine, type MachinePlan } from './command-
 
 const plan: MachinePlan = {
   qemu: '/usr/bin/qemu-system-x86_64', name: 'abcdefghijkl', accelerator: 'tcg', memoryMiB: 256, virtualCpus: 1, tscKhz: 2_600_000, nonce: '00112233445566778899aabbccddeeff',
-  upperDisk: true, macs: ['02:00:00:00:00:01'],
+  upperDisk: true, macs: ['02:00:00:00:00:01'], volumes: [{ serial: 'v0-data', readOnly: false }],
 };
 
 test('the command line, whole', () => {
@@ -13,7 +13,7 @@ test('the command line, whole', () => {
     '-machine', 'microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off', '-accel', 'tcg,tb-size=32', '-cpu', 'qemu64,-cx16', '-m', '256', '-smp', '1',
     '-bios', 'qboot.rom', '-kernel', '/kernel/vmlinux', '-initrd', '/kernel/initramfs',
     '-append', 'reboot=t panic=-1 loglevel=4 cryptomgr.notests audit=0 initcall_blacklist=init_kprobe_trace,init_trace_printk_function_export,crypto_kdf108_init tsc_early_khz=2600000 tsc=reliable noreplace-smp berth.nonce=00112233445566778899aabbccddeeff',
-    '-add-fd', 'fd=5,set=5', '-add-fd', 'fd=6,set=6', '-add-fd', 'fd=7,set=7', '-add-fd', 'fd=8,set=8', '-add-fd', 'fd=9,set=9',
+    '-add-fd', 'fd=5,set=5', '-add-fd', 'fd=6,set=6', '-add-fd', 'fd=7,set=7', '-add-fd', 'fd=8,set=8', '-add-fd', 'fd=9,set=9', '-add-fd', 'fd=40,set=40',
     '-chardev', 'socket,id=qmp,fd=4,server=on,wait=off', '-mon', 'chardev=qmp,mode=control',
     '-device', 'virtio-serial-device,max_ports=6',
     '-chardev', 'socket,id=agent,fd=3,server=on,wait=off', '-device', 'virtserialport,chardev=agent,name=berth.agent,nr=1',
@@ -23,6 +23,7 @@ test('the command line, whole', () => {
     '-chardev', 'file,id=stderr,path=/dev/fdset/8,append=on', '-device', 'virtserialport,chardev=stderr,name=berth.stderr,nr=5',
     '-blockdev', '{"driver":"raw","node-name":"root","read-only":true,"file":{"driver":"file","filename":"/dev/fdset/5","locking":"off"}}', '-device', 'virtio-blk-device,drive=root,serial=root',
     '-blockdev', '{"driver":"raw","node-name":"upper","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/dev/fdset/6"}}', '-device', 'virtio-blk-device,drive=upper,serial=upper,werror=report',
+    '-blockdev', '{"driver":"raw","node-name":"volume0","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/dev/fdset/40"}}', '-device', 'virtio-blk-device,drive=volume0,serial=v0-data,werror=report',
     '-netdev', 'tap,id=net0,fd=20', '-device', 'virtio-net-device,netdev=net0,mac=02:00:00:00:00:01',
     '-device', 'virtio-rng-device', '-device', 'virtio-balloon-device,id=balloon,free-page-reporting=on',
     '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',

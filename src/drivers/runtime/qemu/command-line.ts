@@ -15,10 +15,12 @@ export interface MachinePlan {
   readonly macs: readonly string[];
   /** Where the guest's memory is: anonymous when missing; a file that becomes a template; a private view of such a file, to resume from. */
   readonly memory?: 'template' | 'clone' | undefined;
+  /** Volumes, in the order of their descriptors. */
+  readonly volumes?: readonly { readonly serial: string; readonly readOnly: boolean }[];
 }
 
 /** Descriptors that QEMU inherits (0 is the workload's input, 1 nothing, 2 QEMU's complaints). */
-export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stderr: 8, state: 9, restore: 10, firstTap: 20 } as const;
+export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stderr: 8, state: 9, restore: 10, firstTap: 20, firstVolume: 40 } as const;
 
 /**
  * Where the jail shows what QEMU reads; `save` is a socket of the daemon. Nothing is at `ram`: its creation is answered
@@ -61,7 +63,7 @@ export function kernelCommandLine(plan: MachinePlan): string {
 }
 
 export function qemuCommandLine(plan: MachinePlan): readonly string[] {
-  const inherited = [DESCRIPTOR.root, ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state];
+  const inherited = [DESCRIPTOR.root, ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state, ...(plan.volumes ?? []).map((_, index) => DESCRIPTOR.firstVolume + index)];
   return [
     plan.qemu, '-name', plan.name, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
     // Power-off and reboot end QEMU alike; the watcher (native/vm.c) tells them apart by this.
@@ -85,6 +87,7 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
     ...port('stderr', 5, fileChardev('stderr', DESCRIPTOR.stderr)),
     ...disk('root', DESCRIPTOR.root, true),
     ...(plan.upperDisk ? disk('upper', DESCRIPTOR.upper, false) : []),
+    ...(plan.volumes ?? []).flatMap(({ serial, readOnly }, index) => disk(`volume${index}`, DESCRIPTOR.firstVolume + index, readOnly, serial)),
     ...plan.macs.flatMap((mac, index) => [
       // A template's interfaces lead nowhere.
       ...(plan.memory === 'template' ? [] : ['-netdev', `tap,id=net${index},fd=${DESCRIPTOR.firstTap + index}`]),
@@ -113,12 +116,12 @@ function fileChardev(id: string, fd: number): string {
 }
 
 /** Formats are named, never probed: a guest could write another header onto its raw disk. */
-function disk(name: string, fd: number, readOnly: boolean): readonly string[] {
+function disk(name: string, fd: number, readOnly: boolean, serial: string = name): readonly string[] {
   const node = {
     driver: 'raw', 'node-name': name, 'read-only': readOnly, ...(readOnly ? {} : { discard: 'unmap' }),
     // All machines share an image; of a machine's own disk QEMU's lock says that nobody else writes it.
     file: { driver: 'file', filename: `/dev/fdset/${fd}`, ...(readOnly ? { locking: 'off' } : {}) },
   };
   // A pool that is full is the guest's to know; QEMU would stop the machine and tell nobody.
-  return ['-blockdev', JSON.stringify(node), '-device', `virtio-blk-device,drive=${name},serial=${name}${readOnly ? '' : ',werror=report'}`];
+  return ['-blockdev', JSON.stringify(node), '-device', `virtio-blk-device,drive=${name},serial=${serial}${readOnly ? '' : ',werror=report'}`];
 }

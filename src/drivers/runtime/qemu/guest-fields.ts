@@ -6,6 +6,7 @@ import { bootSeed } from '../boot-seed.ts';
 import type { ExecPlan, ProcessPlan, UnitPlan } from '../driver.ts';
 import { PROGRAM_INSIDE } from '../program-inside.ts';
 import { capabilityNumber, rlimitNumber } from './linux-numbers.ts';
+import { volumeSerial } from './machine.ts';
 
 /** Where the agent shows the boot seed inside an image with an init of its own (native/agent/launch.c). */
 const SEED_FILE = '/dev/.seed';
@@ -31,6 +32,7 @@ export function setupFields(plan: UnitPlan, boot: BootFacts): Fields {
     'read-only': plan.root.readOnly,
     'shm-bytes': plan.shmBytes,
     tmpfs: plan.tmpfs.map((tmpfs) => `${tmpfs.sizeBytes} ${absolutePath(tmpfs.target)}`),
+    volume: (plan.volumeDisks ?? []).map((one, index) => `${volumeSerial(index, one)} ${one.readOnly ? 'ro' : 'rw'} ${absolutePath(one.target)}`),
     sysctl: Object.entries(plan.sysctls).map(([key, value]) => sysctl(key, value)),
     interface: interfaces.map((one, index) => `${one.name} ${one.mac} ${one.mtu}${boot.identity === undefined ? '' : ` ${boot.identity.macOf(index)}`}`),
     address: interfaces.flatMap((one) => one.addresses.map(({ address, prefixLength }) => `${one.name} ${address} ${prefixLength}`)),

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { BerthError } from '../../../model/errors.ts';
 import { FORM_LABEL } from '../../../model/forms.ts';
 import type { GroupLimits } from '../../../host/cgroup.ts';
-import type { InterfacePlan, ResourcePlan, UnitPlan } from '../driver.ts';
+import type { InterfacePlan, ResourcePlan, UnitPlan, VolumeDiskPlan } from '../driver.ts';
 import { DESCRIPTOR, JAIL, OVERHEAD_MIB, qemuCommandLine, tcgBufferMiB } from './command-line.ts';
 import type { UnitRecord } from './unit-record.ts';
 import type { LaunchPlan, TapPlan } from './vm-plan.ts';
@@ -14,6 +14,11 @@ export const LEAST_MEMORY_MIB = 96;
 const DEFAULT_MEMORY_MIB = 256;
 const MAX_VIRTUAL_CPUS = 64;
 const MAX_INTERFACES = 16;
+const MAX_VOLUMES = 8;
+/** Places for virtio devices on this machine type; five are ours. */
+const MAX_DEVICES = 19;
+/** virtio_blk.h: VIRTIO_BLK_ID_BYTES. */
+const MAX_SERIAL_BYTES = 20;
 const RLIMIT_CORE = 4, RLIMIT_NOFILE = 7, RLIMIT_FSIZE = 1;
 
 export interface MachineParts {
@@ -29,8 +34,10 @@ export function checkPlan(plan: UnitPlan): void {
   if (plan.form !== 'microVM' && plan.form !== 'vm') throw new BerthError('unsupported', 'This runtime makes microVMs and VMs only.');
   const machine = `A ${FORM_LABEL[plan.form]}`;
   if (plan.mounts.length > 0) {
-    throw new BerthError('unsupported', `${machine} cannot share a directory with the host here: that needs virtio-fs, which this host does not have.`, { hint: 'Run it as a container (--isolation container), or without the volume.' });
+    throw new BerthError('unsupported', `${machine} cannot share a directory with the host here: that needs virtio-fs, which this host does not have.`, { hint: 'Give it a block volume, or run it as a container (--isolation container).' });
   }
+  const volumes = plan.volumeDisks ?? [];
+  if (volumes.length > MAX_VOLUMES || volumes.length + plan.network.interfaces.length > MAX_DEVICES) throw new BerthError('unsupported', `${machine} has at most ${MAX_VOLUMES} volumes.`, { fields: [{ path: 'spec.volumes', message: `more than ${MAX_VOLUMES}` }] });
   if (plan.root.imageFile === undefined) throw new BerthError('invalid', `${machine} needs its image as one file.`);
   if (memoryMiB(plan) < LEAST_MEMORY_MIB) {
     throw new BerthError('invalid', `${machine} needs at least ${LEAST_MEMORY_MIB} MiB of memory.`, { fields: [{ path: 'spec.memoryBytes', message: `less than ${LEAST_MEMORY_MIB} MiB` }] });
@@ -66,8 +73,14 @@ export function templateMac(index: number): string {
   return `02:00:00:00:00:${index.toString(16).padStart(2, '0')}`;
 }
 
+/** The number alone makes it one of its own; the name is for people. */
+export function volumeSerial(index: number, { name }: VolumeDiskPlan): string {
+  return `v${index}-${name}`.slice(0, MAX_SERIAL_BYTES);
+}
+
 export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachineParts, warm?: WarmParts): LaunchPlan {
-  const upper = plan.root.upperDisk;
+  const upper = plan.root.upperDisk, volumes = plan.volumeDisks ?? [];
+  const written = [...(upper === undefined ? [] : [upper]), ...volumes.filter(({ readOnly }) => !readOnly).map(({ file }) => file)];
   return {
     uid: record.uid, gid: record.uid,
     cgroupFiles: parts.cgroupFiles,
@@ -76,6 +89,7 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
       { fd: DESCRIPTOR.root, path: plan.root.imageFile!, writable: false },
       ...(upper === undefined ? [] : [{ fd: DESCRIPTOR.upper, path: upper, writable: true }]),
       ...(warm?.memory === 'clone' ? [{ fd: DESCRIPTOR.restore, path: warm.stateFile, writable: false }] : []),
+      ...volumes.map(({ file, readOnly }, index) => ({ fd: DESCRIPTOR.firstVolume + index, path: file, writable: !readOnly })),
     ],
     ram: warm === undefined ? undefined : { path: warm.ramFile, writable: warm.memory === 'template' },
     sockets: [{ fd: DESCRIPTOR.agent, name: 'agent.sock' }, { fd: DESCRIPTOR.qmp, name: 'qmp.sock' }],
@@ -84,12 +98,13 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
     stdoutFd: DESCRIPTOR.stdout, stderrFd: DESCRIPTOR.stderr, stateFd: DESCRIPTOR.state,
     rlimits: [
       { resource: RLIMIT_CORE, value: 0 }, { resource: RLIMIT_NOFILE, value: 1024 },
-      { resource: RLIMIT_FSIZE, value: upper === undefined ? 0 : fs.statSync(upper).size },
+      { resource: RLIMIT_FSIZE, value: Math.max(0, ...written.map((file) => fs.statSync(file).size)) },
     ],
     args: qemuCommandLine({
       qemu: parts.qemu, name: plan.id, accelerator: record.accelerator, memoryMiB: memoryMiB(plan), virtualCpus: virtualCpus(plan),
       tscKhz: parts.tscKhz, nonce: record.nonce, upperDisk: upper !== undefined, memory: warm?.memory,
       macs: plan.network.interfaces.map((one, index) => (warm === undefined ? one.mac : templateMac(index))),
+      volumes: volumes.map((one, index) => ({ serial: volumeSerial(index, one), readOnly: one.readOnly })),
     }),
   };
 }

@@ -51,7 +51,8 @@ export class WarmStarts implements AsyncDisposable {
 
   /** The name of what this machine could resume from. undefined: this one boots. */
   async key(plan: UnitPlan, accelerator: 'kvm' | 'tcg', kernel: GuestKernelFiles): Promise<string | undefined> {
-    if (this.#parts.mode === 'off' || plan.form !== 'microVM') return undefined;
+    // A template would have to hold disks of the sizes of its volumes.
+    if (this.#parts.mode === 'off' || plan.form !== 'microVM' || (plan.volumeDisks ?? []).length > 0) return undefined;
     await this.settle(kernel);
     return templateName([this.#parts.mode === 'shared' ? '' : `project ${plan.project}`, ...machineShape(plan, accelerator, this.#parts.qemu)]);
   }

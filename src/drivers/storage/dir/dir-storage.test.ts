@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import type { ObjectId } from '../../../model/ids.ts';
+import { objectId, type ObjectId } from '../../../model/ids.ts';
 import { storageContract, type StorageBench } from '../contract.ts';
 import { dirStorage } from './dir-storage.ts';
 
@@ -56,5 +57,40 @@ test('a disk is a copy of its own, sparse and grown; a copy that fails leaves no
     assert.deepEqual((await readdir(path.dirname(driver.rootPaths(other.id, 'vm', 'disk').rootDisk!))).filter((name) => name.includes('disk')), []);
   } finally {
     await rm(base, { recursive: true, force: true });
+  }
+});
+
+const DISK_BYTES = 32 * 1024 * 1024;
+const MARK = 'written by whoever had it before';
+
+async function marked(file: string): Promise<void> {
+  const handle = await open(file, 'r+');
+  await handle.write(MARK, DISK_BYTES - 4096);
+  await handle.close();
+}
+
+const hasMark = async (file: string): Promise<boolean> => (await readFile(file, 'latin1')).includes(MARK);
+
+test('B04: a disk has nothing of one that was deleted; a pool without that guard, which formats what was there, gives it away', async () => {
+  const rootDir = await mkdtemp(path.join(os.tmpdir(), 'berth-disk-'));
+  try {
+    const driver = dirStorage({ rootDir });
+    const [first, second] = [objectId('aaaaaaaaaaaa'), objectId('bbbbbbbbbbbb')];
+    await driver.createVolume({ id: first, type: 'block', sizeBytes: DISK_BYTES, specCopy: '{}' });
+    await marked(driver.volumePath(first, 'block'));
+    await driver.createVolume({ id: first, type: 'block', sizeBytes: DISK_BYTES, specCopy: '{}' });
+    assert.ok(await hasMark(driver.volumePath(first, 'block')), 'made again it is the same');
+    await driver.removeVolume(first);
+    await driver.createVolume({ id: second, type: 'block', sizeBytes: DISK_BYTES, specCopy: '{}' });
+    const disk = driver.volumePath(second, 'block');
+    assert.equal((await stat(disk)).size, DISK_BYTES);
+    assert.ok((await stat(disk)).mode % 0o100 === 0, 'nobody else may read it');
+    assert.ok(!await hasMark(disk));
+    assert.match(execFileSync('debugfs', ['-R', 'ls -p /', disk], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }), /^[^\n]*\/\.\/[^\n]*\n[^\n]*\/\.\.\/[^\n]*\n\s*$/, 'an empty directory');
+    await marked(disk);
+    execFileSync('mkfs.ext4', ['-q', '-F', '-E', 'nodiscard', disk]);
+    assert.ok(await hasMark(disk));
+  } finally {
+    await rm(rootDir, { recursive: true });
   }
 });

@@ -54,7 +54,7 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
         throw new BerthError('unsupported', 'This pool has no quotas: the size of a directory cannot be limited.', { hint: 'Leave --size out, or make a block volume.', fields: [{ path: 'spec.sizeBytes', message: 'this pool cannot enforce it' }] });
       }
       await fs.mkdir(dir, { recursive: true, mode: 0o711 });
-      if (request.type === 'block') await makeDisk(path.join(dir, 'disk.img'), request.sizeBytes ?? GIB);
+      if (request.type === 'block') await makeDisk(path.join(dir, 'disk.img'), request.sizeBytes ?? GIB, { empty: true });
       else await fs.mkdir(path.join(dir, 'data'), { recursive: true, mode: 0o755 });
       await writeFileAtomic(path.join(dir, 'spec.json'), request.specCopy);
     },
@@ -73,7 +73,7 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
 }
 
 /** A sparse file with ext4, made once: a half-made one has another name. Inode tables are filled in lazily by the guest. */
-async function makeDisk(file: string, bytes: number): Promise<void> {
+async function makeDisk(file: string, bytes: number, { empty = false }: { readonly empty?: boolean } = {}): Promise<void> {
   if (await exists(file)) return;
   const temporary = `${file}.making`;
   await fs.rm(temporary, { force: true });
@@ -81,6 +81,8 @@ async function makeDisk(file: string, bytes: number): Promise<void> {
   await handle.truncate(bytes);
   await handle.close();
   await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0', temporary]);
+  // Programs that want an empty directory (initdb) take this one for somebody's data; e2fsck makes it again when it needs it.
+  if (empty) await run('debugfs', ['-w', '-R', 'rmdir lost+found', temporary]);
   await fs.rename(temporary, file);
 }
 
