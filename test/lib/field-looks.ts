@@ -202,7 +202,8 @@ export const FIELD_LOOKS: { readonly [K in keyof Required<InstanceSpec>]: Row<K>
   },
   tmpfs: { value: [{ target: '/scratch', sizeBytes: 8 * MIB }], see: sized('/scratch', 8192) },
   volumes: {
-    value: [{ volume: 'data', target: '/data', readOnly: false }, { volume: 'fixed', target: '/fixed', readOnly: true }],
+    // A directory for containers, a disk for machines: made when missing.
+    value: (form) => [{ volume: isVm(form) ? 'disk' : 'data', target: '/data', readOnly: false }, { volume: isVm(form) ? 'fixed-disk' : 'fixed', target: '/fixed', readOnly: true }],
     see: async ({ inside }) => { assert.match(await inside('echo kept > /data/x && cat /data/x; touch /fixed/x 2>&1 || true'), /^kept\n.*Read-only file system$/); },
   },
   networks: {

@@ -65,7 +65,7 @@ const MARK = 'written by whoever had it before';
 
 async function marked(file: string): Promise<void> {
   const handle = await open(file, 'r+');
-  await handle.write(MARK, DISK_BYTES - 4096);
+  await handle.write(MARK, DISK_BYTES * 7 / 8);
   await handle.close();
 }
 
