@@ -63,8 +63,8 @@ export interface MountPlan {
 }
 
 /**
- * A block volume: a raw disk with an ext4 that we made and that a guest may have written since. VM forms only: no host's
- * kernel mounts it. The agent does; without one (a VM of a disk image) the system finds a disk more.
+ * A block volume: a raw disk with an ext4 that we made and that a guest may have written since. VM forms with an
+ * agent, which mounts it: no host's kernel does.
  */
 export interface VolumeDiskPlan {
   /** Of the volume; the disk's serial ends with it. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { run } from '../../../host/run.ts';
 import { objectId, type ObjectId } from '../../../model/ids.ts';
 import { storageContract, type StorageBench } from '../contract.ts';
 import { dirStorage } from './dir-storage.ts';
@@ -86,9 +86,9 @@ test('B04: a disk has nothing of one that was deleted; a pool without that guard
     assert.equal((await stat(disk)).size, DISK_BYTES);
     assert.ok((await stat(disk)).mode % 0o100 === 0, 'nobody else may read it');
     assert.ok(!await hasMark(disk));
-    assert.match(execFileSync('debugfs', ['-R', 'ls -p /', disk], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }), /^[^\n]*\/\.\/[^\n]*\n[^\n]*\/\.\.\/[^\n]*\n\s*$/, 'an empty directory');
+    assert.match((await run('debugfs', ['-R', 'ls -p /', disk])).stdout, /^[^\n]*\/\.\/[^\n]*\n[^\n]*\/\.\.\/[^\n]*\n\s*$/, 'an empty directory');
     await marked(disk);
-    execFileSync('mkfs.ext4', ['-q', '-F', '-E', 'nodiscard', disk]);
+    await run('mkfs.ext4', ['-q', '-F', '-E', 'nodiscard', disk]);
     assert.ok(await hasMark(disk));
   } finally {
     await rm(rootDir, { recursive: true });
