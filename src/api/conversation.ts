@@ -5,7 +5,7 @@ import { FRAME, type Frame } from '../lib/frames.ts';
 import { JsonError, parseJsonStrict } from '../lib/json-strict.ts';
 import { parseInput } from '../model/define.ts';
 import { BerthError } from '../model/errors.ts';
-import { hasTerminal, type Instance } from '../model/instance-status.ts';
+import { hasTerminal, hasWindow, type Instance } from '../model/instance-status.ts';
 import { attachRequest, execRequest, runRequest, terminalSize } from '../model/routes.ts';
 import { createInstance } from '../control/instance/create.ts';
 import { attachInstance, execInstance } from '../control/instance/exec.ts';
@@ -83,12 +83,17 @@ async function carry<T>({ frames }: StreamCall, session: IoSession, signal: Sign
   return Promise.race([over, broken, frames.closed.then(() => undefined)]);
 }
 
+/** Whoever watches has a window, and moves it; what he watches does not. */
+function windowless(session: IoSession): IoSession {
+  return { write: (data) => session.write(data), endInput: () => session.endInput(), resize: async () => undefined, output: session.output, close: () => session.close() };
+}
+
 /** A conversation with the workload of an instance: ends with it, or when the client hangs up. */
 async function converse(call: StreamCall, session: IoSession, instance: Instance): Promise<void> {
   const { services } = call.edge.control;
   const settled = services.supervisor.settled(instance.meta.id);
   const signal = async (name: string) => { await killInstance(services, call.caller, services.registry.byId<Instance>(instance.meta.id) ?? instance, name); };
-  const exit = await carry(call, session, signal, async () => (await settled) ?? { exitCode: undefined, reason: 'unknown' });
+  const exit = await carry(call, hasWindow(instance) ? session : windowless(session), signal, async () => (await settled) ?? { exitCode: undefined, reason: 'unknown' });
   if (exit !== undefined) call.frames.sendJson(FRAME.exit, { exitCode: exit.exitCode ?? 255, reason: exit.reason });
 }
 
@@ -102,7 +107,7 @@ export async function runStream(call: StreamCall): Promise<void> {
       project: call.project, meta: object.meta ?? {}, spec: { ...object.spec, running: true }, verb: 'instance.run',
       async beforeWorkload(starting) {
         session = await runtimeOf(services, starting).attach(idOf(starting));
-        if (size !== undefined && hasTerminal(starting)) await runtimeOf(services, starting).resize(idOf(starting), size);
+        if (size !== undefined && hasWindow(starting)) await runtimeOf(services, starting).resize(idOf(starting), size);
       },
     });
     const operation = await done;
@@ -124,7 +129,7 @@ export async function attachStream(call: StreamCall): Promise<void> {
   const instance = services.registry.get<Instance>('Instance', call.project, call.name);
   const session = await attachInstance(services, call.caller, instance);
   try {
-    if (request.size !== undefined && hasTerminal(instance)) await resizeInstance(services, call.caller, instance, request.size);
+    if (request.size !== undefined && hasWindow(instance)) await resizeInstance(services, call.caller, instance, request.size);
     call.frames.sendJson(FRAME.started, { name: instance.meta.name, id: instance.meta.id, terminal: hasTerminal(instance) });
     await converse(call, session, instance);
   } finally {

@@ -85,6 +85,11 @@ export function hasTerminal({ spec, status }: Instance): boolean {
   return spec.terminal === true || status.mode === 'os';
 }
 
+/** Has that terminal a size? The console of a VM without an agent is a serial line, and has none. */
+export function hasWindow(instance: Instance): boolean {
+  return hasTerminal(instance) && instance.status.imageType === undefined;
+}
+
 export interface StateRule {
   readonly verbs: readonly string[];
   /** What an earlier daemon's instance in this state becomes when a daemon starts. */

@@ -110,6 +110,8 @@ export const ROUTES: readonly Route[] = [
   /** Answers {state, exitCode?, reason?} when the instance is in one of the states (comma-separated; stopped,failed when missing; `removed` counts as reached by all). */
   { verb: 'instance.wait', method: 'GET', path: `${I}/wait`, query: z.strictObject({ state: z.string().max(200).optional(), timeoutMs: z.coerce.number().int().min(0).max(86_400_000).optional() }) },
   { verb: 'instance.logs', method: 'GET', path: `${I}/logs`, query: z.strictObject({ follow: flag.optional(), tail: z.coerce.number().int().min(0).optional(), timestamps: flag.optional(), since: z.string().max(64).optional() }), stream: 'frames' },
+  /** Of VMs of disk images: image/png. What is on the screen is the guest's own word. */
+  { verb: 'instance.screenshot', method: 'GET', path: `${I}/screenshot`, stream: 'body' },
   { verb: 'instance.evidence', method: 'GET', path: `${I}/evidence` },
   { verb: 'instance.exec', method: 'GET', path: `${I}/exec`, stream: 'upgrade' },
   { verb: 'instance.attach', method: 'GET', path: `${I}/attach`, stream: 'upgrade' },

@@ -43,6 +43,7 @@ const table = {
   'instance.get': { ...read, summary: 'Show one.' },
   'instance.list': { ...read, summary: 'List.' },
   'instance.logs': { ...read, summary: 'Show its output.' },
+  'instance.screenshot': { ...read, summary: 'Show what is on its screen, as PNG.' },
   'instance.wait': { ...read, summary: 'Wait until it is in a state.' },
   'instance.stats': { ...read, summary: 'Show what it uses.' },
   'instance.top': { ...read, summary: 'Show the processes inside.' },

@@ -70,6 +70,16 @@ describe('disk images from the command line', { timeout: 300_000 }, () => {
     assert.equal((await readdir(path.join(daemon.rootDir, 'images/disks'))).length, 2, 'incoming, and the disk that has a name');
   });
 
+  // What a screen shows: test/host/foreign-machine.test.ts.
+  test('instance.screenshot is refused where there is no screen', async () => {
+    await daemon.bootstrapBusybox();
+    await say('create', '--name', 'flat', 'busybox');
+    await refused(125, /'flat' has no screen: it is an app container/, 'console', 'flat', '--screenshot', at('picture.png'));
+    await refused(125, /nobody/, 'console', 'nobody', '--screenshot', at('picture.png'));
+    await say('rm', 'flat');
+    assert.deepEqual((await readdir(daemon.base)).filter((name) => name.startsWith('picture')), []);
+  });
+
   test('J01: a daemon that is killed while a disk comes in leaves nothing of it', async () => {
     const incoming = path.join(daemon.rootDir, 'images/disks/incoming');
     const child = spawn(LAUNCHER, ['image', 'import', '-', '--as', 'half', '--disk', 'raw'], { stdio: ['pipe', 'ignore', 'ignore'], env: { PATH: process.env['PATH'] ?? '', HOME: '/root', BERTH_HOST: `unix:${daemon.socketPath}` } });

@@ -12,6 +12,7 @@ import { killInstance, pauseInstance, renameInstance, resizeInstance, resumeInst
 import { restartInstance } from '../../control/instance/restart.ts';
 import { startInstance } from '../../control/instance/start.ts';
 import { stopInstance } from '../../control/instance/stop.ts';
+import { screenshot } from '../../control/instance/screenshot.ts';
 import { topInstances } from '../../control/instance/top.ts';
 import { updateInstance } from '../../control/instance/update.ts';
 import { BOOTED, waitInstance } from '../../control/instance/wait.ts';
@@ -70,6 +71,10 @@ export const instanceRoutes: Readonly<Record<string, Handler>> = {
     const { path, extract, archive } = call.query as { path: string; extract?: boolean; archive?: boolean };
     await copyIn(call.edge.control.services, call.edge.control.execLimit, call.caller, instanceOf(call), { path, extract: extract === true, archive: archive === true }, call.body as AsyncIterable<Uint8Array>, leftBy(call));
     return {};
+  },
+  async 'instance.screenshot'(call) {
+    const image = await screenshot(call.edge.control.services, instanceOf(call));
+    return call.reply.header('content-type', 'image/png').send(Buffer.from(image));
   },
   async 'instance.top'(call) {
     const { services } = call.edge.control;

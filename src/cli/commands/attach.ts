@@ -1,8 +1,10 @@
 /** `berth attach`: the input and output of what runs; `berth console`: the same, by its name for systems. */
+import { BerthError } from '../../model/errors.ts';
 import { hasTerminal } from '../../model/instance-status.ts';
 import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { DEFAULT_DETACH_KEYS, detachKeys } from '../detach-keys.ts';
+import { writeFileWhole } from '../output-file.ts';
 import { converse } from '../session.ts';
 import type { Words } from '../words.ts';
 import { DETACH_KEYS } from './run.ts';
@@ -21,8 +23,22 @@ export const attach: Command = {
 export const consoleCommand: Command = {
   ...attach,
   name: 'console',
-  summary: 'Connect to the console of a system, to log in.',
+  summary: 'Connect to the console of a system, to log in; or take a picture of its screen.',
+  flags: [...attach.flags, { name: 'screenshot', value: 'FILE|-', help: 'Write what a VM of a disk image shows on its screen, as PNG.' }],
+  run: async (context, words) => (words.text('screenshot') === undefined ? connect(context, words) : takePicture(context, words.words[0]!, words.text('screenshot')!)),
 };
+
+async function takePicture(context: Context, name: string, file: string): Promise<number> {
+  if (file === '-' && (await context.stdio.isTerminal(1))) throw new BerthError('invalid', 'A picture is not written to a terminal.', { hint: 'Name a file, or send the output somewhere.' });
+  const response = await daemonClient(context).open('instance.screenshot', { name });
+  try {
+    if (file === '-') for (let chunk = await response.read(); chunk !== undefined; chunk = await response.read()) await context.stdio.out(chunk);
+    else await writeFileWhole(file, response);
+  } finally {
+    response.connection.close();
+  }
+  return 0;
+}
 
 async function connect(context: Context, words: Words): Promise<number> {
   const client = daemonClient(context);

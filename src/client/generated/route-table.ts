@@ -20,6 +20,7 @@ export const ROUTE_TABLE: Readonly<Record<VerbName, { readonly method: string; r
   "instance.resize": {"method":"POST","path":"/v1/projects/{project}/instances/{name}/resize"},
   "instance.wait": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/wait"},
   "instance.logs": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/logs"},
+  "instance.screenshot": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/screenshot"},
   "instance.evidence": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/evidence"},
   "instance.exec": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/exec"},
   "instance.attach": {"method":"GET","path":"/v1/projects/{project}/instances/{name}/attach"},

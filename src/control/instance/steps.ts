@@ -37,7 +37,7 @@ export const makeRoot: InstanceStep = {
 };
 
 function specCopy(instance: InstanceContext['instance']): string {
-  return JSON.stringify({ kind: instance.kind, meta: instance.meta, spec: instance.spec, status: { imageId: instance.status.imageId, imageReference: instance.status.imageReference, form: instance.status.form, ports: instance.status.ports, volumes: instance.status.volumes } });
+  return JSON.stringify({ kind: instance.kind, meta: instance.meta, spec: instance.spec, status: { imageId: instance.status.imageId, imageReference: instance.status.imageReference, imageType: instance.status.imageType, isoIds: instance.status.isoIds, form: instance.status.form, ports: instance.status.ports, volumes: instance.status.volumes } });
 }
 
 /** Refuses a start that would leave the host without its reserve; the sum is shown. */
