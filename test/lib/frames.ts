@@ -1,6 +1,8 @@
 /** Ethernet frames byte by byte, for tests that send what no honest stack would. */
 import { addressBytes } from '../../src/lib/ip-address.ts';
 
+export const BROADCAST = 'ff:ff:ff:ff:ff:ff';
+
 const mac = (text: string): Buffer => Buffer.from(text.replaceAll(':', ''), 'hex');
 const u16 = (value: number): Buffer => Buffer.from([value >> 8, value & 255]);
 
