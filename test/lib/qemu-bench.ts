@@ -24,8 +24,8 @@ export interface QemuBench extends AsyncDisposable {
   readonly image: string;
   readonly driver: MicroVmRuntime;
   plan(args: readonly string[], choices?: PlanChoices): UnitPlan;
-  /** An empty ext4 disk. */
-  disk(): string;
+  /** An empty ext4 disk; of 256 MiB when nothing is said. */
+  disk(sizeBytes?: number): string;
   reopen(): Promise<MicroVmRuntime>;
   run(args: readonly string[], choices?: PlanChoices): Promise<RunOutcome>;
   exec(id: ObjectId, args: readonly string[], choices?: Partial<ExecPlan>): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
@@ -71,10 +71,10 @@ export async function openQemuBench(options: Partial<QemuRuntimeOptions> = {}): 
       plans.push(plan);
       return plan;
     },
-    disk() {
+    disk(sizeBytes = 256 * 1024 * 1024) {
       const file = path.join(rootDir, `upper-${disks++}.ext4`);
       fs.closeSync(fs.openSync(file, 'w', 0o600));
-      fs.truncateSync(file, 256 * 1024 * 1024);
+      fs.truncateSync(file, sizeBytes);
       execFileSync('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=1,lazy_journal_init=1', file]);
       return file;
     },
