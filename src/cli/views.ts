@@ -67,7 +67,7 @@ export const VIEWS: Readonly<Record<string, View>> = {
     { title: 'ARCH', wide: true, cell: (one) => text(one.status.config.architecture) },
     AGE,
   ]),
-  Volume: view<Volume>('volume', [NAME, { title: 'TYPE', cell: (one) => one.spec.type }, { title: 'SIZE', align: 'right', cell: (one) => (one.spec.sizeBytes === undefined ? NOTHING : formatBytes(one.spec.sizeBytes)) }, { title: 'POOL', cell: (one) => one.spec.pool ?? 'default' }, STATE as never, AGE, PROJECT, OWNER]),
+  Volume: view<Volume>('volume', [NAME, { title: 'TYPE', cell: (one) => one.spec.type }, { title: 'SIZE', align: 'right', cell: (one) => sizeOf(one) }, { title: 'POOL', cell: (one) => one.spec.pool ?? 'default' }, STATE as never, AGE, PROJECT, OWNER]),
   Network: view<Network>('network', [
     NAME,
     { title: 'IPV4', cell: (one) => subnet(one.status.ipv4) },
@@ -151,4 +151,9 @@ function subnet(address: { readonly gateway: string; readonly prefixLength: numb
 /** `3 of 10` where there is a limit. */
 function instancesOf({ spec, status }: Project): string {
   return `${status.instances ?? NOTHING}${spec.instancesLimit === undefined ? '' : ` of ${spec.instancesLimit}`}`;
+}
+
+function sizeOf({ spec, status }: Volume): string {
+  const bytes = spec.sizeBytes ?? status.sizeBytes;
+  return bytes === undefined ? NOTHING : formatBytes(bytes);
 }
