@@ -8,7 +8,7 @@ import type { Instance } from '../../model/instance-status.ts';
 import type { Operation } from '../../model/operation.ts';
 import type { ExitRecord, Observed } from '../../drivers/runtime/driver.ts';
 import { describe, type Job, type StepList } from '../journal.ts';
-import { planOfPort, publishedPorts } from '../network/ports.ts';
+import { planOfPorts, publishedPorts } from '../network/ports.ts';
 import { targetOf } from '../records.ts';
 import { Transaction } from '../registry.ts';
 import { SYSTEM } from '../services.ts';
@@ -50,7 +50,7 @@ async function holdRange(services: InstanceServices, instance: Instance): Promis
   const observed = await runtimeOf(services, instance).observe(idOf(instance));
   const uidMap = 'info' in observed ? (observed.info.idRange ?? instance.status.uidMap) : instance.status.uidMap;
   if (uidMap === undefined) return;
-  await services.network.adopt({ idBase: uidMap.base, idCount: uidMap.count }, instance.status.ports.map(planOfPort));
+  await services.network.adopt({ idBase: uidMap.base, idCount: uidMap.count }, planOfPorts(instance));
   if (instance.status.uidMap?.base === uidMap.base) return;
   const transaction = new Transaction();
   transaction.put(withStatus(instance, { uidMap }));
@@ -144,7 +144,7 @@ async function adopt(services: InstanceServices, instance: Instance, rebooted: b
     await services.locks.hold(instance.meta.id, 'instance.exit', () => services.supervisor.settleEnd(instance, exit, ranMs));
     return;
   }
-  await services.network.adopt(rangeOf(instance), instance.status.ports.map(planOfPort));
+  await services.network.adopt(rangeOf(instance), planOfPorts(instance));
   if (instance.status.published.length > 0) await services.network.publish(idOf(instance), publishedPorts(instance.status.published, instance.status.ports[0]!));
   await announce.run({ services, instance });
   const adopted = await put(services, withStatus(instance, { state: observed.state, ...processStatus(observed.info) }), 'instance.adopted', `'${instance.meta.name}' was found ${observed.state} and taken over.`, observed.state === 'unsupervised' ? 'warning' : 'info');

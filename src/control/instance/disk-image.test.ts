@@ -61,6 +61,7 @@ describe('a VM of a disk image', () => {
     const { seed, isoFiles, ...disk } = root.disk!;
     assert.deepEqual([root.layers, root.imageFile, root.upperDisk, boot, process.args], [[], undefined, undefined, undefined, []]);
     assert.deepEqual(disk, { file: `/fake/pool/roots/${box.meta.id}/disk.raw`, firmware: 'uefi', preset: 'ahci-e1000' });
+    assert.deepEqual([...world.network.ports.values()].filter(({ port }) => port.portId === box.status.ports[0]!.portId).map(({ port }) => port.dhcp), [true], 'it asks for its address');
     assert.deepEqual(isoFiles, [world.services.content.diskFile(box.status.isoIds![0]!)]);
     assert.deepEqual(JSON.parse(seed!.metaData), { 'instance-id': box.meta.id, 'local-hostname': 'box' });
     const [first, ...rest] = seed!.userData.split('\n');

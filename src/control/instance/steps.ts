@@ -5,7 +5,7 @@ import { objectId } from '../../model/ids.ts';
 import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
 import type { Instance, InstancePort } from '../../model/instance-status.ts';
 import type { Project } from '../../model/project.ts';
-import { planOfPort, publishedPorts } from '../network/ports.ts';
+import { planOfPorts, publishedPorts } from '../network/ports.ts';
 import type { Step } from '../journal.ts';
 import type { Services } from '../services.ts';
 import { idOf, imageOf, rangeOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
@@ -19,7 +19,7 @@ type InstanceStep = Step<InstanceContext>;
 const isVm = (context: InstanceContext): boolean => context.instance.status.isolation === 'vm';
 
 function ports(context: InstanceContext) {
-  return context.instance.status.ports.map(planOfPort);
+  return planOfPorts(context.instance);
 }
 
 /** Makes the writable part of the root. */

@@ -3,7 +3,7 @@ import { canonicalAddress } from '../../lib/ip-address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { objectId, printable } from '../../model/ids.ts';
 import type { PortSpec } from '../../model/instance.ts';
-import type { BoundPort, InstancePort } from '../../model/instance-status.ts';
+import type { BoundPort, Instance, InstancePort } from '../../model/instance-status.ts';
 import type { Network } from '../../model/network.ts';
 import type { PortPlan, PublishedPort } from '../../drivers/network/driver.ts';
 import type { Randomness } from '../clock.ts';
@@ -25,7 +25,13 @@ export function statusOfPort(network: Network, port: PortPlan): InstancePort {
   return { network: network.meta.name, networkId: network.meta.id, portId: port.portId, interface: port.interfaceName, mac: port.mac, ipv4: port.ipv4, ipv6: port.ipv6 };
 }
 
-export function planOfPort(port: InstancePort): PortPlan {
+/** A system that nobody inside tells its addresses asks for them. */
+export function planOfPorts({ status }: Instance): readonly PortPlan[] {
+  const asks = status.imageType === undefined ? {} : { dhcp: true };
+  return status.ports.map((port) => ({ ...planOfPort(port), ...asks }));
+}
+
+function planOfPort(port: InstancePort): PortPlan {
   return { portId: port.portId, network: objectId(port.networkId), interfaceName: port.interface, mac: port.mac, ipv4: port.ipv4, ipv6: port.ipv6 };
 }
 

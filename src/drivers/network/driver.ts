@@ -36,6 +36,8 @@ export interface PortPlan {
   readonly mac: string;
   readonly ipv4: string;
   readonly ipv6: string;
+  /** The system inside asks for its address: DHCP, router advertisements and DHCPv6 give it these. Nobody else is answered. */
+  readonly dhcp?: boolean | undefined;
 }
 
 export interface SandboxPlan {
