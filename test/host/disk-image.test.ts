@@ -212,6 +212,29 @@ describe('G04: qcow2 files beyond bounds', () => {
   });
 });
 
+describe('J04: a full disk', () => {
+  before(async () => {
+    await qemuImg('create', '-f', 'raw', at('heavy'), '4M');
+    await write(at('heavy'), ['write -P 9 0 4M'], 'raw');
+    await qemuImg('convert', '-c', '-O', 'qcow2', at('heavy'), at('heavy.qcow2'));
+    fs.mkdirSync(at('tiny'));
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=2m,mode=711', 'berth-test', at('tiny')]);
+  });
+  after(() => run('umount', [at('tiny')]));
+
+  it('takes no image in, makes no disk of a VM, says so, and keeps nothing of either', { timeout: 60_000 }, async () => {
+    await using store = await openDirContent({ rootDir: at('tiny/images'), layersDir: at('tiny/l'), unpacker: createNativeUnpacker() });
+    for (const [file, format] of [['heavy', 'raw'], ['heavy', 'iso'], ['heavy.qcow2', 'qcow2']] as const) await assert.rejects(bring(store, at(file), format), { code: 'exhausted' }, file);
+    assert.deepEqual(fs.readdirSync(at('tiny/images/disks')), ['incoming']);
+    assert.deepEqual(fs.readdirSync(at('tiny/images/disks/incoming')), []);
+    const pool = dirStorage({ rootDir: at('tiny/pool') });
+    await assert.rejects(pool.createRoot({ id: 'aaaaaaaaaaaa' as never, form: 'vm', disk: { from: at('heavy'), sizeBytes: 8 * MIB }, specCopy: '{}' }), { code: 'exhausted', message: /no room for the disk/ });
+    assert.deepEqual(fs.readdirSync(at('tiny/pool/roots/aaaaaaaaaaaa')), []);
+    const before = fs.statfsSync(at('tiny'));
+    assert.ok(before.bavail * before.bsize > MIB, 'the room is there again');
+  });
+});
+
 describe('G05: a raw disk is raw, whatever is written to it', () => {
   /** A guest, or who made the image, writes the header of a qcow2 file with a backing file to the start of a raw disk. */
   function disguised(): Buffer {
