@@ -206,8 +206,8 @@ export class NetworkLab implements AsyncDisposable {
   }
 
   /** A virtual machine's tap is played by a program that carries its frames to a namespace. */
-  async station(plan: NetworkPlan, kind: 'veth' | 'tap'): Promise<Station> {
-    const port = this.port(plan);
+  async station(plan: NetworkPlan, kind: 'veth' | 'tap', wish: Partial<PortPlan> = {}): Promise<Station> {
+    const port = { ...this.port(plan), ...wish };
     const namespace = kind === 'veth' ? await this.#vethStation(port) : await this.#tapStation(plan, port);
     const at = ['nsenter', `--net=${namespace}`, '--', await probe()];
     return {

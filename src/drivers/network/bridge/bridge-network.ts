@@ -254,15 +254,18 @@ class BridgeNetwork implements NetworkDriver {
 
   async #learnPort(port: PortPlan): Promise<void> {
     validatePort(port);
-    const { plan } = this.#networks.get(port.network);
+    const { plan, nameServer } = this.#networks.get(port.network);
     this.#ports.set(port.portId, port);
+    if (port.dhcp === true) await nameServer.setPort(port.portId, port);
     await this.#rules.set(`port:${port.portId}`, portFacts(this.#names.port(port.portId), canonicalPort(port), plan.isolated));
   }
 
   async #forgetPort(port: PortPlan): Promise<void> {
+    const known = this.#ports.get(port.portId) ?? port;
     this.#ports.delete(port.portId);
+    if (known.dhcp === true && this.#networks.has(known.network)) await this.#networks.get(known.network).nameServer.setPort(port.portId, undefined);
     if (this.#networks.all.length === 0) return; // no network, no tables
-    await this.#rules.set(`port:${port.portId}`, [], portFacts(this.#names.port(port.portId), canonicalPort(port), false));
+    await this.#rules.set(`port:${port.portId}`, [], portFacts(this.#names.port(port.portId), canonicalPort({ ...port, dhcp: true }), false));
   }
 
   #closeDescriptors(sandbox: Sandbox): void {

@@ -41,6 +41,7 @@ export function portFacts(interfaceName: string, port: PortPlan, isolated: boole
     { family: 'bridge', set: 'port_ip6', key: [own, { address: port.ipv6 }] },
     { family: 'bridge', set: 'port_ip6', key: [own, { address: linkLocalOf(port.mac) }] },
     ...(isolated ? [] : [{ family: 'bridge', set: 'open_ports', key: [own] } as const]),
+    ...(port.dhcp === true ? [{ family: 'bridge', set: 'asking_ports', key: [own] } as const] : []),
   ];
 }
 

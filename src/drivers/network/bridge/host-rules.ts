@@ -22,6 +22,7 @@ const between = concat(incoming, outgoing);
 
 export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
   const guard = (name: Guard, ...rules: readonly (readonly Expression[])[]): readonly (readonly Expression[])[] => (without.has(name) ? [] : rules);
+  const check = (name: Guard, ...matches: readonly Expression[]): readonly Expression[] => (without.has(name) ? [] : matches);
   const fromBridge = is(incoming, names.anyBridge);
   const toBridge = is(outgoing, names.anyBridge);
   const notFromBridge = isNot(incoming, names.anyBridge);
@@ -118,8 +119,12 @@ export function hostTable(names: HostNames, without: GuardsLeftOut): TablePlan {
         }),
         [ownGateway('ip'), tcpOrUdp, is(destinationPort, 53), accept],
         [ownGateway('ip6'), tcpOrUdp, is(destinationPort, 53), accept],
-        [is(payload('udp', 'sport'), 68), is(payload('udp', 'dport'), 67), accept],
-        [is(payload('udp', 'sport'), 546), is(payload('udp', 'dport'), 547), accept],
+        // Addresses are the network's own server's to give; whoever else listens on this host hears nobody.
+        ...without.has('dhcp-elsewhere') ? [[is(payload('udp', 'sport'), 68), is(payload('udp', 'dport'), 67), accept]] : [
+          [is(payload('ip', 'daddr'), '255.255.255.255'), is(payload('udp', 'sport'), 68), is(payload('udp', 'dport'), 67), accept],
+          [ownGateway('ip'), is(payload('udp', 'sport'), 68), is(payload('udp', 'dport'), 67), accept],
+        ],
+        [...check('dhcp-elsewhere', is(payload('ip6', 'daddr'), 'ff02::1:2')), is(payload('udp', 'sport'), 546), is(payload('udp', 'dport'), 547), accept],
         [ownGateway('ip'), is(payload('icmp', 'type'), 'echo-request'), accept],
         [ownGateway('ip6'), is(payload('icmpv6', 'type'), 'echo-request'), accept],
         [is(payload('ip6', 'hoplimit'), 255), is(payload('icmpv6', 'type'), set('nd-router-solicit', 'nd-neighbor-solicit', 'nd-neighbor-advert')), accept],

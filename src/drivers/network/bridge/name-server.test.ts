@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NetworkPlan } from '../driver.ts';
-import { configuration, hostsFile, reverseZone } from './name-server.ts';
+import { configuration, hostsFile, reservation, reverseZone } from './name-server.ts';
 
 const plan: NetworkPlan = { id: 'nnnnnnnnnnnn' as never, name: 'net', project: 'shop', ipv4: { gateway: '10.89.0.1', prefixLength: 24 }, ipv6: { gateway: 'fd00:1::1', prefixLength: 64 }, isolated: true, internal: false, mtu: 1500 };
 const options = { dir: '/run/berth/networks/nnnnnnnnnnnn', program: 'dnsmasq', resolvConf: '/etc/resolv.conf', user: 'nobody' };
@@ -11,6 +11,14 @@ test('the configuration of a network with a way out, and of one without', (t) =>
   const internal = configuration({ ...plan, internal: true }, 'babc1231', options);
   assert.match(internal, /^no-resolv$/m);
   assert.doesNotMatch(internal, /resolv-file/);
+});
+
+test('a reservation names one MAC, and whose lease it may take over', () => {
+  const port = { mac: '02:00:00:00:00:0A', ipv4: '10.89.0.5', ipv6: 'FD00:1:0::5' };
+  assert.equal(reservation(port, undefined), '02:00:00:00:00:0a,10.89.0.5,[fd00:1::5]\n');
+  assert.equal(reservation(port, '02:00:00:00:00:0a'), '02:00:00:00:00:0a,10.89.0.5,[fd00:1::5]\n');
+  assert.equal(reservation(port, '02:00:00:00:00:0b'), '02:00:00:00:00:0a,02:00:00:00:00:0b,10.89.0.5,[fd00:1::5]\n');
+  assert.throws(() => reservation({ ...port, mac: '02:00,set:x' }, undefined), { code: 'invalid' });
 });
 
 test('reverse zones are cut at whole labels', () => {

@@ -1,7 +1,8 @@
 /**
  * The name server of one network: a dnsmasq that outlives the daemon. It answers the network's own names and asks the
- * host's resolvers for the rest (an internal network: nothing). Names live in one file per owner; dnsmasq sees new
- * ones by itself and reads all again at SIGHUP.
+ * host's resolvers for the rest (an internal network: nothing). It also gives addresses, to ports that are known to ask,
+ * and those that are theirs. Names and ports live in one file each; dnsmasq sees new ones by itself and reads all again
+ * at SIGHUP.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -12,7 +13,7 @@ import { readBounded, writeFileAtomic } from '../../../host/files.ts';
 import { findProcess, identify, isAlive, signalProcess } from '../../../host/process.ts';
 import type { ProcessIdentity } from '../../../host/process.ts';
 import { run } from '../../../host/run.ts';
-import type { NameRecord, NetworkPlan } from '../driver.ts';
+import type { NameRecord, NetworkPlan, PortPlan } from '../driver.ts';
 
 export interface NameServerOptions {
   /** A directory of this network alone. */
@@ -25,6 +26,7 @@ export interface NameServerOptions {
 }
 
 const MAX_FILE_BYTES = 64 * 1024;
+const MAX_LEASE_BYTES = 4 * 1024 * 1024;
 /** Names that vanish together cause one re-reading. */
 const REREAD_DELAY_MS = 40;
 const START_TIMEOUT_MS = 10_000;
@@ -47,6 +49,7 @@ export function configuration(plan: NetworkPlan, bridge: string, { dir, resolvCo
     `local=/${reverseZone(plan.ipv4.gateway, plan.ipv4.prefixLength)}/`,
     `local=/${reverseZone(plan.ipv6.gateway, plan.ipv6.prefixLength)}/`,
     'domain-needed',
+    ...addressLines(plan, bridge, dir),
     'local-ttl=0',
     'cache-size=500',
     // A file of its own: dnsmasq gives its log to its user, and the host's /dev/null must not be given away.
@@ -54,6 +57,36 @@ export function configuration(plan: NetworkPlan, bridge: string, { dir, resolvCo
     ...(plan.internal ? ['no-resolv'] : [`resolv-file=${resolvConf}`]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/**
+ * A lease over IPv6 belongs to an identifier that each system makes up for itself: one that is installed anew waits for
+ * the end of its own. Over IPv4 the reservation says whose lease may be taken over.
+ */
+const LEASE4 = '1h', LEASE6 = '2m';
+
+function addressLines(plan: NetworkPlan, bridge: string, dir: string): readonly string[] {
+  const bits = 32 - plan.ipv4.prefixLength;
+  const mask = (0xffffffff << bits) >>> 0;
+  const dotted = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.');
+  const gateway = addressBytes(plan.ipv4.gateway).reduce((sum, byte) => sum * 256 + byte, 0);
+  return [
+    `dhcp-range=${dotted((gateway & mask) >>> 0)},static,${dotted(mask)},${LEASE4}`,
+    `dhcp-range=${plan.ipv6.gateway},static,${plan.ipv6.prefixLength},${LEASE6}`,
+    'dhcp-ignore=tag:!known',
+    // Names are given by us: what an instance calls itself is its own business.
+    'dhcp-ignore-names',
+    'dhcp-authoritative',
+    `dhcp-hostsdir=${path.join(dir, 'ports')}`,
+    `dhcp-leasefile=${path.join(dir, 'leases')}`,
+    `domain=${plan.project}.berth`,
+    `dhcp-option=option6:domain-search,${plan.project}.berth`,
+    'enable-ra',
+    ...(plan.internal ? ['dhcp-option=option:router', `ra-param=${bridge},0,0`] : []),
+    ...(plan.mtu === 1500 ? [] : [`dhcp-option=option:mtu,${plan.mtu}`]),
+    // Instances would write as much into the log as they like.
+    'quiet-dhcp', 'quiet-dhcp6', 'quiet-ra',
+  ];
 }
 
 /** The zone in which addresses of this prefix are looked up, cut down to a whole label. */
@@ -70,6 +103,16 @@ export function hostsFile(records: readonly NameRecord[], domain: string): strin
     if (!NAME_PATTERN.test(name)) throw new BerthError('invalid', `'${name.slice(0, 63)}' cannot be a DNS name.`, { hint: 'Use 1–63 lower-case letters, digits and dashes.' });
     return addresses.map((address) => `${canonicalAddress(address)} ${name}.${domain} ${name}\n`);
   }).join('');
+}
+
+/**
+ * A line of dhcp-host: who asks with this MAC gets these addresses. `before` is whose lease of the IPv4 address is still
+ * written down: it may be taken over.
+ */
+export function reservation(port: Pick<PortPlan, 'mac' | 'ipv4' | 'ipv6'>, before: string | undefined): string {
+  const macs = [port.mac.toLowerCase(), ...(before === undefined || before === port.mac.toLowerCase() ? [] : [before])];
+  if (!macs.every((mac) => /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac))) throw new BerthError('invalid', 'A port has a MAC of six bytes.');
+  return `${macs.join(',')},${canonicalAddress(port.ipv4)},[${canonicalAddress(port.ipv6)}]\n`;
 }
 
 export class NameServer implements AsyncDisposable {
@@ -97,12 +140,14 @@ export class NameServer implements AsyncDisposable {
       return false;
     }
     this.#adopted = true;
+    await fs.promises.mkdir(path.join(dir, 'ports'), { recursive: true, mode: 0o755 });
     const isNew = await fs.promises.mkdir(path.join(dir, 'names'), { recursive: true, mode: 0o755 }) !== undefined;
     // One that lost its pid file still holds the addresses.
     const old = process ?? (isNew ? undefined : await this.#lost());
     if (old !== undefined) await end(old);
     await fs.promises.chmod(dir, 0o711); // the unprivileged server reads the names
     await fs.promises.chmod(path.join(dir, 'names'), 0o755);
+    await fs.promises.chmod(path.join(dir, 'ports'), 0o755);
     await writeFileAtomic(file, wanted);
     // It goes to the background by itself once its sockets are bound, so its exit code says whether it can serve.
     const { code, stderr } = await run(program, [`--conf-file=${file}`], { timeoutMs: START_TIMEOUT_MS, allowFailure: true });
@@ -119,6 +164,27 @@ export class NameServer implements AsyncDisposable {
     if (text === '') await fs.promises.rm(file, { force: true });
     else await replaceFile(file, path.join(this.#options.dir, `new-${owner}`), text);
     if (before !== '') this.#rereadSoon();
+  }
+
+  /** The port's addresses are given to who asks there; undefined: to nobody any more. */
+  async setPort(portId: string, port: Pick<PortPlan, 'mac' | 'ipv4' | 'ipv6'> | undefined): Promise<void> {
+    const file = path.join(this.#options.dir, 'ports', portId);
+    const before = await readBounded(file, MAX_FILE_BYTES).then(String, () => '');
+    if (port === undefined) await fs.promises.rm(file, { force: true });
+    else {
+      const plain = reservation(port, undefined), taken = plain.indexOf(',');
+      // Whose lease was taken over is history.
+      if (before.startsWith(plain.slice(0, taken)) && before.endsWith(plain.slice(taken))) return;
+      const text = reservation(port, await this.#leaseholder(canonicalAddress(port.ipv4)));
+      await replaceFile(file, path.join(this.#options.dir, `new-${portId}`), text);
+    }
+    if (before !== '') this.#rereadSoon();
+  }
+
+  /** Lines of `leases`: EXPIRY MAC ADDRESS NAME CLIENT. */
+  async #leaseholder(ipv4: string): Promise<string | undefined> {
+    const text = await readBounded(path.join(this.#options.dir, 'leases'), MAX_LEASE_BYTES).then(String, () => '');
+    return text.split('\n').map((line) => line.split(' ')).find((words) => words[2] === ipv4)?.[1]?.toLowerCase();
   }
 
   /** Ends it and takes its files away. */
@@ -163,11 +229,11 @@ export class NameServer implements AsyncDisposable {
     this.#reread = undefined;
     const process = await this.process();
     if (process !== undefined) signalProcess(process, 'SIGHUP');
-    await this.#boundLog();
+    await this.boundLog();
   }
 
   /** It grows by a few lines with every rereading; the server appends, so that it may be cut at any time. */
-  async #boundLog(): Promise<void> {
+  async boundLog(): Promise<void> {
     const file = path.join(this.#options.dir, 'log');
     const stat = await fs.promises.lstat(file).catch(() => undefined);
     if (stat?.isFile() === true && stat.size > MAX_LOG_BYTES) await fs.promises.truncate(file);

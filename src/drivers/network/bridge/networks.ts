@@ -122,6 +122,7 @@ export class Networks implements AsyncDisposable {
     if (link === undefined || !link.up || link.alias !== plan.id) return false;
     const addressed = [plan.ipv4, plan.ipv6].every(({ gateway, prefixLength }) => addresses.some((other) => other.link === link.index && other.address === gateway && other.prefixLength === prefixLength));
     const joined = links.every((port) => port.master === link.index || !ports.has(port.name));
+    await nameServer.boundLog();
     return addressed && joined && (await nameServer.process()) !== undefined;
   }
 

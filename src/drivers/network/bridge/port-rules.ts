@@ -16,6 +16,7 @@ import type { HostNames } from './names.ts';
 export type Guard =
   | 'mac' | 'arp' | 'ipv4-source' | 'dhcp-server' | 'ethertype'
   | 'ipv6-source' | 'router-advertisement' | 'neighbour-advertisement' | 'hidden-neighbour-discovery' | 'dhcpv6-server'
+  | 'dhcp-client' | 'unasked-advertisement' | 'dhcp-elsewhere'
   | 'isolation' | 'cross-network' | 'host-services' | 'loopback' | 'metadata' | 'internal' | 'unpublished' | 'foreign-gateway';
 
 export type GuardsLeftOut = ReadonlySet<Guard>;
@@ -47,7 +48,7 @@ export function portTable(names: HostNames, without: GuardsLeftOut): TablePlan {
       name: 'port_ip4',
       rules: [
         ...guard('dhcp-server', [is(payload('udp', 'sport'), 67), ...refuse]),
-        [is(payload('ip', 'saddr'), '0.0.0.0'), is(payload('ip', 'daddr'), '255.255.255.255'), is(payload('udp', 'sport'), 68), is(payload('udp', 'dport'), 67), accept],
+        [...check('dhcp-client', is(incoming, '@asking_ports')), is(payload('ip', 'saddr'), '0.0.0.0'), is(payload('ip', 'daddr'), '255.255.255.255'), is(payload('udp', 'sport'), 68), is(payload('udp', 'dport'), 67), accept],
         [...check('ipv4-source', is(sender(payload('ip', 'saddr')), '@port_ip4')), accept],
         refuse,
       ],
@@ -98,6 +99,14 @@ export function portTable(names: HostNames, without: GuardsLeftOut): TablePlan {
         ...guard('isolation', refuse),
       ],
     },
+    {
+      name: 'output',
+      base: { type: 'filter', hook: 'output', priority: BEFORE_EVERYTHING },
+      rules: [
+        // Most instances are set up from outside: a second default route that runs out is nothing that they asked for.
+        ...guard('unasked-advertisement', [is(outgoing, names.anyPort), isNot(outgoing, '@asking_ports'), is(payload('ether', 'type'), 'ip6'), is(icmpv6, 'nd-router-advert'), { drop: null }]),
+      ],
+    },
   ];
   return {
     family: 'bridge',
@@ -107,6 +116,7 @@ export function portTable(names: HostNames, without: GuardsLeftOut): TablePlan {
       { name: 'port_ip4', type: ['ifname', 'ipv4_addr'] },
       { name: 'port_ip6', type: ['ifname', 'ipv6_addr'] },
       { name: 'open_ports', type: ['ifname'] },
+      { name: 'asking_ports', type: ['ifname'] },
     ],
     chains,
   };

@@ -22,7 +22,7 @@ test('the rules in the kernel’s own words', (t) => t.assert.snapshot(rawPortRu
 
 test('every guard that may be left out stands for at least one rule', () => {
   const all = lines(portTable(names, none)) + lines(hostTable(names, none)) + rawPortRules(names, none).length;
-  for (const guard of ['mac', 'arp', 'ipv4-source', 'dhcp-server', 'ethertype', 'ipv6-source', 'router-advertisement', 'neighbour-advertisement', 'hidden-neighbour-discovery', 'dhcpv6-server', 'isolation', 'cross-network', 'host-services', 'loopback', 'metadata', 'internal', 'unpublished', 'foreign-gateway'] as const) {
+  for (const guard of ['mac', 'arp', 'ipv4-source', 'dhcp-server', 'ethertype', 'ipv6-source', 'router-advertisement', 'neighbour-advertisement', 'hidden-neighbour-discovery', 'dhcpv6-server', 'dhcp-client', 'unasked-advertisement', 'dhcp-elsewhere', 'isolation', 'cross-network', 'host-services', 'loopback', 'metadata', 'internal', 'unpublished', 'foreign-gateway'] as const) {
     const without = new Set([guard]);
     assert.notEqual(lines(portTable(names, without)) + lines(hostTable(names, without)) + rawPortRules(names, without).length, all, guard);
   }
@@ -39,6 +39,7 @@ test('a port is known by its MAC, its addresses and the link-local one that foll
     `bridge port_ip6 vabc123aaaaaaaa . ${linkLocalOf(port.mac)}`,
   ]);
   assert.ok(said(portFacts(names.port(port.portId), port, false)).includes('bridge open_ports vabc123aaaaaaaa'));
+  assert.ok(said(portFacts(names.port(port.portId), { ...port, dhcp: true }, true)).includes('bridge asking_ports vabc123aaaaaaaa'));
 });
 
 test('an internal network has no way out, an isolated one none across', () => {
