@@ -333,6 +333,8 @@ static void carry(struct carrier *c) {
  * (-no-reboot), but traces the one (-trace, softmmu/runstate.c). */
 static const char POWER_OFF[] = "qemu_system_shutdown_request";
 static bool own_init, powered_off;
+/* What QEMU ends with when the guest's kernel said that it died (-action panic=exit-failure). */
+enum { PANICKED = 1 };
 
 static void take_complaint(const char *data, size_t length) {
   static char recent[1024 + sizeof POWER_OFF];
@@ -429,6 +431,7 @@ __attribute__((noreturn)) static void watch(pid_t qemu, int state, int errors, i
   char late[1024];
   for (ssize_t length; errors >= 0 && (length = read(errors, late, sizeof late)) > 0;) take_complaint(late, length);
   if (!end.said && own_init && WIFEXITED(status) && WEXITSTATUS(status) == 0) { end.code = 0; strcpy(end.reason, powered_off ? "poweroff" : "reboot"); }
+  if (!end.said && own_init && powered_off && WIFEXITED(status) && WEXITSTATUS(status) == PANICKED) { end.code = 1; strcpy(end.reason, "panic"); }
   if (!end.said && WIFSIGNALED(status)) { end.code = 128 + WTERMSIG(status); strcpy(end.reason, "killed"); }
   char text[64];
   snprintf(text, sizeof text, "%d %s %d\n", end.code, end.reason, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
@@ -562,6 +565,8 @@ __attribute__((noreturn)) static void be_watcher(const char *console_socket, int
   carriers[0].terminal = console_socket != NULL;
   carriers[1].from = err_pipe[0];
   carriers[1].to = err;
+  size_t at = 0;
+  own_init = next("own-init", &at) != NULL;
   watch(qemu, state_pipe[0], error_pipe[0], reason_file, errors_file);
 }
 

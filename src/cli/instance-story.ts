@@ -43,6 +43,7 @@ function endText(status: Instance['status']): string {
     case 'oom': return `was killed${when} because it used more memory than it may`;
     case 'killed': return `was killed${when}${status.exitCode === undefined ? '' : ` (exit code ${status.exitCode})`}`;
     case 'poweroff': return `powered itself off${when}`;
+    case 'panic': return `ended${when}: its kernel panicked`;
     case 'reboot': return `rebooted${when}`;
     case 'unknown': return `ended${when}, and nobody saw how`;
     default: return `ended${when} with exit code ${status.exitCode ?? 'unknown'}`;

@@ -123,7 +123,7 @@ export const VIEWS: Readonly<Record<string, View>> = {
 export function stateText({ status }: Instance): string {
   if (status.state === 'running' && status.mode === 'os') return { unknown: 'running (booting)', unhealthy: 'running (degraded)', healthy: 'running' }[status.health ?? 'healthy'];
   if (status.state !== 'stopped' || status.exitCode === undefined) return status.state;
-  return `stopped (${status.reason === 'oom' ? 'out of memory' : status.reason === 'poweroff' ? 'off' : status.exitCode})`;
+  return `stopped (${status.reason === 'oom' ? 'out of memory' : status.reason === 'poweroff' ? 'off' : status.reason === 'panic' ? 'panic' : status.exitCode})`;
 }
 
 /** `*:8080→80`, `[fd00::1]:8080→80/udp`; the two loopback addresses of one port are one entry without an address. */

@@ -6,19 +6,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { it } from 'node:test';
 import { openConsoleSocket } from './console-socket.ts';
-import { closeDescriptor, libc, systemError } from './libc.ts';
-
-const sendmsg = libc('long sendmsg(int fd, const berth_msghdr *message, int flags)');
-
-/** One byte and one descriptor (SCM_RIGHTS, unix(7)), as an OCI runtime sends its terminal. */
-function sendDescriptor(socketFd: number, fd: number): number {
-  const data = Buffer.from('x'), control = Buffer.alloc(24);
-  control.writeBigUInt64LE(20n, 0);
-  control.writeInt32LE(1, 8);
-  control.writeInt32LE(1, 12);
-  control.writeInt32LE(fd, 16);
-  return Number(sendmsg(socketFd, { name: null, nameLength: 0, iov: [{ base: data, length: 1 }], iovLength: 1, control, controlLength: 24, flags: 0 }, 0));
-}
+import { descriptorOfSocket, sendDescriptor } from './descriptor-message.ts';
+import { closeDescriptor, systemError } from './libc.ts';
 
 it('a terminal that comes long after the connection is taken', async () => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-console-'));
@@ -31,7 +20,7 @@ it('a terminal that comes long after the connection is taken', async () => {
     await once(runtime, 'connect');
     // Within these turns of the loop the listener accepts, looks, and finds nothing.
     for (let turns = 0; turns < 50; turns++) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(sendDescriptor((runtime as unknown as { _handle: { fd: number } })._handle.fd, sent), 1, 'the listener still listens');
+    sendDescriptor(descriptorOfSocket(runtime), 'x', sent);
     const master = await console_.master;
     assert.equal(fs.readFileSync(master, 'utf8'), 'the terminal');
     closeDescriptor(master);

@@ -1,24 +1,17 @@
 /**
  * The master side of a terminal that a runtime makes inside a container: it comes as a descriptor over a unix socket
- * (OCI's --console-socket; SCM_RIGHTS, unix(7)). recvmsg(2) and ioctl(2) are what Node lacks.
+ * (OCI's --console-socket). ioctl(2) is what Node lacks.
  */
 import fs from 'node:fs';
 import net from 'node:net';
 import koffi from 'koffi';
 import { BerthError } from '../model/errors.ts';
+import { descriptorOfSocket, receiveDescriptor } from './descriptor-message.ts';
 import { closeDescriptor, libc, systemError } from './libc.ts';
 
 const TIOCSWINSZ = 0x5414;
-const MSG_CMSG_CLOEXEC = 0x40000000, MSG_DONTWAIT = 0x40;
-const SOL_SOCKET = 1, SCM_RIGHTS = 1;
-
-koffi.struct('berth_iovec', { base: 'void *', length: 'size_t' });
-koffi.struct('berth_msghdr', {
-  name: 'void *', nameLength: 'unsigned int', iov: 'berth_iovec *', iovLength: 'size_t', control: 'void *', controlLength: 'size_t', flags: 'int',
-});
 
 const c = {
-  recvmsg: libc('long recvmsg(int fd, _Inout_ berth_msghdr *message, int flags)'),
   ioctl: libc('int ioctl(int fd, unsigned long request, const void *argument)'),
 };
 
@@ -61,32 +54,13 @@ const QUICK_LOOKS = 20, QUICK_MS = 1, SLOW_MS = 10;
 
 /** The runtime connects first and sends when it has made the terminal. Reading it must not take the bytes without the descriptor. */
 async function receive(connection: net.Socket, wanted: () => boolean): Promise<number> {
-  const socketFd = (connection as unknown as { _handle: { fd: number } })._handle.fd;
+  const socketFd = descriptorOfSocket(connection);
   for (let look = 0; wanted(); look++) {
     const fd = receiveDescriptor(socketFd);
     if (fd !== undefined) return fd;
     await new Promise((resolve) => setTimeout(resolve, look < QUICK_LOOKS ? QUICK_MS : SLOW_MS));
   }
   throw new BerthError('unavailable', 'The runtime connected and sent no terminal.');
-}
-
-/** undefined: nothing there yet. */
-function receiveDescriptor(socketFd: number): number | undefined {
-  const data = Buffer.alloc(4096), control = Buffer.alloc(64);
-  const message = {
-    name: null, nameLength: 0, iov: [{ base: data, length: data.length }], iovLength: 1, control, controlLength: control.length, flags: 0,
-  };
-  const length = Number(c.recvmsg(socketFd, message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
-  if (length < 0) {
-    const error = systemError('recvmsg', koffi.errno());
-    if (error.code === 'EAGAIN') return undefined;
-    throw error;
-  }
-  // struct cmsghdr: size_t length, int level, int type, then the descriptors.
-  if (length === 0 || message.controlLength < 20 || control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS) {
-    throw new BerthError('internal', 'The runtime sent something else than a terminal.');
-  }
-  return control.readInt32LE(16);
 }
 
 export function setTerminalSize(masterFd: number, size: { readonly rows: number; readonly columns: number }): void {

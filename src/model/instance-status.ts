@@ -9,7 +9,8 @@ export const INSTANCE_STATES = [
 ] as const;
 export type InstanceState = (typeof INSTANCE_STATES)[number];
 
-export type StopReason = 'exited' | 'killed' | 'oom' | 'poweroff' | 'reboot' | 'unknown';
+/** `panic`: the kernel of a VM died. */
+export type StopReason = 'exited' | 'killed' | 'oom' | 'poweroff' | 'reboot' | 'panic' | 'unknown';
 
 export interface BoundPort {
   readonly protocol: 'tcp' | 'udp';

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 export const NAMESPACES = ['mnt', 'net', 'ipc', 'uts', 'pid'];
 
 /** What a hostile guest that took over this process could build on; nothing of it may be there. */
-export function footholds(pid: number): readonly string[] {
+export function footholds(pid: number, ownFiles = /\/(root\.erofs|upper-\d\.ext4|null)$/): readonly string[] {
   const status = Object.fromEntries(fs.readFileSync(`/proc/${pid}/status`, 'utf8').split('\n').map((line) => line.split(':\t')));
   const root = fs.readdirSync(`/proc/${pid}/root`).filter((name) => !['dev', 'etc', 'kernel', 'lib', 'lib64', 'usr'].includes(name));
   const devices = fs.readdirSync(`/proc/${pid}/root/dev`).filter((name) => !['null', 'urandom'].includes(name));
@@ -17,7 +17,7 @@ export function footholds(pid: number): readonly string[] {
     ...(status['Groups']?.trim() === '' ? [] : ['groups']), ...(status['NoNewPrivs'] === '1' ? [] : ['NoNewPrivs']), ...(status['Seccomp'] === '2' ? [] : ['Seccomp']),
     ...NAMESPACES.filter((kind) => fs.readlinkSync(`/proc/${pid}/ns/${kind}`) === fs.readlinkSync(`/proc/self/ns/${kind}`)),
     ...(root.length + devices.length === 0 ? [] : ['root']), ...(writable.length === 0 ? [] : ['mounts']), ...(core?.[1] === '0' && core[2] === '0' ? [] : ['core']),
-    ...files.filter((target) => !/\/(root\.erofs|upper-\d\.ext4|null)$/.test(target)),
+    ...files.filter((target) => !ownFiles.test(target)),
   ];
 }
 

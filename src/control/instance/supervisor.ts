@@ -220,6 +220,6 @@ function sentence(instance: Instance, exit: EndRecord, pauseMs: number | undefin
   if (exit.withHost === true) return `'${instance.meta.name}' went down with its host${pauseMs === undefined ? '' : ', and comes back with it'}.`;
   if (exit.reason === 'reboot' && pauseMs !== undefined) return `'${instance.meta.name}' reboots.`;
   if (exit.reason === 'poweroff') return `'${instance.meta.name}' powered itself off.`;
-  const how = exit.reason === 'oom' ? 'ran out of memory and was killed' : exit.exitCode === undefined ? 'ended; nobody saw its exit code' : `ended with exit code ${exit.exitCode}`;
+  const how = exit.reason === 'oom' ? 'ran out of memory and was killed' : exit.reason === 'panic' ? 'ended: its kernel panicked' : exit.exitCode === undefined ? 'ended; nobody saw its exit code' : `ended with exit code ${exit.exitCode}`;
   return `'${instance.meta.name}' ${how}${pauseMs === undefined ? '' : `; it is started again in ${Math.round(pauseMs / 100) / 10} s`}.`;
 }

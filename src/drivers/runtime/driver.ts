@@ -230,7 +230,8 @@ export interface UnitInfo {
   readonly start?: 'cold' | 'warm' | undefined;
 }
 
-export type ExitReason = 'exited' | 'killed' | 'oom' | 'poweroff' | 'reboot' | 'unknown';
+/** `panic`: the kernel of a machine said that it died. */
+export type ExitReason = 'exited' | 'killed' | 'oom' | 'poweroff' | 'reboot' | 'panic' | 'unknown';
 
 export interface ExitRecord {
   /** 0–255; 128 + signal for a killed process; undefined when nobody saw it. */

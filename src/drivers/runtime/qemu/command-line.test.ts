@@ -9,7 +9,7 @@ const plan: MachinePlan = {
 
 test('the command line, whole', () => {
   assert.deepEqual(qemuCommandLine(plan), [
-    '/usr/bin/qemu-system-x86_64', '-name', 'abcdefghijkl', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on', '-trace', 'qemu_system_shutdown_request',
+    '/usr/bin/qemu-system-x86_64', '-name', 'guest=abcdefghijkl berth.nonce=00112233445566778899aabbccddeeff', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on', '-trace', 'qemu_system_shutdown_request',
     '-machine', 'microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off', '-accel', 'tcg,tb-size=32', '-cpu', 'qemu64,-cx16', '-m', '256', '-smp', '1',
     '-bios', 'qboot.rom', '-kernel', '/kernel/vmlinux', '-initrd', '/kernel/initramfs',
     '-append', 'reboot=t panic=-1 loglevel=4 cryptomgr.notests audit=0 initcall_blacklist=init_kprobe_trace,init_trace_printk_function_export,crypto_kdf108_init tsc_early_khz=2600000 tsc=reliable noreplace-smp berth.nonce=00112233445566778899aabbccddeeff',

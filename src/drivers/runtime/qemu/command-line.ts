@@ -1,18 +1,22 @@
 /** QEMU's command line for a machine, built as data. Pure: what is to be opened is opened before and named by number. */
 
-export interface MachinePlan {
+/** What every machine has, whatever boots it. */
+export interface MachineBasics {
   readonly qemu: string;
   /** Shown by `ps`. */
   readonly name: string;
   readonly accelerator: 'kvm' | 'tcg';
   readonly memoryMiB: number;
   readonly virtualCpus: number;
+  /** Hexadecimal, 16 bytes, new for each boot; how QEMU is known among processes. */
+  readonly nonce: string;
+  readonly macs: readonly string[];
+}
+
+export interface MachinePlan extends MachineBasics {
   /** Rate of the host's time stamp counter; a guest under TCG cannot measure it. */
   readonly tscKhz: number;
-  /** Hexadecimal, 16 bytes, new for each boot. */
-  readonly nonce: string;
   readonly upperDisk: boolean;
-  readonly macs: readonly string[];
   /** Where the guest's memory is: anonymous when missing; a file that becomes a template; a private view of such a file, to resume from. */
   readonly memory?: 'template' | 'clone' | undefined;
   /** Volumes, in the order of their descriptors. */
@@ -62,12 +66,20 @@ export function kernelCommandLine(plan: MachinePlan): string {
   ].join(' ');
 }
 
+export const SANDBOX = ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'] as const;
+
+export function commonArguments(plan: MachineBasics): readonly string[] {
+  return [
+    plan.qemu, '-name', `guest=${plan.name} berth.nonce=${plan.nonce}`, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
+    // Power-off and reboot end QEMU alike; the watcher (native/vm.c) tells them apart by this.
+    '-trace', 'qemu_system_shutdown_request',
+  ];
+}
+
 export function qemuCommandLine(plan: MachinePlan): readonly string[] {
   const inherited = [DESCRIPTOR.root, ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state, ...(plan.volumes ?? []).map((_, index) => DESCRIPTOR.firstVolume + index)];
   return [
-    plan.qemu, '-name', plan.name, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-msg', 'timestamp=on',
-    // Power-off and reboot end QEMU alike; the watcher (native/vm.c) tells them apart by this.
-    '-trace', 'qemu_system_shutdown_request',
+    ...commonArguments(plan),
     ...memoryFile(plan),
     '-machine', `microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off${plan.memory === undefined ? '' : ',memory-backend=ram'}`,
     ...(plan.accelerator === 'kvm'
@@ -95,7 +107,7 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
     ]),
     '-device', 'virtio-rng-device',
     '-device', 'virtio-balloon-device,id=balloon,free-page-reporting=on',
-    '-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
+    ...SANDBOX,
   ];
 }
 
@@ -116,12 +128,15 @@ function fileChardev(id: string, fd: number): string {
 }
 
 /** Formats are named, never probed: a guest could write another header onto its raw disk. */
-function disk(name: string, fd: number, readOnly: boolean, serial: string = name): readonly string[] {
-  const node = {
+export function blockNode(name: string, fd: number, readOnly: boolean): object {
+  return {
     driver: 'raw', 'node-name': name, 'read-only': readOnly, ...(readOnly ? {} : { discard: 'unmap' }),
     // All machines share an image; of a machine's own disk QEMU's lock says that nobody else writes it.
     file: { driver: 'file', filename: `/dev/fdset/${fd}`, ...(readOnly ? { locking: 'off' } : {}) },
   };
+}
+
+function disk(name: string, fd: number, readOnly: boolean, serial: string = name): readonly string[] {
   // A pool that is full is the guest's to know; QEMU would stop the machine and tell nobody.
-  return ['-blockdev', JSON.stringify(node), '-device', `virtio-blk-device,drive=${name},serial=${serial}${readOnly ? '' : ',werror=report'}`];
+  return ['-blockdev', JSON.stringify(blockNode(name, fd, readOnly)), '-device', `virtio-blk-device,drive=${name},serial=${serial}${readOnly ? '' : ',werror=report'}`];
 }

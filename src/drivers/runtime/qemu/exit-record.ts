@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import type { ExitReason, ExitRecord } from '../driver.ts';
 
-const LINE = /^(\d{1,3}) (exited|killed|oom|poweroff|reboot|unknown) (\d{1,3})\n$/;
+const LINE = /^(\d{1,3}) (exited|killed|oom|poweroff|reboot|panic|unknown) (\d{1,3})\n$/;
 
 export interface WatcherWords {
   readonly exitCode: number;

@@ -4,6 +4,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { FORM_LABEL } from '../../../model/forms.ts';
 import type { GroupLimits } from '../../../host/cgroup.ts';
 import type { InterfacePlan, ResourcePlan, UnitPlan, VolumeDiskPlan } from '../driver.ts';
+import { MAX_ISOS } from './disk-command-line.ts';
 import { DESCRIPTOR, JAIL, OVERHEAD_MIB, qemuCommandLine, tcgBufferMiB } from './command-line.ts';
 import type { UnitRecord } from './unit-record.ts';
 import type { LaunchPlan, TapPlan } from './vm-plan.ts';
@@ -19,7 +20,8 @@ const MAX_VOLUMES = 8;
 const MAX_DEVICES = 19;
 /** virtio_blk.h: VIRTIO_BLK_ID_BYTES. */
 const MAX_SERIAL_BYTES = 20;
-const RLIMIT_CORE = 4, RLIMIT_NOFILE = 7, RLIMIT_FSIZE = 1;
+/** Numbers of Linux. */
+export const RLIMIT = { fileSize: 1, core: 4, openFiles: 7 } as const;
 
 export interface MachineParts {
   readonly qemu: string;
@@ -38,7 +40,8 @@ export function checkPlan(plan: UnitPlan): void {
   }
   const volumes = plan.volumeDisks ?? [];
   if (volumes.length > MAX_VOLUMES || volumes.length + plan.network.interfaces.length > MAX_DEVICES) throw new BerthError('unsupported', `${machine} has at most ${MAX_VOLUMES} volumes.`, { fields: [{ path: 'spec.volumes', message: `more than ${MAX_VOLUMES}` }] });
-  if (plan.root.imageFile === undefined) throw new BerthError('invalid', `${machine} needs its image as one file.`);
+  if (plan.root.disk !== undefined && plan.root.disk.isoFiles.length > MAX_ISOS) throw new BerthError('invalid', `${machine} takes at most ${MAX_ISOS} ISOs.`, { fields: [{ path: 'spec.iso', message: `more than ${MAX_ISOS}` }] });
+  if (plan.root.disk === undefined && plan.root.imageFile === undefined) throw new BerthError('invalid', `${machine} needs its image as one file.`);
   if (memoryMiB(plan) < LEAST_MEMORY_MIB) {
     throw new BerthError('invalid', `${machine} needs at least ${LEAST_MEMORY_MIB} MiB of memory.`, { fields: [{ path: 'spec.memoryBytes', message: `less than ${LEAST_MEMORY_MIB} MiB` }] });
   }
@@ -93,12 +96,15 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
     ],
     ram: warm === undefined ? undefined : { path: warm.ramFile, writable: warm.memory === 'template' },
     sockets: [{ fd: DESCRIPTOR.agent, name: 'agent.sock' }, { fd: DESCRIPTOR.qmp, name: 'qmp.sock' }],
-    ...jail(parts, warm?.memory === 'template' ? [{ source: warm.saveSocket, target: JAIL.save }] : []),
+    ...systemJail([parts.qemu], [
+      { source: parts.vmlinux, target: JAIL.kernel }, { source: parts.initramfs, target: JAIL.initramfs },
+      ...(warm?.memory === 'template' ? [{ source: warm.saveSocket, target: JAIL.save }] : []),
+    ]),
     kvm: record.accelerator === 'kvm',
     stdoutFd: DESCRIPTOR.stdout, stderrFd: DESCRIPTOR.stderr, stateFd: DESCRIPTOR.state,
     rlimits: [
-      { resource: RLIMIT_CORE, value: 0 }, { resource: RLIMIT_NOFILE, value: 1024 },
-      { resource: RLIMIT_FSIZE, value: Math.max(0, ...written.map((file) => fs.statSync(file).size)) },
+      { resource: RLIMIT.core, value: 0 }, { resource: RLIMIT.openFiles, value: 1024 },
+      { resource: RLIMIT.fileSize, value: Math.max(0, ...written.map((file) => fs.statSync(file).size)) },
     ],
     args: qemuCommandLine({
       qemu: parts.qemu, name: plan.id, accelerator: record.accelerator, memoryMiB: memoryMiB(plan), virtualCpus: virtualCpus(plan),
@@ -109,20 +115,16 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
   };
 }
 
-function tapOf(one: InterfacePlan, index: number): TapPlan {
+export function tapOf(one: InterfacePlan, index: number): TapPlan {
   if (one.tap === undefined) throw new BerthError('invalid', `The interface ${one.name} of a machine has no tap.`);
   return { fd: DESCRIPTOR.firstTap + index, name: one.tap.name, bridge: one.tap.bridge, mtu: one.mtu };
 }
 
-/** The program, its libraries and firmware, the kernel; nothing else of the host. */
-function jail(parts: MachineParts, more: LaunchPlan['binds']): Pick<LaunchPlan, 'binds' | 'links'> {
-  const system = [parts.qemu, '/usr/lib', '/usr/lib64', '/usr/share/qemu', '/etc/ld.so.cache'].filter((path) => fs.existsSync(path));
+/** Programs and firmware, QEMU's libraries, what else is named; nothing more of the host. */
+export function systemJail(own: readonly string[], more: LaunchPlan['binds'] = []): Pick<LaunchPlan, 'binds' | 'links'> {
+  const system = [...own, '/usr/lib', '/usr/lib64', '/usr/share/qemu', '/etc/ld.so.cache'].filter((path) => fs.existsSync(path));
   return {
-    binds: [
-      ...system.map((path) => ({ source: path, target: path })),
-      { source: parts.vmlinux, target: JAIL.kernel }, { source: parts.initramfs, target: JAIL.initramfs },
-      ...more,
-    ],
+    binds: [...system.map((path) => ({ source: path, target: path })), ...more],
     links: [{ to: 'usr/lib', at: 'lib' }, ...(fs.existsSync('/usr/lib64') ? [{ to: 'usr/lib64', at: 'lib64' }] : [])],
   };
 }

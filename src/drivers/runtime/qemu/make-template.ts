@@ -36,7 +36,7 @@ export function blankPlan(plan: UnitPlan, id: UnitPlan['id'], blankFile: string)
 }
 
 /** What was made stays: `remove` of the unit takes it away. The files are whole when it resolves. */
-export async function makeTemplate(plan: UnitPlan, files: TemplateFiles, parts: Omit<BootParts, 'linked' | 'template'>): Promise<void> {
+export async function makeTemplate(plan: UnitPlan, files: TemplateFiles, parts: BootParts): Promise<void> {
   const { unit, deadlines, record, signal } = parts;
   fs.writeFileSync(files.ramFile, '', { mode: 0o600 });
   fs.truncateSync(files.ramFile, record.memoryBytes);

@@ -1,5 +1,6 @@
 /** What the runtime of microVMs and VMs is built from. */
 import type { ControlGroups } from '../../../host/cgroup.ts';
+import type { FirmwareFiles } from './firmware.ts';
 import type { TemplateLimits } from './template-store.ts';
 import type { WarmStartMode } from './warm-starts.ts';
 import type { LaunchPlan } from './vm-plan.ts';
@@ -50,6 +51,7 @@ export interface MicroVmRuntimeOptions {
   /** Called once, at first need. Errors say why there is none. */
   readonly kernel: () => Promise<GuestKernelFiles>;
   readonly accelerator: () => Promise<AcceleratorFinding>;
+  readonly firmware: FirmwareFiles;
   readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
   readonly warmStart: WarmStartMode;
   /** ROOT/templates when missing. */

@@ -7,10 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { deadlineIn } from '../../../lib/deadline.ts';
 import { BerthError } from '../../../model/errors.ts';
-import { encodeFields, encodeFrame, FRAME, parseStats, type GuestStats } from '../../../model/agent-protocol.ts';
-import { ALL_CAPABILITIES } from '../../../model/instance-defaults.ts';
 import { isObjectId, makeObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { attachMonitored, dropParkedInput } from '../../../host/monitor-attach.ts';
@@ -20,33 +17,34 @@ import { monitorIdentity } from '../../../host/monitor.ts';
 import { isAlive, signalProcess } from '../../../host/process.ts';
 import { timeStampCounterKhz } from '../../../host/tsc.ts';
 import type {
-  CopyInRequest, CopyOutRequest, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitProcesses, UnitStats,
+  CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitProcesses, UnitStats,
 } from '../driver.ts';
-import { askBooted, askPowerOff, type BootState, type InsideOptions } from '../program-inside.ts';
+import type { BootState } from '../program-inside.ts';
 import { copyInto, copyOutOf } from '../unit-files.ts';
-import { AgentLink } from './agent-link.ts';
-import { AgentLinks } from './agent-links.ts';
+import { AgentGuest } from './agent-guest.ts';
 import { bootRecord, bootUnit, type BootParts } from './boot-unit.ts';
-import { startExec } from './exec-session.ts';
+import { diskLaunchPlan } from './disk-machine.ts';
 import { exitRecord, readReason } from './exit-record.ts';
+import { missingFirmware, prepareDisk } from './firmware.ts';
+import { foreignGuest } from './foreign-guest.ts';
+import type { Guest, Machine } from './guest.ts';
 import { linuxSignal } from './linux-numbers.ts';
 import { machineProcesses } from './machine-processes.ts';
-import { checkPlan } from './machine.ts';
+import { checkPlan, launchPlan, type WarmParts } from './machine.ts';
 import { blankPlan, makeTemplate, type TemplateFiles } from './make-template.ts';
 import { DEADLINES, type GuestKernelFiles, type MicroVmDeadlines, type MicroVmRuntimeOptions } from './microvm-options.ts';
 import { qmpCommand } from './qmp.ts';
+import { screenshot } from './screenshot.ts';
 import type { Template } from './template-store.ts';
 import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts';
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
-import { updateUnit } from './update-unit.ts';
+import type { LaunchPlan } from './vm-plan.ts';
 import { WarmStarts } from './warm-starts.ts';
 
 const TEMPLATE_DELAY_MS = 1_000;
 /** On the root's disk. What an earlier boot of the host left there is of no use. */
 const TEMPLATES = 'templates';
 
-/** What a guest says about itself is worth no longer wait. */
-const CLAIM_MS = 500;
 /** A program of ours has to start in the guest, which may be emulated and busy. */
 const TELL_MS = 5_000;
 
@@ -56,7 +54,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   readonly #deadlines: MicroVmDeadlines;
   readonly #paths: RuntimePaths;
   readonly #exits: MonitorExits;
-  readonly #links = new AgentLinks();
+  readonly #agents: AgentGuest;
   readonly #records = new Map<ObjectId, UnitRecord>();
   /** Machines that become templates. */
   readonly #blanks = new Set<ObjectId>();
@@ -69,6 +67,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   constructor(options: MicroVmRuntimeOptions) {
     this.#options = options;
     this.#deadlines = { ...DEADLINES, ...options.deadlines };
+    this.#agents = new AgentGuest(this.#deadlines);
     this.#paths = runtimePaths(options.rootDir, options.runDir);
     this.#exits = new MonitorExits(this.#paths.exits);
     fs.mkdirSync(this.#paths.units, { recursive: true, mode: 0o700 });
@@ -80,11 +79,13 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#swept.catch(() => undefined);
   }
 
-  async available(form: Form): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }> {
+  async available(form: Form, firmware?: DiskRootPlan['firmware']): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }> {
     if (form !== 'microVM' && form !== 'vm') return { ok: false, reason: 'This runtime makes microVMs and VMs only.', hint: 'Other forms have other runtimes.' };
     if (!fs.existsSync(this.#options.qemu)) return { ok: false, reason: `${this.#options.qemu} is not installed.`, hint: '`berth up` installs it.' };
+    const missing = firmware === undefined ? undefined : missingFirmware(firmware, this.#options.firmware);
+    if (missing !== undefined) return { ok: false, ...missing };
     try {
-      await this.#guestKernel();
+      if (firmware === undefined) await this.#guestKernel();
       return { ok: true, boundary: boundaryOf(await this.#options.accelerator()) };
     } catch (error) {
       const known = error instanceof BerthError ? error : undefined;
@@ -121,17 +122,15 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async start(id: ObjectId): Promise<void> {
-    const { unit } = this.#known(id);
-    if (fs.existsSync(unit.started)) return;
-    const link = await this.#link(id);
-    // An agent that runs the workload heard an earlier daemon, which died before it could note it.
-    if (link.hello.state !== 'running') await link.request(FRAME.start, {}, this.#deadlines.prepareMs);
-    fs.writeFileSync(unit.started, '');
+    const machine = this.#known(id);
+    if (fs.existsSync(machine.unit.started)) return;
+    await this.#guest(machine).start(machine);
+    fs.writeFileSync(machine.unit.started, '');
   }
 
   async remove(id: ObjectId, options: RemoveOptions): Promise<void> {
     const unit = this.#paths.unit(id);
-    this.#links.hangUp(id);
+    this.#agents.hangUp(id);
     const record = this.#record(id);
     await endProcesses(unit, record, this.#exits.read(id) === undefined, this.#deadlines.endMs);
     const ended = record === undefined ? this.#keptExit(id) : { state: 'exited' as const, exit: this.#exit(id, unit) }; // while the control group still tells why
@@ -188,28 +187,35 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async signal(id: ObjectId, signal: string): Promise<void> {
-    const { unit, record } = this.#known(id);
+    const machine = this.#known(id), { unit, record } = machine;
     const number = linuxSignal(signal);
     const qemu = qemuIdentity(unit, record);
     if (qemu === undefined) throw new BerthError('wrongState', 'Nothing runs that could take a signal.');
     if (signal !== 'SIGKILL') {
       if (fs.existsSync(unit.paused)) throw new BerthError('wrongState', 'A paused machine takes no signal.', { hint: 'Resume it first, or send SIGKILL.' });
-      await (await this.#link(id)).request(FRAME.signal, { target: 0, signal: number }, this.#deadlines.answerMs);
+      await this.#guest(machine).signal(machine, number);
       return;
     }
     // The agent ends the workload and leaves its disk clean; a guest that does not go is ended from outside.
-    const asked = fs.existsSync(unit.paused) || !fs.existsSync(unit.started) ? Promise.reject(new BerthError('wrongState', 'Nobody to ask.'))
-      : this.#link(id).then((link) => link.request(FRAME.signal, { target: 0, signal: number }, this.#deadlines.answerMs));
+    const asked = fs.existsSync(unit.paused) || !fs.existsSync(unit.started) ? Promise.reject(new BerthError('wrongState', 'Nobody to ask.')) : this.#guest(machine).endWorkload(machine);
     const clean = await asked.then(() => gone(qemu, this.#deadlines.answerMs), () => false);
     if (!clean) signalProcess(qemu, 'SIGKILL');
   }
 
-  powerOff(id: ObjectId): Promise<void> {
-    return askPowerOff(this.#inside(id, this.#deadlines.answerMs));
+  async powerOff(id: ObjectId): Promise<void> {
+    const machine = this.#awake(id);
+    await this.#guest(machine).powerOff(machine);
   }
 
-  booted(id: ObjectId, timeoutMs: number): Promise<BootState> {
-    return askBooted(this.#inside(id, timeoutMs));
+  async booted(id: ObjectId, timeoutMs: number): Promise<BootState> {
+    const machine = this.#awake(id);
+    return this.#guest(machine).booted(machine, timeoutMs);
+  }
+
+  async screenshot(id: ObjectId): Promise<Uint8Array> {
+    const { unit, record } = this.#running(id, 'created');
+    if (record.foreign !== true) throw new BerthError('unsupported', 'A machine made from layers has no screen: all that it says is on its console.', { hint: '`berth console NAME`, or `berth logs NAME`.' });
+    return screenshot(unit.qmpSocket);
   }
 
   async pause(id: ObjectId): Promise<void> {
@@ -225,11 +231,10 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async resume(id: ObjectId): Promise<void> {
-    const { unit } = this.#running(id);
-    await qmpCommand(unit.qmpSocket, 'cont');
-    fs.rmSync(unit.paused, { force: true });
-    // The guest's clock stood still meanwhile. It may not care, and nothing depends on it.
-    this.#link(id).then((link) => link.request(FRAME.clock, { 'clock-ns': String(BigInt(Date.now()) * 1_000_000n) }, this.#deadlines.answerMs)).catch(() => undefined);
+    const machine = this.#running(id);
+    await qmpCommand(machine.unit.qmpSocket, 'cont');
+    fs.rmSync(machine.unit.paused, { force: true });
+    this.#guest(machine).resumed(machine);
   }
 
   async attach(id: ObjectId): Promise<IoSession> {
@@ -245,9 +250,8 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async exec(id: ObjectId, plan: ExecPlan): Promise<ExecSession> {
-    const { unit } = this.#running(id);
-    if (fs.existsSync(unit.paused)) throw new BerthError('wrongState', 'A paused machine executes nothing.', { hint: 'Resume it first.' });
-    return startExec(await this.#link(id), plan);
+    const machine = this.#awake(id);
+    return this.#guest(machine).exec(machine, plan);
   }
 
   copyOut(id: ObjectId, request: CopyOutRequest, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
@@ -259,16 +263,15 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   async resize(id: ObjectId, size: TerminalSize): Promise<void> {
-    this.#running(id, 'created');
-    const link = await this.#link(id);
-    await link.send(encodeFrame(FRAME.resize, 0, encodeFields({ target: 0, rows: size.rows, columns: size.columns })));
+    const machine = this.#running(id, 'created');
+    await this.#guest(machine).resize(machine, size);
   }
 
   async update(id: ObjectId, resources: ResourcePlan): Promise<readonly (keyof ResourcePlan)[]> {
-    const { unit, record } = this.#running(id, 'created');
-    if (fs.existsSync(unit.paused)) throw new BerthError('wrongState', 'A paused machine takes no new limits.', { hint: 'Resume it first.' });
-    const updated = await updateUnit(id, resources, { groups: this.#options.groups, unit, record, link: () => this.#link(id), answerMs: this.#deadlines.answerMs });
-    writeRecord(unit.record, updated.record);
+    const machine = this.#running(id, 'created');
+    if (fs.existsSync(machine.unit.paused)) throw new BerthError('wrongState', 'A paused machine takes no new limits.', { hint: 'Resume it first.' });
+    const updated = await this.#guest(machine).update(machine, resources, this.#options.groups);
+    writeRecord(machine.unit.record, updated.record);
     this.#records.set(id, updated.record);
     return updated.waits;
   }
@@ -278,7 +281,8 @@ export class MicroVmRuntime implements RuntimeDriver {
       const stats = this.#options.groups.stats(id), record = this.#record(id);
       if (stats === undefined || record === undefined) return undefined;
       // What the guest claims about itself is a label beside what the host measured; it may not hold the rest up.
-      const claimed = await this.#claimedStats(id);
+      const machine = { id, unit: this.#paths.unit(id), record };
+      const claimed = fs.existsSync(machine.unit.started) && !fs.existsSync(machine.unit.paused) ? await this.#guest(machine).claims(machine) : undefined;
       return [id, {
         memoryBytes: stats.memoryBytes, memoryLimitBytes: record.memoryLimitBytes, cpuNanoseconds: stats.cpuNanoseconds,
         pids: claimed?.pids ?? 0, oomKills: stats.oomKills + (claimed?.oomKills ?? 0),
@@ -292,8 +296,9 @@ export class MicroVmRuntime implements RuntimeDriver {
     return machineProcesses(this.#options.nativeProgram, ids.flatMap((id) => {
       const unit = this.#paths.unit(id), record = this.#record(id);
       const qemu = record === undefined ? undefined : qemuIdentity(unit, record);
-      if (qemu === undefined || !fs.existsSync(unit.started)) return [];
-      return [{ id, pid: qemu.pid, guest: fs.existsSync(unit.paused) ? 'It is paused.' : this.#inside(id, TELL_MS) }];
+      if (record === undefined || qemu === undefined || !fs.existsSync(unit.started)) return [];
+      const machine = { id, unit, record };
+      return [{ id, pid: qemu.pid, guest: fs.existsSync(unit.paused) ? 'It is paused.' : this.#guest(machine).inside(machine, TELL_MS) }];
     }));
   }
 
@@ -328,32 +333,48 @@ export class MicroVmRuntime implements RuntimeDriver {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#warm[Symbol.asyncDispose]();
     await this.#swept;
-    this.#links[Symbol.dispose]();
+    this.#agents[Symbol.dispose]();
     this.#exits[Symbol.dispose]();
   }
 
-  #inside(id: ObjectId, timeoutMs: number): InsideOptions {
-    return { exec: (plan) => this.exec(id, plan), capabilities: ALL_CAPABILITIES.map((name) => `CAP_${name}`), timeoutMs };
+  #guest({ record }: Pick<Machine, 'record'>): Guest {
+    return record.foreign === true ? foreignGuest : this.#agents;
   }
 
   async #boot(plan: UnitPlan, signal: AbortSignal | undefined, template?: Template): Promise<UnitInfo> {
-    return bootUnit(plan, {
-      ...await this.#bootParts(plan, signal, template === undefined ? 'cold' : 'warm'), template,
-      linked: (link) => { void this.#links.adopt(plan.id, Promise.resolve(link)); },
-    });
+    return bootUnit(plan, { ...await this.#bootParts(plan, signal, template === undefined ? 'cold' : 'warm'), template });
   }
 
-  async #bootParts(plan: UnitPlan, signal: AbortSignal | undefined, start: 'cold' | 'warm'): Promise<Omit<BootParts, 'linked'>> {
+  async #bootParts(plan: UnitPlan, signal: AbortSignal | undefined, start: 'cold' | 'warm'): Promise<BootParts> {
     await this.#keepUids();
-    const { accelerator } = await this.#options.accelerator(), kernel = await this.#guestKernel();
-    const tscKhz = accelerator === 'tcg' ? await (this.#tscKhz ??= timeStampCounterKhz(this.#options.nativeProgram)) : 0;
-    const record = bootRecord(plan, await this.#options.uids.take(), accelerator, kernel, start);
+    const { accelerator } = await this.#options.accelerator(), { disk } = plan.root;
+    const shape = disk === undefined ? await this.#kernelShape(accelerator) : await this.#diskShape(disk);
+    const record = bootRecord(plan, await this.#options.uids.take(), accelerator, shape.kernel, start);
     this.#records.set(plan.id, record);
-    return { options: this.#options, deadlines: this.#deadlines, unit: this.#paths.unit(plan.id), exitDir: this.#paths.exits, record, kernel, tscKhz, signal };
+    return {
+      options: this.#options, deadlines: this.#deadlines, unit: this.#paths.unit(plan.id), exitDir: this.#paths.exits, record, guest: this.#guest({ record }), signal,
+      launch: (cgroupFiles, warm) => shape.launch(plan, record, cgroupFiles, warm),
+    };
+  }
+
+  /** Our kernel and agent, the image's layers. */
+  async #kernelShape(accelerator: 'kvm' | 'tcg'): Promise<MachineShape> {
+    const { qemu, nativeProgram } = this.#options;
+    const { release, vmlinux, initramfs } = await this.#guestKernel();
+    const tscKhz = accelerator === 'tcg' ? await (this.#tscKhz ??= timeStampCounterKhz(nativeProgram)) : 0;
+    return { kernel: release, launch: (plan, record, cgroupFiles, warm) => launchPlan(plan, record, { qemu, vmlinux, initramfs, tscKhz, cgroupFiles }, warm) };
+  }
+
+  /** Firmware, and whatever lies on the disk. */
+  async #diskShape(disk: DiskRootPlan): Promise<MachineShape> {
+    const { qemu, firmware } = this.#options;
+    await prepareDisk(disk, firmware);
+    return { kernel: undefined, launch: (plan, record, cgroupFiles) => diskLaunchPlan(plan, disk, record, { qemu, firmware, cgroupFiles }) };
   }
 
   /** A warm start is a gift: where it cannot be had, for whatever reason, the machine boots. */
   async #templateKey(plan: UnitPlan): Promise<string | undefined> {
+    if (plan.root.disk !== undefined) return undefined;
     try {
       await this.#swept;
       return await this.#warm.key(plan, (await this.#options.accelerator()).accelerator, await this.#guestKernel());
@@ -427,29 +448,22 @@ export class MicroVmRuntime implements RuntimeDriver {
     return record;
   }
 
-  #known(id: ObjectId): { readonly unit: UnitPaths; readonly record: UnitRecord } {
+  #known(id: ObjectId): Machine {
     const record = this.#record(id);
     if (record === undefined) throw new BerthError('wrongState', 'There is no such machine.');
-    return { unit: this.#paths.unit(id), record };
+    return { id, unit: this.#paths.unit(id), record };
   }
 
-  #running(id: ObjectId, least: 'created' | 'started' = 'started'): { readonly unit: UnitPaths; readonly record: UnitRecord } {
+  #running(id: ObjectId, least: 'created' | 'started' = 'started'): Machine {
     const known = this.#known(id);
     if (qemuIdentity(known.unit, known.record) === undefined || (least === 'started' && !fs.existsSync(known.unit.started))) throw new BerthError('wrongState', 'The machine does not run.');
     return known;
   }
 
-  #link(id: ObjectId): Promise<AgentLink> {
-    const { unit, record } = this.#known(id);
-    return this.#links.get(id, () => AgentLink.connect(unit.agentSocket, record.nonce, this.#deadlines.answerMs));
-  }
-
-  async #claimedStats(id: ObjectId): Promise<GuestStats | undefined> {
-    const unit = this.#paths.unit(id);
-    if (!fs.existsSync(unit.started) || fs.existsSync(unit.paused)) return undefined;
-    // The way to an agent that is silent is as long as its answer: both have one deadline.
-    const said = this.#link(id).then((link) => link.requestRaw(FRAME.stats, {}, CLAIM_MS)).then(parseStats).catch(() => undefined);
-    return deadlineIn(CLAIM_MS).race(said, () => new Error('late')).catch(() => undefined);
+  #awake(id: ObjectId): Machine {
+    const machine = this.#running(id);
+    if (fs.existsSync(machine.unit.paused)) throw new BerthError('wrongState', 'A paused machine executes nothing.', { hint: 'Resume it first.' });
+    return machine;
   }
 
   /** All else of it is gone. */
@@ -461,6 +475,11 @@ export class MicroVmRuntime implements RuntimeDriver {
   #exit(id: ObjectId, unit: UnitPaths): ExitRecord {
     return exitRecord(readReason(unit.reason), this.#exits.read(id), this.#options.groups.oomKills(id));
   }
+}
+
+interface MachineShape {
+  readonly kernel: string | undefined;
+  launch(plan: UnitPlan, record: UnitRecord, cgroupFiles: readonly string[], warm: WarmParts | undefined): LaunchPlan;
 }
 
 const GONE = new Error('gone');

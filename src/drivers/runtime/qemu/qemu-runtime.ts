@@ -6,6 +6,7 @@ import { prepareGuestInitramfs } from '../../../host/guest-initramfs.ts';
 import { cachedGuestKernels } from '../../../host/guest-kernel.ts';
 import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../../host/native.ts';
 import { BerthError } from '../../../model/errors.ts';
+import { DEBIAN_FIRMWARE, type FirmwareFiles } from './firmware.ts';
 import type { GuestKernelFiles, MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
 import { MicroVmRuntime } from './microvm-runtime.ts';
 import type { WarmStartMode } from './warm-starts.ts';
@@ -29,6 +30,8 @@ export interface QemuRuntimeOptions {
   readonly deadlines?: Partial<MicroVmDeadlines> | undefined;
   /** The judge of what accelerates; the probe when missing. */
   readonly accelerator?: MicroVmRuntimeOptions['accelerator'] | undefined;
+  /** The distribution's when missing. */
+  readonly firmware?: FirmwareFiles | undefined;
   readonly warmStart?: WarmStartMode | undefined;
   readonly templateDir?: string | undefined;
   readonly templateLimits?: MicroVmRuntimeOptions['templateLimits'];
@@ -49,7 +52,7 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
     accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),
-    deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateDir: options.templateDir, templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, complain: options.complain, guards: options.guards,
+    firmware: options.firmware ?? DEBIAN_FIRMWARE, deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateDir: options.templateDir, templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, complain: options.complain, guards: options.guards,
   });
 }
 

@@ -59,7 +59,12 @@ const RECORD = z.object({
   /** Hexadecimal, 16 bytes; also how QEMU is known among processes. */
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
   accelerator: z.enum(['kvm', 'tcg']),
-  kernel: z.string(),
+  /** Which kernel we gave it; of a disk image nobody knows. */
+  kernel: z.string().optional(),
+  /** A disk image: nobody inside who could be asked. */
+  foreign: z.boolean().optional(),
+  /** For what people are told. */
+  name: z.string().optional(),
   /** Missing in what an earlier version wrote. */
   start: z.enum(['cold', 'warm']).default('cold'),
   terminal: z.boolean(),

@@ -2,12 +2,12 @@
 import type { ControlGroups } from '../../../host/cgroup.ts';
 import { FRAME, parseStats } from '../../../model/agent-protocol.ts';
 import { BerthError } from '../../../model/errors.ts';
-import type { ObjectId } from '../../../model/ids.ts';
 import type { ResourcePlan } from '../driver.ts';
 import type { AgentLink } from './agent-link.ts';
+import type { Machine } from './guest.ts';
 import { groupLimits, LEAST_MEMORY_MIB } from './machine.ts';
 import { qmpCommand } from './qmp.ts';
-import type { UnitPaths, UnitRecord } from './unit-record.ts';
+import type { UnitRecord } from './unit-record.ts';
 
 const MIB = 1024 * 1024;
 /** What the guest's kernel wants to have left for itself. */
@@ -15,8 +15,7 @@ const SPARE_BYTES = 8 * MIB;
 
 export interface UpdateParts {
   readonly groups: ControlGroups;
-  readonly unit: UnitPaths;
-  readonly record: UnitRecord;
+  readonly machine: Machine;
   readonly link: () => Promise<AgentLink>;
   readonly answerMs: number;
 }
@@ -26,11 +25,19 @@ export interface UpdatedUnit {
   readonly waits: readonly (keyof ResourcePlan)[];
 }
 
-/** Errors: `invalid` and `wrongState` (memory), with everything as it was; those of the agent and of QEMU. */
-export async function updateUnit(id: ObjectId, resources: ResourcePlan, { groups, unit, record, link, answerMs }: UpdateParts): Promise<UpdatedUnit> {
+/** What a machine can have of these while it runs, and what waits. Errors: `invalid`. */
+export function withinStart(record: UnitRecord, resources: ResourcePlan): { readonly memoryLimitBytes: number; readonly cpus: number; readonly waits: UpdatedUnit['waits'] } {
   const wished = resources.memoryBytes ?? record.memoryBytes;
   if (wished < LEAST_MEMORY_MIB * MIB) throw new BerthError('invalid', `A machine needs at least ${LEAST_MEMORY_MIB} MiB of memory.`, { fields: [{ path: 'spec.memoryBytes', message: `less than ${LEAST_MEMORY_MIB} MiB` }] });
-  const memoryLimitBytes = Math.min(wished, record.memoryBytes), cpus = Math.min(resources.cpus ?? 1, record.virtualCpus);
+  return {
+    memoryLimitBytes: Math.min(wished, record.memoryBytes), cpus: Math.min(resources.cpus ?? 1, record.virtualCpus),
+    waits: [...(wished > record.memoryBytes ? ['memoryBytes' as const] : []), ...((resources.cpus ?? 1) > record.virtualCpus ? ['cpus' as const] : [])],
+  };
+}
+
+/** Errors: `invalid` and `wrongState` (memory), with everything as it was; those of the agent and of QEMU. */
+export async function updateUnit(resources: ResourcePlan, { groups, machine: { id, unit, record }, link, answerMs }: UpdateParts): Promise<UpdatedUnit> {
+  const { memoryLimitBytes, cpus, waits } = withinStart(record, resources);
   const agent = await link();
   // A balloon takes what is free and goes on asking for the rest, which would starve what runs without an end.
   const takenBytes = record.memoryLimitBytes - memoryLimitBytes;
@@ -41,8 +48,5 @@ export async function updateUnit(id: ObjectId, resources: ResourcePlan, { groups
   await agent.request(FRAME.update, { pids: resources.pids ?? 0 }, answerMs);
   groups.update(id, groupLimits(record.memoryBytes, { ...resources, cpus }));
   if (takenBytes !== 0) await qmpCommand(unit.qmpSocket, 'balloon', { value: memoryLimitBytes });
-  return {
-    record: { ...record, memoryLimitBytes },
-    waits: [...(wished > record.memoryBytes ? ['memoryBytes' as const] : []), ...((resources.cpus ?? 1) > record.virtualCpus ? ['cpus' as const] : [])],
-  };
+  return { record: { ...record, memoryLimitBytes }, waits };
 }

@@ -28,6 +28,8 @@ export interface LaunchPlan {
   readonly stdoutFd: number;
   readonly stderrFd: number;
   readonly stateFd: number;
+  /** Nobody inside will say how it ended: QEMU's own end is the workload's. */
+  readonly ownInit?: boolean | undefined;
   /** Number of the resource (Linux) and its limit. */
   readonly rlimits: readonly { readonly resource: number; readonly value: number }[];
   readonly args: readonly string[];
@@ -45,6 +47,7 @@ export function encodeLaunchPlan(plan: LaunchPlan): Buffer {
     ...plan.links.map((link) => ['link', `${link.to}\t${link.at}`] as const),
     ...(plan.kvm ? [['kvm', 1] as const] : []),
     ['stdout', plan.stdoutFd], ['stderr', plan.stderrFd], ['state', plan.stateFd],
+    ...(plan.ownInit === true ? [['own-init', 1] as const] : []),
     ...plan.rlimits.map((limit) => ['rlimit', `${limit.resource} ${limit.value}`] as const),
     ...plan.args.map((arg) => ['arg', arg] as const),
   ];
