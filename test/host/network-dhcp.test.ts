@@ -96,7 +96,7 @@ test('ports come and go under the same server; what one had is another’s at on
   assert.equal(fs.readFileSync(path.join(lab.options.runDir, 'networks', plan.id, 'pid'), 'utf8'), pid);
 });
 
-test('who was set up from outside is answered nothing, and what a system calls itself is nobody’s name', { timeout: 60_000 }, async () => {
+test('F11: who was set up from outside is answered nothing, and what a system calls itself is nobody’s name', { timeout: 60_000 }, async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network();
   const system = await asking(lab, plan);

@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { run } from '../../../host/run.ts';
 import { nocloudDisk } from './nocloud-disk.ts';
 
 const FILES = { 'user-data': '#cloud-config\n{"hostname":"x"}\n', 'meta-data': 'instance-id: i\n', 'network-config': `a: ${'ü'.repeat(3000)}\n`, 'vendor-data': '' };
 
-test('the disk is found by its label and has the files under their names', () => {
+test('the disk is found by its label and has the files under their names', async () => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-seed-'));
   try {
     const file = path.join(dir, 'seed.iso');
     fs.writeFileSync(file, nocloudDisk(FILES));
-    assert.equal(execFileSync('blkid', ['-p', '-o', 'value', '-s', 'LABEL', '-s', 'TYPE', file], { encoding: 'utf8' }), 'CIDATA\niso9660\n');
+    assert.equal((await run('blkid', ['-p', '-o', 'value', '-s', 'LABEL', '-s', 'TYPE', file])).stdout, 'CIDATA\niso9660\n');
     // By the Joliet names, as cloud-init sees them through the kernel.
     const joliet = fs.readFileSync(file), root = joliet.readUInt32LE(17 * 2048 + 156 + 2) * 2048;
     const found: Record<string, string> = {};
