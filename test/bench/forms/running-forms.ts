@@ -66,8 +66,12 @@ export class RunningForms {
     return timed(() => this.#daemon.ok('POST', `/v1/projects/default/instances/${name}/stop?waitMs=${PATIENCE_MS}`));
   }
 
+  /** One whose creation was refused is not there: that must not hide why. */
   async remove(...names: readonly string[]): Promise<void> {
-    await Promise.all(names.map((name) => this.#daemon.ok('DELETE', `/v1/projects/default/instances/${name}?force=1&waitMs=${PATIENCE_MS}`)));
+    await Promise.all(names.map(async (name) => {
+      const { status, body } = await this.#daemon.request('DELETE', `/v1/projects/default/instances/${name}?force=1&waitMs=${PATIENCE_MS}`);
+      if (status > 299 && status !== 404) throw new Error(`${name} was not removed: ${JSON.stringify(body)}`);
+    }));
   }
 
   /** PSS of all of their processes and monitors. */
