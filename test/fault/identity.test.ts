@@ -12,7 +12,13 @@ import { enterOwnPidNamespace, reusePid } from '../lib/own-pid-namespace.ts';
 
 enterOwnPidNamespace();
 
-const FORMS = [{ form: 'app container', spec: {} }, { form: 'microVM', spec: { isolation: 'vm' } }];
+/** Its end is final: the stranger in its place is looked at, not a next life. */
+const ENDS = { stopSignal: 'SIGKILL', restart: { policy: 'no' } };
+const SLEEPS = { ...ENDS, command: ['sleep', '1000'] };
+const FORMS = [
+  { form: 'app container', spec: SLEEPS }, { form: 'OS container', spec: { ...ENDS, mode: 'os' } },
+  { form: 'microVM', spec: { ...SLEEPS, isolation: 'vm' } }, { form: 'VM', spec: { ...ENDS, isolation: 'vm', mode: 'os', memoryBytes: 256 * 1024 ** 2 } },
+];
 
 describe('J08: pids are reused by strangers', () => {
   let daemon: TestDaemon;
@@ -42,8 +48,8 @@ describe('J08: pids are reused by strangers', () => {
   }
 
   for (const { form, spec } of FORMS) {
-    test(`${form}: while the daemon is dead`, { timeout: 120_000 }, async () => {
-      await daemon.create('victim', { ...spec, command: ['sleep', '1000'], stopSignal: 'SIGKILL' });
+    test(`${form}: while the daemon is dead`, { timeout: 180_000 }, async () => {
+      await daemon.create('victim', spec);
       const victim = await daemon.untilState('victim', 'running');
       await daemon.kill();
       await replaceByStrangers(victim);
@@ -60,9 +66,11 @@ describe('J08: pids are reused by strangers', () => {
     });
   }
 
-  test('while the daemon looks on, and is asked at that very moment', { timeout: 60_000 }, async () => {
-    for (const words of [['stop', 'victim'], ['kill', 'victim'], ['pause', 'victim'], ['rm', '--force', 'victim']]) {
-      await daemon.create('victim', { command: ['sleep', '1000'], stopSignal: 'SIGKILL' });
+  const ASKED = [['stop', 'victim'], ['kill', 'victim'], ['pause', 'victim'], ['rm', '--force', 'victim']];
+  test('while the daemon looks on, and is asked at that very moment', { timeout: 180_000 }, async () => {
+    // All words for the form that is made at once, and one for each other: the words do not know the form, the runtimes do.
+    for (const [spec, words] of [...ASKED.map((one) => [SLEEPS, one] as const), ...FORMS.slice(1, 3).map(({ spec: other }) => [other, ASKED[0]!] as const)]) {
+      await daemon.create('victim', spec);
       await replaceByStrangers(await daemon.untilState('victim', 'running'));
       await berth(daemon, words);
       assertStrangersAreWell(words.join(' '));
