@@ -12,7 +12,7 @@ const OUTAGE_MS = Number(process.env['BERTH_TEST_OUTAGE_MS'] ?? 10_000);
 const WEB = 'echo here > /tmp/index.html; httpd -p 80 -h /tmp; i=0; while :; do echo line $i; i=$((i+1)); sleep 0.2; done';
 /** Ends a while after the daemon, on its own. */
 const endsWith = (code: number): string[] => ['sh', '-c', `while [ ! -e /go ]; do sleep 0.1; done; sleep 3; exit ${code}`];
-const LONG_LIVED = ['web', 'client', 'machine'] as const;
+const LONG_LIVED = ['web', 'client', 'machine', 'system', 'whole'] as const;
 
 describe('the daemon is away', () => {
   let daemon: TestDaemon;
@@ -29,6 +29,8 @@ describe('the daemon is away', () => {
     await daemon.create('web', { networks, command: ['sh', '-c', WEB], ports: [{ hostPort: 18_080, targetPort: 80 }], stopSignal: 'SIGKILL' });
     await daemon.create('client', { networks, command: ['sleep', '1000'], stopSignal: 'SIGKILL' });
     await daemon.create('machine', { networks, isolation: 'vm', command: ['sh', '-c', WEB], ports: [{ hostPort: 18_081, targetPort: 80 }], stopSignal: 'SIGKILL' });
+    await daemon.create('system', { networks, mode: 'os', stopSignal: 'SIGKILL' });
+    await daemon.create('whole', { networks, isolation: 'vm', mode: 'os', memoryBytes: 256 * 1024 ** 2, stopSignal: 'SIGKILL' });
     await daemon.create('ends', { command: endsWith(23) });
     await daemon.create('machine-ends', { isolation: 'vm', command: endsWith(24) });
     await daemon.create('goes', { command: endsWith(0), removeOnExit: true });
@@ -68,7 +70,7 @@ describe('the daemon is away', () => {
     let asked = 0;
     await until(async () => {
       for (const port of [18_080, 18_081]) assert.ok(await answers(port), `port ${port}`);
-      for (const name of ['web', 'machine']) assert.ok((await resolved(`${name}.default.berth`)).includes(seen[name].status.addresses.lan[0]), `name ${name}`);
+      for (const name of ['web', 'machine', 'system', 'whole']) assert.ok((await resolved(`${name}.default.berth`)).includes(seen[name].status.addresses.lan[0]), `name ${name}`);
       asked++;
       return performance.now() > end;
     }, { deadlineMs: OUTAGE_MS + 60_000, intervalMs: 500, what: 'the end of the outage' });
@@ -113,6 +115,10 @@ describe('the daemon is away', () => {
     const now = await until(async () => { const one = await daemon.instance('flaky'); return one.status.restarts > then.restarts ? one : undefined; }, { deadlineMs: 60_000, what: 'the next restart' });
     assert.equal(now.status.restarts, then.restarts + 1);
     assert.ok(Date.parse(now.status.startedAt) >= Date.parse(then.retryAt), `${now.status.startedAt} is before ${then.retryAt}`);
+  });
+
+  test('commands are taken in every form', async () => {
+    for (const name of LONG_LIVED) assert.equal((await berth(daemon, ['exec', name, 'echo', 'still here'], { timeoutMs: 60_000 })).stdout, 'still here\n', name);
   });
 
   test('J07 goes red when what holds ports and names ends with the daemon', { timeout: 60_000 }, async () => {
