@@ -1,0 +1,83 @@
+/**
+ * A14, A15 by the real command, in every form: the root of an instance puts a program of its own where ours is and answers
+ * `berth cp` with an archive that wants out; and lays traps where a careless host would look for its tools.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { tarEnd, tarEntry } from '../../src/lib/tar-header.ts';
+import { berth } from '../lib/cli.ts';
+import { TestDaemon } from '../lib/daemon.ts';
+import { goesRed } from '../lib/red.ts';
+
+const SLEEPS = { command: ['sleep', '10000'], stopSignal: 'SIGKILL' };
+const FORMS = [
+  { form: 'app container', spec: SLEEPS }, { form: 'OS container', spec: { mode: 'os', stopSignal: 'SIGKILL' } },
+  { form: 'microVM', spec: { ...SLEEPS, isolation: 'vm' } }, { form: 'VM', spec: { isolation: 'vm', mode: 'os', memoryBytes: 256 * 1024 ** 2, stopSignal: 'SIGKILL' } },
+];
+const PATIENCE_MS = 120_000;
+
+describe('cp and top of a hostile instance', { timeout: 600_000 }, () => {
+  let daemon: TestDaemon, dir: string, evil: Buffer;
+  before(async () => {
+    daemon = await TestDaemon.start({ vms: true });
+    await daemon.bootstrapBusybox();
+    dir = path.join(daemon.base, 'here');
+    fs.mkdirSync(path.join(dir, 'outside'), { recursive: true });
+    fs.writeFileSync(path.join(dir, 'outside/canary'), 'as it was\n');
+    const bad = Buffer.from('bad\n');
+    evil = Buffer.concat([
+      tarEntry({ path: 'data/', type: 'directory' }), tarEntry({ path: 'data/l', type: 'symlink', link: '../outside' }), tarEntry({ path: 'data/l/through-a-link' }, bad),
+      tarEntry({ path: '../outside/by-dots' }, bad), tarEntry({ path: 'data/../../outside/by-more-dots' }, bad), tarEntry({ path: `${dir}/outside/absolute` }, bad), tarEntry({ path: 'data/l', type: 'symlink', link: `${dir}/outside` }),
+      tarEntry({ path: 'data/l/canary' }, bad), tarEnd(),
+    ]);
+  });
+  after(async () => { await daemon?.[Symbol.asyncDispose](); });
+
+  const say = (words: readonly string[], input?: string) => berth(daemon, words, { timeoutMs: PATIENCE_MS, ...(input === undefined ? {} : { input }) });
+  async function inside(name: string, script: string): Promise<string> {
+    const { code, stdout, stderr } = await say(['exec', name, 'sh', '-c', script]);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  }
+
+  /** Nothing lies where nothing was asked for, and what lay there is as it was. */
+  async function staysOut(taken: (target: string) => Promise<unknown>): Promise<void> {
+    const target = fs.mkdtempSync(path.join(dir, 'target-'));
+    await taken(target);
+    assert.deepEqual(fs.readdirSync(path.join(dir, 'outside')), ['canary']);
+    assert.equal(fs.readFileSync(path.join(dir, 'outside/canary'), 'utf8'), 'as it was\n');
+    assert.deepEqual(fs.readdirSync(dir).filter((name) => name !== 'outside' && !name.startsWith('target-')), []);
+  }
+
+  for (const { form, spec } of FORMS) {
+    test(`${form}: A14, A15`, { timeout: 240_000 }, async () => {
+      await daemon.create('evil', spec);
+      await daemon.untilState('evil', 'running');
+      const into = await say(['cp', '-', 'evil:/tmp'], Buffer.concat([tarEntry({ path: 'evil.tar' }, evil), tarEnd()]).toString('latin1'));
+      assert.equal(into.code, 0, into.stderr);
+      // A15: its own ps, nsenter and shell tools are nobody's but its own.
+      await inside('evil', 'mkdir -p /data /traps; printf "#!/bin/busybox sh\\necho ran >> /tmp/ran\\n" > /traps/t; chmod 755 /traps/t; for n in ps nsenter tar cp cat; do ln -sf /traps/t /bin/$n; done; echo x > /data/f');
+      for (const words of [['top', 'evil'], ['stats', 'evil'], ['cp', 'evil:/data', path.join(dir, `target-${form.replace(' ', '')}`)]]) {
+        const { code, stderr } = await say(words);
+        assert.equal(code, 0, `${words.join(' ')}: ${stderr}`);
+      }
+      assert.equal(await inside('evil', 'ls /tmp/ran 2>/dev/null | wc -l'), '0\n');
+      // A14: it answers in the place of our program, where its root can put one there.
+      await inside('evil', 'printf "#!/bin/busybox sh\\nexec /bin/busybox cat /tmp/evil.tar\\n" > /tmp/own; chmod 755 /tmp/own; mount --bind /tmp/own /dev/.init 2>/dev/null; true');
+      if ('mode' in spec) assert.equal(await inside('evil', 'head -c 2 /dev/.init'), '#!', 'it stands in the place of ours');
+      await staysOut(async (target) => {
+        for (const from of ['/data', '/data/.', '/data/l']) await say(['cp', `evil:${from}`, target]);
+      });
+      await say(['rm', '-f', 'evil']);
+    });
+  }
+
+  test('A14 goes red where the same archive is unpacked as it says', async () => {
+    await goesRed(() => staysOut(async (target) => {
+      spawnSync('tar', ['-P', '-x', '-C', target], { input: evil, stdio: ['pipe', 'ignore', 'ignore'] });
+    }));
+  });
+});
