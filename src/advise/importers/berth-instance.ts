@@ -22,6 +22,8 @@ export interface BerthInstance {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly spec: InstanceSpec;
   readonly image: ImageConfig;
+  /** It is a disk image, which has a kernel of its own. */
+  readonly isDisk?: boolean | undefined;
   /** What it runs as; undefined for one that is still to be made. */
   readonly form?: Form | undefined;
   readonly evidence?: InstanceEvidence | undefined;
@@ -40,7 +42,8 @@ export function instanceWorkload(instance: BerthInstance): InstanceWorkload {
   const problems = writeLabels(draft, instance.labels ?? {});
   draft.knew('source.kind', 'image', 'spec.image');
   draft.knew('source.image', spec.image, 'spec.image');
-  draft.knew('os.family', image.os === 'windows' ? 'windows' : 'linux', 'image.os');
+  if (instance.isDisk === true) draft.unknown('os.family', 'spec.image: nobody looks into a disk');
+  else draft.knew('os.family', image.os === 'windows' ? 'windows' : 'linux', 'image.os');
   if (form !== undefined) draft.knew('change.currentForm', form, 'status.form');
   draft.inferred('change.packagingExists', true, 'There is an image of it.', 'spec.image');
   draft.inferred('replicas', 1, 'It is one instance.', 'kind');
@@ -70,9 +73,10 @@ function concluded(draft: WorkloadDraft, path: string, value: unknown, from: str
   if (!draft.has(path)) draft.knew(path, value, from);
 }
 
-function writeInside(draft: WorkloadDraft, { spec, image }: BerthInstance): void {
-  if (spec.mode === 'os') {
-    draft.inferred('inside.needsInit', true, 'It was made with an init of its own (mode os).', 'spec.mode');
+function writeInside(draft: WorkloadDraft, { spec, image, isDisk }: BerthInstance): void {
+  if (isDisk === true) concluded(draft, 'os.ownKernel', true, 'spec.image');
+  if (spec.mode === 'os' || isDisk === true) {
+    draft.inferred('inside.needsInit', true, isDisk === true ? 'What a disk boots is a system.' : 'It was made with an init of its own (mode os).', 'spec.mode');
   } else writeCommand(draft, [...(spec.entrypoint ?? image.entrypoint), ...(spec.command ?? (spec.entrypoint === undefined ? image.command : []))], 'spec.command');
   if (spec.removeOnExit === true && (spec.restart === undefined || spec.restart.policy === 'no')) draft.inferred('inside.oneCommand', true, 'It is removed when its command ends.', 'spec.removeOnExit');
   else if (spec.restart !== undefined && spec.restart.policy !== 'no') draft.inferred('inside.oneCommand', false, 'It is started again when it ends.', 'spec.restart');
