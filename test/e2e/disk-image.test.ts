@@ -6,6 +6,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { GREETING, writeTinyDisk } from '../lib/boot-sector.ts';
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { until } from '../lib/until.ts';
@@ -70,7 +71,6 @@ describe('disk images from the command line', { timeout: 300_000 }, () => {
     assert.equal((await readdir(path.join(daemon.rootDir, 'images/disks'))).length, 2, 'incoming, and the disk that has a name');
   });
 
-  // What a screen shows: test/host/foreign-machine.test.ts.
   test('instance.screenshot is refused where there is no screen', async () => {
     await daemon.bootstrapBusybox();
     await say('create', '--name', 'flat', 'busybox');
@@ -78,6 +78,25 @@ describe('disk images from the command line', { timeout: 300_000 }, () => {
     await refused(125, /nobody/, 'console', 'nobody', '--screenshot', at('picture.png'));
     await say('rm', 'flat');
     assert.deepEqual((await readdir(daemon.base)).filter((name) => name.startsWith('picture')), []);
+  });
+
+  test('launched it boots by itself: its console, its screen, its power button; nobody inside to be asked', async () => {
+    writeTinyDisk(at('tiny.raw'));
+    await say('image', 'import', at('tiny.raw'), '--as', 'tiny', '--disk', 'raw');
+    assert.equal(await say('launch', '--vm', '--machine-preset', 'ahci-e1000', 'tiny', 'machine'), 'machine\n');
+    await until(async () => (await say('logs', 'machine')).includes(GREETING), { deadlineMs: 120_000, what: 'its greeting on the console' });
+    await say('console', 'machine', '--screenshot', at('screen.png'));
+    assert.deepEqual((await readFile(at('screen.png'))).subarray(0, 8), Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]));
+    await refused(125, /has no agent/, 'exec', 'machine', 'true');
+    await daemon.kill();
+    await daemon.up();
+    assert.equal(((await daemon.instance('machine')) as { status: { state: string } }).status.state, 'running');
+    await say('stop', 'machine');
+    assert.equal(((await daemon.instance('machine')) as { status: { reason: string } }).status.reason, 'poweroff');
+    await refused(5, /There is no image 'cd2'/, 'update', 'machine', '--iso', 'cd2');
+    await say('update', 'machine', '--firmware', 'uefi');
+    await say('rm', 'machine');
+    await say('image', 'delete', 'tiny');
   });
 
   test('J01: a daemon that is killed while a disk comes in leaves nothing of it', async () => {
