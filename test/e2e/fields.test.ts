@@ -52,6 +52,7 @@ describe('fields of an instance, from inside', () => {
       inside: (script) => inside(name, script),
       log: () => log(name),
       said: (key) => until(async () => [...(await log(name)).matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].at(-1)?.[1], { deadlineMs: 30_000, what: `what it says of ${key}` }),
+      change: async (spec) => { await daemon.ok('PATCH', `/v1/projects/default/instances/${name}`, { spec }); },
       async speak(text) {
         const stream = await client.stream('instance.attach', { name }, { stdin: true });
         await stream.input(Buffer.from(text));
@@ -91,7 +92,16 @@ describe('fields of an instance, from inside', () => {
           continue;
         }
         const see = lookOf(row, form);
-        if (typeof see === 'function') test(`${field.path}`, { timeout: CELL_TIMEOUT_MS }, async () => { await see(await subject(subjectOf(row, form))); });
+        if (typeof see !== 'function') continue;
+        test(field.path, { timeout: CELL_TIMEOUT_MS }, async () => { await see(await subject(subjectOf(row, form)), valueOf(row, form) as never); });
+        if (row.next === undefined) continue;
+        test(`${field.path}, changed while it runs`, { timeout: CELL_TIMEOUT_MS }, async () => {
+          const one = await subject(subjectOf(row, form));
+          const { startedAt } = await one.status();
+          await one.change({ [field.path]: row.next });
+          await see(one, row.next as never);
+          assert.equal((await one.status()).startedAt, startedAt, 'without a restart');
+        });
       }
     });
   }

@@ -4,9 +4,10 @@
  */
 import { runtimeContract } from '../../src/drivers/runtime/contract.ts';
 import { openCrunBench } from '../lib/crun-bench.ts';
+import { RUNTIMES } from '../lib/runtime-forms.ts';
 
 runtimeContract('crun-os', async () => {
   const bench = await openCrunBench();
   const plan = bench.plan.bind(bench);
   return Object.assign(bench, { plan: ((args, choices = {}) => plan(args, { form: 'osContainer', ...choices })) as typeof bench.plan });
-}, { patience: 1, volumes: true, terminals: true, limits: true, grows: true, oom: true, killableMonitor: true });
+}, RUNTIMES['crun-os'].can);

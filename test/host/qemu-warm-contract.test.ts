@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before } from 'node:test';
 import { runtimeContract } from '../../src/drivers/runtime/contract.ts';
 import { openQemuBench, type QemuBench } from '../lib/qemu-bench.ts';
+import { RUNTIMES } from '../lib/runtime-forms.ts';
 
 const MEMORY = { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100, pids: 256 };
 const templateDir = fs.mkdtempSync(path.join(os.tmpdir(), 'bq-warm-'));
@@ -39,8 +40,4 @@ runtimeContract('qemu, warm', async () => {
       assert.deepEqual(complaints, []);
     },
   };
-}, {
-  patience: 6, volumes: false, terminals: true, limits: true, grows: false,
-  memory: { args: ['sh', '-c', 'while read name kilobytes unit; do [ $name = MemTotal: ] && echo $((kilobytes * 1024)); done < /proc/meminfo'], tolerance: 0.3 },
-  oom: false, killableMonitor: true,
-});
+}, RUNTIMES['qemu, warm'].can);

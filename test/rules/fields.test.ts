@@ -6,11 +6,17 @@ import { test } from 'node:test';
 import * as z from 'zod';
 import { everyForm, field, fieldRows } from '../../src/model/define.ts';
 import { FORMS } from '../../src/model/forms.ts';
-import { FIELD_LOOKS, fields, lookOf, rowOf, unseenCells } from '../lib/field-looks.ts';
+import { CHANGED_BY_THEIR_LOOK, FIELD_LOOKS, fields, lookOf, rowOf, unseenCells } from '../lib/field-looks.ts';
 
 test('every cell of field and form has its look, or its refusal', () => {
   assert.deepEqual(unseenCells(fields(), rowOf), []);
   assert.deepEqual(Object.keys(FIELD_LOOKS).filter((name) => fields().every((one) => one.path !== name)), [], 'looks at fields that are no more');
+});
+
+test('a field that changes what runs is changed and looked at again', () => {
+  const live = fields().filter(({ traits }) => traits.change === 'live').map(({ path: name }) => name);
+  const changed = fields().filter((one) => rowOf(one)?.next !== undefined).map(({ path: name }) => name);
+  assert.deepEqual([...changed, ...CHANGED_BY_THEIR_LOOK].toSorted(), live.toSorted());
 });
 
 test('a look that lies elsewhere is there, and speaks of the field', () => {

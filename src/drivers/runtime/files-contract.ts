@@ -4,13 +4,14 @@ import { tarEnd, tarEntry } from '../../lib/tar-header.ts';
 import { readTar } from '../../lib/tar-reader.ts';
 import { BerthError, type ErrorCode } from '../../model/errors.ts';
 import type { ObjectId } from '../../model/ids.ts';
+import type { Has } from './contract-cases.ts';
 import type { Outcome, RuntimeBench } from './contract.ts';
 import type { ExitRecord, RuntimeDriver } from './driver.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
 export interface FilesContractParts {
-  readonly check: (title: string, body: (bench: RuntimeBench) => Promise<void>) => void;
+  readonly check: (title: string, body: (bench: RuntimeBench) => Promise<void>, ...needs: readonly Has[]) => void;
   readonly started: (bench: RuntimeBench, args: readonly string[]) => Promise<ObjectId>;
   readonly executed: (driver: RuntimeDriver, id: ObjectId, args: readonly string[]) => Promise<Outcome>;
   readonly ended: (driver: RuntimeDriver, id: ObjectId) => Promise<ExitRecord>;

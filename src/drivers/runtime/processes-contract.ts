@@ -16,8 +16,9 @@ export interface ProcessesContractParts extends Pick<FilesContractParts, 'check'
 export function processesContract({ check, started, until, sh, name, can }: ProcessesContractParts): void {
   check('processes of several in one call: in the unit’s own numbers, none of what is outside', async (bench) => {
     const { driver } = bench;
+    const ownUid = can.application === true ? 1000 : 0;
     const ids = [
-      await started(bench, sh('sleep 998 & exec sleep 999'), { process: { user: { uid: 1000, gid: 1000, additionalGids: [] } } }), await started(bench, ['sleep', '997']),
+      await started(bench, sh('sleep 998 & exec sleep 999'), { process: { user: { uid: ownUid, gid: ownUid, additionalGids: [] } } }), await started(bench, ['sleep', '997']),
     ];
     const isVm = (id: ObjectId): Promise<boolean> => driver.observe(id).then((seen) => 'info' in seen && seen.info.boundary !== 'kernel');
     const told = await until(async () => {
@@ -25,7 +26,7 @@ export function processesContract({ check, started, until, sh, name, can }: Proc
       return now.get(ids[0]!)?.processes.some(({ command }) => command.endsWith('sleep 999')) === true ? now : undefined;
     }, 10_000 * can.patience, 'the command');
     assert.deepEqual([...told.keys()], ids);
-    for (const [id, wanted, uid] of [[ids[0]!, 'sleep 999', 1000], [ids[1]!, 'sleep 997', 0]] as const) {
+    for (const [id, wanted, uid] of [[ids[0]!, 'sleep 999', ownUid], [ids[1]!, 'sleep 997', 0]] as const) {
       const { processes, machine, isPartial } = told.get(id)!;
       const one = processes.find(({ command }) => command.endsWith(wanted))!;
       assert.deepEqual([one.uid, isPartial, processes.some(({ command }) => /conmon|qemu|crun/.test(command))], [uid, false, false], JSON.stringify(processes));

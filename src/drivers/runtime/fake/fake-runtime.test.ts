@@ -3,6 +3,7 @@ import crypto from 'node:crypto';
 import { test } from 'node:test';
 import { makeObjectId, type ObjectId } from '../../../model/ids.ts';
 import { SHELL_PROGRAMS } from '../../../../test/lib/tiny-shell.ts';
+import { RUNTIMES } from '../../../../test/lib/runtime-forms.ts';
 import { runtimeContract, type PlanChoices, type RuntimeBench } from '../contract.ts';
 import type { UnitPlan } from '../driver.ts';
 import { FakeRuntimeHost, fakeRuntime } from './fake-runtime.ts';
@@ -55,13 +56,7 @@ function openBench(): Promise<RuntimeBench> {
   });
 }
 
-runtimeContract('fake', openBench, {
-  patience: 1,
-  // A process in memory has no kernel that would hold it, no terminal, no files of the host.
-  volumes: false, terminals: false, limits: false, grows: true, oom: false, boundedLog: false,
-  // Its pid is nobody's: the case kills by pid. Control's tests take the monitor away by FakeRuntimeHost.loseMonitor.
-  killableMonitor: false,
-});
+runtimeContract('fake', openBench, RUNTIMES.fake.can);
 
 test('a VM of a disk image has a screen and a power button, and nobody inside who could be asked for more', async () => {
   await using bench = await openBench();
