@@ -116,24 +116,40 @@ async function fetchKernel(cacheDir: string, wanted: KernelPackage, onProgress: 
     onProgress(`unpacking ${wanted.name}`);
     const tree = path.join(work, 'tree');
     await run('dpkg-deb', ['-x', archive, tree], { timeoutMs: FETCH_TIMEOUT_MS });
-    const release = wanted.name.slice('linux-image-'.length);
+    return await cacheKernel(cacheDir, { tree, release: wanted.name.slice('linux-image-'.length), packageVersion: wanted.version, packageHash: await hashFile(archive) });
+  } finally {
+    await fs.promises.rm(work, { recursive: true, force: true });
+  }
+}
+
+/** A kernel package as it was unpacked. */
+export interface KernelTree {
+  /** Holds /boot and /lib or /usr/lib. */
+  readonly tree: string;
+  readonly release: string;
+  readonly packageVersion: string;
+  /** Hexadecimal sha256 of the package's file. */
+  readonly packageHash: string;
+}
+
+/** Makes an entry of the cache. Errors: `internal` (no kernel in it, or one of a form that is not known). */
+export async function cacheKernel(cacheDir: string, { tree, release, packageVersion, packageHash }: KernelTree): Promise<GuestKernel> {
+  const work = await fs.promises.mkdtemp(path.join(cacheDir, 'fetch-'));
+  try {
     const out = path.join(work, 'out');
     await fs.promises.mkdir(path.join(out, 'modules'), { recursive: true, mode: 0o755 });
     const vmlinuxHash = await unpackVmlinux(path.join(tree, 'boot', `vmlinuz-${release}`), path.join(out, 'vmlinux'));
     // Debian 13 has /lib as a link to /usr/lib in its packages.
     const roots = [path.join(tree, 'lib/modules', release), path.join(tree, 'usr/lib/modules', release)];
     const modulesDir = roots.find((dir) => fs.existsSync(dir));
-    if (modulesDir === undefined) throw new BerthError('internal', `${wanted.name} holds no modules.`);
+    if (modulesDir === undefined) throw new BerthError('internal', `The package of ${release} holds no modules.`);
     const modules = await collectModules(modulesDir, path.join(out, 'modules'));
-    const kernel = {
-      format: FORMAT, release, modules, packageVersion: wanted.version,
-      sha256: { package: await hashFile(archive), vmlinux: vmlinuxHash },
-    };
+    const kernel = { format: FORMAT, release, modules, packageVersion, sha256: { package: packageHash, vmlinux: vmlinuxHash } };
     await fs.promises.chmod(work, 0o755);
     await writeFileAtomic(path.join(out, DESCRIPTION), `${JSON.stringify(kernel, null, 2)}\n`, 0o644);
     const dir = path.join(cacheDir, entryName(release));
     // Somebody else may have fetched the same meanwhile, and machines may boot from it already.
-    const meanwhile = (await cachedGuestKernels(cacheDir)).find((one) => one.packageVersion === wanted.version);
+    const meanwhile = (await cachedGuestKernels(cacheDir)).find((one) => one.packageVersion === packageVersion);
     if (meanwhile !== undefined) return meanwhile;
     await fs.promises.rm(dir, { recursive: true, force: true });
     await fs.promises.rename(out, dir);

@@ -31,6 +31,8 @@ export interface TestDaemonOptions {
   readonly failAt?: string | undefined;
   /** Microvms will be run: the guest kernel is fetched before, once for all tests. */
   readonly vms?: boolean | undefined;
+  /** The guest kernels that it knows, instead of the one that apt knows; made before. */
+  readonly kernelDir?: string | undefined;
   /** Added to the daemon's environment. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** In the same network namespace and with the same leases as this one, which must outlive it. */
@@ -39,10 +41,12 @@ export interface TestDaemonOptions {
   readonly prepareRoot?: ((rootDir: string) => Promise<() => Promise<void>>) | undefined;
 }
 
-let bundled: string | undefined;
+/** Names a bundle that was made elsewhere, for machines on which Bun does not run. */
+export const BUNDLE_VARIABLE = 'BERTH_TEST_DAEMON';
+let bundled = process.env[BUNDLE_VARIABLE];
 
 /** The test daemon as one file, made once for each test process: it starts three times as fast as from its sources. */
-function daemonProgram(): string {
+export function daemonProgram(): string {
   if (bundled !== undefined) return bundled;
   const source = path.join(HERE, 'daemon-main.ts');
   const home = path.resolve(HERE, '../..');
@@ -68,12 +72,13 @@ export class TestDaemon implements AsyncDisposable {
   readonly socketPath: string;
   readonly #holder: ChildProcess;
   readonly #ownsHolder: boolean;
+  readonly #kernelDir: string;
   #child: ChildProcess | undefined;
   #undoRoot: (() => Promise<void>) | undefined;
   /** What the daemon wrote to stderr. */
   log = '';
 
-  private constructor(base: string, holder: ChildProcess, beside: TestDaemon | undefined) {
+  private constructor(base: string, holder: ChildProcess, { beside, kernelDir }: TestDaemonOptions) {
     this.base = base;
     this.rootDir = path.join(base, 'root');
     this.runDir = path.join(base, 'run');
@@ -81,13 +86,14 @@ export class TestDaemon implements AsyncDisposable {
     this.socketPath = path.join(this.runDir, 'berth.sock');
     this.#holder = holder;
     this.#ownsHolder = beside === undefined;
+    this.#kernelDir = kernelDir ?? KERNEL_DIR;
   }
 
   static async start(options: TestDaemonOptions = {}): Promise<TestDaemon> {
-    if (options.vms === true) await prepareGuestKernel(KERNEL_DIR);
+    if (options.vms === true && options.kernelDir === undefined) await prepareGuestKernel(KERNEL_DIR);
     const base = await mkdtemp(path.join(os.tmpdir(), 'berth-test-'));
     await chmod(base, 0o711);
-    const daemon = new TestDaemon(base, options.beside === undefined ? await holdNamespace() : options.beside.#holder, options.beside);
+    const daemon = new TestDaemon(base, options.beside === undefined ? await holdNamespace() : options.beside.#holder, options);
     try {
       if (options.prepareRoot !== undefined) {
         await mkdir(daemon.rootDir);
@@ -136,7 +142,7 @@ export class TestDaemon implements AsyncDisposable {
     await this.faults(options);
     const [program, ...rest] = this.enter;
     // With what the launcher gives it, so that measured memory is that of an installed one.
-    const child = spawn(program!, [...rest, process.execPath, '--max-semi-space-size=4', daemonProgram(), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir, '--kernels', KERNEL_DIR], {
+    const child = spawn(program!, [...rest, process.execPath, '--max-semi-space-size=4', daemonProgram(), '--root', this.rootDir, '--run', this.runDir, '--leases', this.leaseDir, '--kernels', this.#kernelDir], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, MALLOC_ARENA_MAX: '2', BERTH_NATIVE_DIR: path.resolve(HERE, '../../.build/native'), BERTH_TEST_FAULTS: this.#faultsFile, ...options.env },
     });
