@@ -16,6 +16,8 @@ export async function daemonProcess(parts: Omit<DaemonParts, 'log'> = {}): Promi
     log.error({ error: describe(error) }, 'the daemon met a bug and ends; instances go on');
     process.exit(70);
   });
+  // Whoever starts it may have another: directories that instances pass through are made with the mode that is asked for.
+  process.umask(0o022);
   try {
     const options = parseDaemonOptions(process.argv.slice(2), process.env);
     const daemon = await runDaemon(options, { ...parts, log });

@@ -15,7 +15,7 @@ test('the unit starts the installed daemon at its usual place', () => {
 });
 
 test('stopping or losing the daemon touches no instance', () => {
-  const wanted = { KillMode: 'process', Delegate: 'yes', OOMPolicy: 'continue', Restart: 'always', TasksMax: 'infinity', UMask: '0077' };
+  const wanted = { KillMode: 'process', Delegate: 'yes', OOMPolicy: 'continue', Restart: 'always', TasksMax: 'infinity' };
   assert.deepEqual(Object.fromEntries(Object.keys(wanted).map((key) => [key, settings[key]])), wanted);
   // A start limit would leave a host without its daemon after five quick deaths.
   assert.equal(settings['StartLimitIntervalSec'], '0');

@@ -205,3 +205,18 @@ describe('the command line and the daemon', () => {
     assert.equal(await say('run', '--rm', '--env-file', file, '-e', 'A=2', 'busybox', 'sh', '-c', 'echo "$A/$B"'), '2/two words\n');
   });
 });
+
+test('whoever starts the daemon with a narrow umask gets the same daemon: instances pass through its directories', { timeout: 120_000 }, async () => {
+  const before = process.umask(0o077);
+  let started: TestDaemon;
+  try {
+    started = await TestDaemon.start();
+  } finally {
+    process.umask(before);
+  }
+  await using daemon = started;
+  await daemon.bootstrapBusybox();
+  await daemon.create('web', { command: ['sleep', '1000'] });
+  const { code, stdout } = await berth(daemon, ['exec', 'web', 'echo', 'here']);
+  assert.deepEqual([code, stdout], [0, 'here\n']);
+});
