@@ -94,3 +94,35 @@ test('B04: a disk has nothing of one that was deleted; a pool without that guard
     await rm(rootDir, { recursive: true });
   }
 });
+
+for (const form of ['microVM', 'vm'] as const) {
+  test(`B04: the root disk of a ${form} has nothing of one that was deleted, nor of one that had its id`, async () => {
+    const rootDir = await mkdtemp(path.join(os.tmpdir(), 'berth-root-'));
+    try {
+      const driver = dirStorage({ rootDir });
+      const request = (id: string) => ({ id: objectId(id), form, specCopy: '{}', sizeBytes: DISK_BYTES });
+      const { upperDisk } = await driver.createRoot(request('aaaaaaaaaaaa'));
+      await marked(upperDisk!);
+      assert.ok(await hasMark(upperDisk!));
+      await driver.removeRoot(objectId('aaaaaaaaaaaa'));
+      for (const id of ['bbbbbbbbbbbb', 'aaaaaaaaaaaa']) assert.ok(!await hasMark((await driver.createRoot(request(id))).upperDisk!), id);
+    } finally {
+      await rm(rootDir, { recursive: true });
+    }
+  });
+}
+
+test('B04: the upper layer of a container has nothing of one that was deleted', async () => {
+  const rootDir = await mkdtemp(path.join(os.tmpdir(), 'berth-root-'));
+  try {
+    const driver = dirStorage({ rootDir });
+    const request = { id: objectId('aaaaaaaaaaaa'), form: 'osContainer', specCopy: '{}' } as const;
+    const { upperDir } = await driver.createRoot(request);
+    await writeFile(path.join(upperDir!, 'up/mine'), MARK);
+    await driver.removeRoot(request.id);
+    await driver.createRoot(request);
+    assert.deepEqual(await readdir(path.join(upperDir!, 'up')), []);
+  } finally {
+    await rm(rootDir, { recursive: true });
+  }
+});
