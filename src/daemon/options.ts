@@ -19,7 +19,7 @@ export interface DaemonOptions {
 export const WARM_STARTS = ['off', 'project', 'shared'] as const;
 /** `project`: no template serves two projects; `shared`: one serves all. */
 export type WarmStart = (typeof WARM_STARTS)[number];
-const DEFAULT_WARM_START: WarmStart = 'off';
+const DEFAULT_WARM_START: WarmStart = 'project';
 
 export const DAEMON_USAGE = 'usage: berth daemon [--root DIR] [--run DIR] [--registries FILE] [--warm-start off|project|shared]';
 

@@ -14,7 +14,7 @@ import { startExec } from './exec-session.ts';
 import { setupFields, workloadFields } from './guest-fields.ts';
 import type { Guest, Machine } from './guest.ts';
 import { templateMac } from './machine.ts';
-import type { MicroVmDeadlines } from './microvm-options.ts';
+import type { MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
 import { qmpCommands } from './qmp-commands.ts';
 import type { Template } from './template-store.ts';
 import { updateUnit, type UpdatedUnit } from './update-unit.ts';
@@ -25,16 +25,19 @@ const CLAIM_MS = 500;
 
 export class AgentGuest implements Guest, Disposable {
   readonly #deadlines: MicroVmDeadlines;
+  readonly #timings: MicroVmRuntimeOptions['timings'];
   readonly #links = new AgentLinks();
 
-  constructor(deadlines: MicroVmDeadlines) {
+  constructor(deadlines: MicroVmDeadlines, timings?: MicroVmRuntimeOptions['timings']) {
     this.#deadlines = deadlines;
+    this.#timings = timings;
   }
 
   async prepare(machine: Machine, plan: UnitPlan, { signal, template }: Parameters<Guest['prepare']>[2]): Promise<void> {
     const { bootMs, prepareMs } = this.#deadlines, { unit, record } = machine;
     const link = await (template === undefined ? AgentLink.connect(unit.agentSocket, record.nonce, bootMs, signal) : this.#resume(template, machine, signal));
     void this.#links.adopt(machine.id, Promise.resolve(link));
+    this.#timings?.('machine answered');
     const facts = {
       clockNs: BigInt(Date.now()) * 1_000_000n, seed: randomBytes(64).toString('hex'),
       identity: template === undefined ? undefined : { nonce: record.nonce, macOf: templateMac },

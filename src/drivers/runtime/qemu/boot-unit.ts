@@ -39,13 +39,16 @@ export function bootRecord(plan: UnitPlan, uid: number, accelerator: 'kvm' | 'tc
 /** Errors of a boot that may go better the next time have `details.boot`. What was made stays: `remove` takes it away. */
 export async function bootUnit(plan: UnitPlan, parts: BootParts): Promise<UnitInfo> {
   const { unit, record, guest, signal, template } = parts;
+  const { timings } = parts.options;
   const { process, monitor } = await startMachine(plan, parts, template === undefined ? undefined : { memory: 'clone', ramFile: template.ramFile, stateFile: template.stateFile });
+  timings?.('machine runs');
   try {
     await guest.prepare({ id: plan.id, unit, record }, plan, { signal, template });
   } catch (error) {
     throw error instanceof BerthError && (error.code === 'timeout' || error.code === 'unavailable') ? bootError(error, unit) : error;
   }
   signal?.throwIfAborted();
+  timings?.('machine set up');
   fs.writeFileSync(unit.made, '');
   return { process, monitor, boundary: boundaryOf(record), accelerator: record.accelerator, kernel: record.kernel, start: record.start };
 }

@@ -43,10 +43,12 @@ export async function makeTemplate(plan: UnitPlan, files: TemplateFiles, parts: 
   fs.writeFileSync(plan.root.imageFile!, Buffer.alloc(BLANK_BYTES), { mode: 0o600 });
   await using sink = await openSink(unit.saveSocket, files.stateFile);
   await startMachine(plan, parts, { memory: 'template', ramFile: files.ramFile, saveSocket: unit.saveSocket });
+  parts.options.timings?.('blank boots');
   {
     using link = await AgentLink.connect(unit.agentSocket, record.nonce, deadlines.bootMs, signal).catch((error: Error) => { throw bootError(error, unit); });
     await link.request(FRAME.prepare, {}, deadlines.prepareMs);
   }
+  parts.options.timings?.('blank answered');
   await qmpCommands(unit.qmpSocket, [
     { execute: 'migrate-set-capabilities', arguments: { capabilities: [{ capability: 'x-ignore-shared', state: true }] } },
     { execute: 'migrate', arguments: { uri: `unix:${JAIL.save}` } },
@@ -59,6 +61,7 @@ export async function makeTemplate(plan: UnitPlan, files: TemplateFiles, parts: 
     await pause(LOOK_AGAIN_MS, undefined, { signal });
   }
   await sink.whole(deadlines.answerMs);
+  parts.options.timings?.('saved');
 }
 
 interface Sink extends AsyncDisposable {

@@ -40,6 +40,8 @@ export interface MicroVmDeadlines {
 
 export const DEADLINES: MicroVmDeadlines = { bootMs: 45_000, warmMs: 5_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
 
+export type WarmStage = 'begun' | 'blank boots' | 'blank answered' | 'saved' | 'blank gone' | 'admitted' | 'machine runs' | 'machine answered' | 'machine set up';
+
 export interface MicroVmRuntimeOptions {
   readonly rootDir: string;
   readonly runDir: string;
@@ -59,6 +61,8 @@ export interface MicroVmRuntimeOptions {
   readonly templateLimits?: TemplateLimits | undefined;
   /** From a boot to the making of a template of its kind. */
   readonly templateDelayMs?: number | undefined;
+  /** Told what was just done on the way to a warm start: for tests and measurements. */
+  readonly timings?: ((done: WarmStage) => void) | undefined;
   /** Told why a machine could not start warm, or will not. */
   readonly complain?: ((error: unknown) => void) | undefined;
   readonly guards?: MicroVmGuards | undefined;

@@ -67,13 +67,13 @@ export class MicroVmRuntime implements RuntimeDriver {
   constructor(options: MicroVmRuntimeOptions) {
     this.#options = options;
     this.#deadlines = { ...DEADLINES, ...options.deadlines };
-    this.#agents = new AgentGuest(this.#deadlines);
+    this.#agents = new AgentGuest(this.#deadlines, options.timings);
     this.#paths = runtimePaths(options.rootDir, options.runDir);
     this.#exits = new MonitorExits(this.#paths.exits);
     fs.mkdirSync(this.#paths.units, { recursive: true, mode: 0o700 });
     this.#warm = new WarmStarts({
       mode: options.warmStart, dir: options.templateDir ?? path.join(options.rootDir, TEMPLATES), qemu: options.qemu, limits: options.templateLimits, delayMs: options.templateDelayMs ?? TEMPLATE_DELAY_MS,
-      make: (plan, files, signal) => this.#makeTemplate(plan, files, signal), complain: options.complain ?? (() => undefined),
+      make: (plan, files, signal) => this.#makeTemplate(plan, files, signal), timings: options.timings, complain: options.complain ?? (() => undefined),
     });
     this.#swept = this.#sweep();
     this.#swept.catch(() => undefined);

@@ -36,6 +36,7 @@ export interface QemuRuntimeOptions {
   readonly templateDir?: string | undefined;
   readonly templateLimits?: MicroVmRuntimeOptions['templateLimits'];
   readonly templateDelayMs?: number | undefined;
+  readonly timings?: MicroVmRuntimeOptions['timings'];
   readonly complain?: MicroVmRuntimeOptions['complain'];
   readonly guards?: MicroVmRuntimeOptions['guards'];
 }
@@ -52,7 +53,7 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
     accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),
-    firmware: options.firmware ?? DEBIAN_FIRMWARE, deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateDir: options.templateDir, templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, complain: options.complain, guards: options.guards,
+    firmware: options.firmware ?? DEBIAN_FIRMWARE, deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateDir: options.templateDir, templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, timings: options.timings, complain: options.complain, guards: options.guards,
   });
 }
 

@@ -24,6 +24,7 @@ export interface WarmStartParts {
   readonly delayMs: number;
   /** Makes the files; resolves with the template's nonce. */
   readonly make: (plan: UnitPlan, files: TemplateFiles, signal: AbortSignal) => Promise<string>;
+  readonly timings?: ((done: 'begun' | 'blank gone' | 'admitted') => void) | undefined;
   /** Nobody waits for a template: why there is none is only told here. */
   readonly complain: (error: unknown) => void;
 }
@@ -97,7 +98,11 @@ export class WarmStarts implements AsyncDisposable {
     await pause(this.#parts.delayMs, undefined, { signal });
     const { dir, ...files } = await this.#store.begin(key);
     try {
-      if (!await this.#store.admit(key, dir, await this.#parts.make(plan, files, signal))) throw new BerthError('exhausted', 'A template has no place: what it depends on changed meanwhile, or it takes more than all of them may.');
+      this.#parts.timings?.('begun');
+      const nonce = await this.#parts.make(plan, files, signal);
+      this.#parts.timings?.('blank gone');
+      if (!await this.#store.admit(key, dir, nonce)) throw new BerthError('exhausted', 'A template has no place: what it depends on changed meanwhile, or it takes more than all of them may.');
+      this.#parts.timings?.('admitted');
     } finally {
       await fs.promises.rm(dir, { recursive: true, force: true });
     }
