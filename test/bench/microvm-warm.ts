@@ -80,8 +80,8 @@ class Side implements AsyncDisposable {
     };
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#bench[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#bench[Symbol.asyncDispose]();
   }
 }
 
