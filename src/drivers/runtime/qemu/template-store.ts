@@ -85,6 +85,7 @@ export class TemplateStore {
     await fs.promises.rename(dir, final);
     const entry = await readEntry(final, key);
     if (entry === undefined) return false;
+    entry.usedAtMs = Date.now(); // a file's time is coarser
     this.#entries.set(key, entry);
     await this.#bound();
     return this.#entries.has(key);
