@@ -11,6 +11,7 @@ import type { WarmStage } from '../../src/drivers/runtime/qemu/microvm-options.t
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { openQemuBench, type QemuBench } from '../lib/qemu-bench.ts';
+import { until } from '../lib/until.ts';
 
 const rounds = Number(process.argv[2] ?? 7);
 const IDLE = 5, AT_ONCE = 10, SETTLE_MS = 4_000;
@@ -53,7 +54,8 @@ class Side implements AsyncDisposable {
     const mean = (): number => Math.round(pids.reduce((sum, pid) => sum + pssMib(pid), 0) / pids.length);
     const waiting = mean();
     for (const plan of plans) await this.#bench.driver.start(plan.id);
-    await new Promise((resolve) => { setTimeout(resolve, SETTLE_MS); });
+    const since = performance.now();
+    await until(() => performance.now() - since > SETTLE_MS, { what: 'idleness' });
     const idle = mean();
     for (const plan of plans) await this.#bench.exec(plan.id, ['true']);
     const executed = mean();
@@ -113,7 +115,7 @@ const command: Record<string, number[]> = { cold: [], warm: [] };
   await using warms = await openDaemon('project');
   await runs(colds);
   await runs(warms);
-  await new Promise((resolve) => { setTimeout(resolve, 2 * SETTLE_MS); });
+  await until(async () => (await warms.ok('GET', '/v1/system/df')).items.some((row: { what: string; count: number }) => row.what === 'templates' && row.count === 1), { what: 'a template', deadlineMs: 120_000 });
   for (let round = 0; round < rounds; round++) {
     command['cold']!.push(await runs(colds));
     command['warm']!.push(await runs(warms));
