@@ -4,14 +4,13 @@
  * milliseconds, processor time of QEMU, which a busy machine moves less, and MiB.
  *   node test/bench/microvm-warm.ts [ROUNDS]
  */
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import path from 'node:path';
 import type { WarmStage } from '../../src/drivers/runtime/qemu/microvm-options.ts';
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { openQemuBench, type QemuBench } from '../lib/qemu-bench.ts';
 import { until } from '../lib/until.ts';
+import { bootBareMachine } from './floors/bare-machine.ts';
 
 const rounds = Number(process.argv[2] ?? 7);
 const IDLE = 5, AT_ONCE = 10, SETTLE_MS = 4_000;
@@ -44,6 +43,12 @@ class Side implements AsyncDisposable {
     const info = await this.#bench.driver.create(plan);
     this.samples.push({ runs: this.#at.get('machine runs')! - begin, answered: this.#at.get('machine answered')! - begin, ready: performance.now() - begin, cpu: cpuMs(info.process.pid) });
     await this.#bench.driver.remove(plan.id, { keepLog: false });
+  }
+
+  /** QEMU started by hand, until the agent's first word. */
+  async bareMs(): Promise<number> {
+    await using machine = await bootBareMachine(this.#bench.plan(['true']), this.#bench.rootDir);
+    return machine.helloMs;
   }
 
   /** Mean of several side by side: workload waiting for its start, idle with it, after a first command. */
@@ -100,13 +105,15 @@ async function runs(daemon: TestDaemon): Promise<number> {
   return performance.now() - begin;
 }
 
-const bareMs = (): number => Number(execFileSync(process.execPath, [path.join(import.meta.dirname, 'bare-vm.ts')], { encoding: 'utf8' }));
-
 const load = fs.readFileSync('/proc/loadavg', 'utf8').split(' ')[0];
 await using cold = await Side.open('off');
 await using warm = await Side.open('project');
-for (let round = 0; round < rounds; round++) for (const side of [cold, warm]) await side.sample();
-const floor = bareMs();
+const bare: number[] = [];
+for (let round = 0; round < rounds; round++) {
+  bare.push(await cold.bareMs());
+  for (const side of [cold, warm]) await side.sample();
+}
+const floor = median(bare);
 const memory = { cold: await cold.memory(), warm: await warm.memory() };
 const atOnce = { cold: await cold.atOnce(), warm: await warm.atOnce() };
 const command: Record<string, number[]> = { cold: [], warm: [] };
