@@ -1,8 +1,8 @@
 /**
  * A Debian with a boot loader and a kernel of its own, as a raw disk: GPT, a GRUB for BIOS and one for UEFI, ext4. Made on
  * the spot without a loop device or a mount, once, and kept in .build for the next run. On its console it says what it
- * found (firmware, seed, addresses) before its login prompt; port 80 answers; the power button works; root's password
- * is `berth`.
+ * found (firmware, seed, addresses) before its login prompt; port 80 answers, and its kernel dies for who asks for
+ * /cgi-bin/panic; the power button works; root's password is `berth`.
  */
 import crypto from 'node:crypto';
 import fs from 'node:fs';
@@ -25,6 +25,7 @@ const FILES: readonly { readonly path: string; readonly text: string; readonly m
     path: 'etc/inittab', text: ['::sysinit:/etc/boot', 'ttyS0::respawn:/sbin/agetty -L 115200 ttyS0 vt100', '::respawn:/bin/busybox acpid -f', '::shutdown:/bin/umount -a -r', ''].join('\n'),
   },
   { path: 'etc/acpi/PWRF/00000080', mode: 0o755, text: '#!/bin/sh\necho the power button was pressed >/dev/ttyS0\nbusybox poweroff\n' },
+  { path: 'www/cgi-bin/panic', mode: 0o755, text: '#!/bin/sh\necho 1 >/proc/sys/kernel/sysrq\necho c >/proc/sysrq-trigger\n' },
   {
     path: 'etc/boot', mode: 0o755, text: `#!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -43,7 +44,11 @@ for nic in /sys/class/net/eth*; do
   nic=\${nic##*/}
   ip link set $nic up
   dhclient -4 -1 -v -lf /run/$nic.4 -pf /run/$nic.pid4 $nic 2>&1 | grep -E '^bound|^No '
-  dhclient -6 -1 -lf /run/$nic.6 -pf /run/$nic.pid6 $nic
+  # On a busy machine its neighbours answer late, and this client asks once.
+  for try in 1 2 3 4 5 6 7 8; do
+    ip -6 addr show dev $nic scope global | grep -q inet6 && break
+    dhclient -6 -1 -lf /run/$nic.6 -pf /run/$nic.pid6 $nic || sleep 1
+  done
 done
 ip -o addr show scope global
 ip route; ip -6 route show default
