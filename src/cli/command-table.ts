@@ -41,7 +41,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   shell: { group: 'instances', summary: 'Open a shell inside an instance.', room: 'talk' },
   cp: { group: 'instances', summary: 'Copy files between an instance and this machine, or another instance.' },
   attach: { group: 'instances', summary: 'Connect to the input and output of an instance.' },
-  console: { group: 'instances', summary: 'Connect to the console of a system, to log in.' },
+  console: { group: 'instances', summary: 'Connect to the console of a system, to log in; or take a picture of its screen.' },
   logs: { group: 'instances', summary: 'Show the output of an instance.' },
   stats: { group: 'instances', summary: 'Show what running instances use.' },
   top: { group: 'instances', summary: 'Show the processes of instances.' },

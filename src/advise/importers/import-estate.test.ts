@@ -194,9 +194,9 @@ test('texts made to be slow to read are not', () => {
     'quotes.csv': `name,os\n${'a,"\n'.repeat(long / 4)}`, 'entity.xml': `<domain><name>${'&amp;'.repeat(long / 5)}</name></domain>`, 'attributes.xml': `<domain ${'a'.repeat(long)}`,
   };
   for (const [name, text] of Object.entries(slow)) {
-    const before = performance.now();
+    const before = process.cpuUsage(); // of this process: whatever else the machine does meanwhile
     importEstate([{ name, text }]);
-    const tookMs = performance.now() - before;
+    const tookMs = process.cpuUsage(before).user / 1000;
     assert.ok(tookMs < 3000, `${name} took ${Math.round(tookMs)} ms`);
   }
 });

@@ -289,7 +289,7 @@ describe('what images take', () => {
     await bring(world, { '/a': '1' }, 'a:1');
     await world.run('web', { volumes: [{ volume: 'data', target: '/d' }] });
     const rows = new Map((await diskUsage(world.services)).items.map((row) => [row.what, row]));
-    assert.deepEqual([...rows.keys()], ['images', 'layers', 'volumes', 'instances', 'logs']);
+    assert.deepEqual([...rows.keys()], ['images', 'layers', 'volumes', 'instances', 'logs', 'templates']);
     const { images: all } = { images: rows.get('images')! };
     assert.deepEqual([all.count, all.active], [2, 1]);
     assert.ok(all.reclaimableBytes > 0 && all.reclaimableBytes < all.bytes);
