@@ -2,6 +2,7 @@
  * Root file systems from Debian packages, as `berth image bootstrap` makes them. A test's daemon sits in a network without
  * a way out, so they are made beside it, once, and kept in .build for the next run.
  */
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,6 +10,9 @@ import { pipeline } from 'node:stream/promises';
 import { debianLayer, type DebianSuite } from '../../src/drivers/content/bootstrap/debian.ts';
 
 const CACHE = path.resolve(import.meta.dirname, '../../.build/test-images');
+
+/** A file's name has 255 bytes. */
+const LONG_NAME = 150;
 
 /** What a system needs to be one that people work on. */
 const SYSTEM = ['dbus', 'openssh-server', 'iproute2', 'procps', 'sudo', 'kmod', 'iputils-ping'];
@@ -27,7 +31,8 @@ export function systemArchive(init: keyof typeof INITS, suite: DebianSuite = 'bo
 
 /** Path of a tar for `berth image import`. Minutes the first time. Packages of another month may be gone from the mirror; what was built then still does. */
 export async function debianArchive(name: string, include: readonly string[], suite: DebianSuite = 'bookworm'): Promise<string> {
-  const file = path.join(CACHE, `${suite}-${name}-${include.join('+')}.tar`);
+  const packages = include.join('+');
+  const file = path.join(CACHE, `${suite}-${name}-${packages.length < LONG_NAME ? packages : createHash('sha256').update(packages).digest('hex').slice(0, 16)}.tar`);
   if (fs.existsSync(file)) return file;
   await fs.promises.mkdir(CACHE, { recursive: true });
   const temporaryDir = await fs.promises.mkdtemp(path.join(os.tmpdir(), 'berth-test-debian-'));
