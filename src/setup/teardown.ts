@@ -67,13 +67,16 @@ export function isLinkOf(tag: string, name: string): boolean {
   return TAG.test(tag) && new RegExp(`^[a-z]${tag}[0-9a-z]*$`).test(name);
 }
 
-/** Mount points at or below the directories, deepest and latest first. */
-export function mountsBelow(mountinfo: string, directories: readonly string[]): readonly string[] {
-  const points = mountinfo.split('\n').flatMap((line) => {
+function mountPoints(mountinfo: string): readonly string[] {
+  return mountinfo.split('\n').flatMap((line) => {
     const point = line.split(' ')[4];
     return point === undefined ? [] : [point.replace(/\\([0-7]{3})/g, (_match, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))];
   });
-  return points.filter((point) => directories.some((dir) => point === dir || point.startsWith(`${dir}/`))).toReversed();
+}
+
+/** Mount points below the directories, deepest and latest first. A disk that the admin gave a root is not ours to take off. */
+export function mountsBelow(mountinfo: string, directories: readonly string[]): readonly string[] {
+  return mountPoints(mountinfo).filter((point) => directories.some((dir) => point.startsWith(`${dir}/`))).toReversed();
 }
 
 /** Runs until nothing of the root is left; each part is idempotent. @throws when something is still there at the end. */
@@ -92,22 +95,24 @@ export async function removeFromHost(place: Place, leaseDir = LEASE_DIR): Promis
     await removeTables(`berth_${tag}`);
     await removeLeases(place, tag, leaseDir);
   }
-  for (const point of mountsBelow(await fs.promises.readFile('/proc/self/mountinfo', 'utf8'), [place.root, place.run])) unmount(point, MNT_DETACH);
-  await removeTree(place.run, 'i');
-  await removeTree(place.root, 'state');
+  const mountinfo = await fs.promises.readFile('/proc/self/mountinfo', 'utf8');
+  for (const point of mountsBelow(mountinfo, [place.root, place.run])) unmount(point, MNT_DETACH);
+  const stays = mountPoints(mountinfo);
+  await removeTree(place.run, 'i', stays.includes(place.run));
+  await removeTree(place.root, 'state', stays.includes(place.root));
 }
 
 const REMOVAL_TIMEOUT_MS = 1_800_000;
 
 /**
  * `last` is what tells that the directory is ours: it goes at the end, so that an interrupted removal can be repeated.
- * Never into another file system: a mount that would not come off must not be emptied.
+ * Never into another file system: a mount that would not come off must not be emptied. `emptied`: the directory itself stays.
  */
-async function removeTree(dir: string, last: string): Promise<void> {
+async function removeTree(dir: string, last: string, emptied: boolean): Promise<void> {
   const entries = await fs.promises.readdir(dir).catch(() => undefined);
   if (entries === undefined) return;
   const rest = entries.filter((name) => name !== last).map((name) => path.join(dir, name));
-  for (const targets of [rest, [dir]]) if (targets.length > 0) await run('rm', ['-rf', '--one-file-system', '--', ...targets], { timeoutMs: REMOVAL_TIMEOUT_MS });
+  for (const targets of [rest, [emptied ? path.join(dir, last) : dir]]) if (targets.length > 0) await run('rm', ['-rf', '--one-file-system', '--', ...targets], { timeoutMs: REMOVAL_TIMEOUT_MS });
 }
 
 async function removeGroups(parent: string): Promise<void> {

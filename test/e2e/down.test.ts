@@ -92,3 +92,17 @@ test('a root that is not one is refused', async () => {
   assert.notEqual(answer.code, 0);
   assert.ok(fs.existsSync(path.join(precious, 'photos')));
 });
+
+test('down --all empties a disk that the admin mounted as the root, and leaves it mounted', { timeout: 120_000 }, async () => {
+  await using daemon = await TestDaemon.start({
+    prepareRoot: async (rootDir) => {
+      await run('mount', ['-t', 'tmpfs', 'disk', rootDir]);
+      return async () => { await run('umount', [rootDir]); };
+    },
+  });
+  await daemon.bootstrapBusybox();
+  await down(daemon, '--all');
+  await daemon.ended();
+  assert.deepEqual(fs.readdirSync(daemon.rootDir), []);
+  assert.ok(fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${daemon.rootDir} `));
+});

@@ -88,10 +88,6 @@ export class DebianVm implements AsyncDisposable {
     await this.#outside(['cp', file, `${NAME}:${target}`], 600_000);
   }
 
-  async copyOut(file: string, target: string): Promise<void> {
-    await this.#outside(['cp', `${NAME}:${file}`, target], 600_000);
-  }
-
   /** Does what ends this boot, and resolves when the next one is over. */
   async rebootBy(how: 'systemctl reboot' | 'berth restart' | 'power cut'): Promise<void> {
     const before = (await this.#daemon.instance(NAME)).status.startedAt as string;

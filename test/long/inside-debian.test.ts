@@ -83,6 +83,6 @@ for (const suite of suites) {
 
 /** Prints what is Berth's and still there. */
 const LEFTOVERS = [
-  'pgrep -a "conmon|crun|dnsmasq|lxcfs|berth"', 'nft list tables | grep berth', 'ip -o link | grep -E "\\bb[tv][a-z0-9]{6}"', 'find /sys/fs/cgroup -maxdepth 1 -name "berth*"',
-  'grep -E "berth" /proc/mounts', 'ls -d /opt/berth /run/berth /usr/local/bin/berth /etc/systemd/system/berth.service 2>/dev/null', 'find /var/lib/berth -mindepth 1', 'true',
+  'ps -eo args | grep -E "[c]onmon|[d]nsmasq|[l]xcfs|/opt/[b]erth"', 'nft list tables | grep berth', 'ip -o link | grep -E "\\bb[tv][a-z0-9]{6}"', 'find /sys/fs/cgroup -maxdepth 1 -name "berth-*"',
+  'ls -d /opt/berth /run/berth /run/berth-leases /usr/local/bin/berth /etc/systemd/system/berth.service 2>/dev/null', 'find /var/lib/berth -mindepth 1', 'true',
 ].join('; ');
