@@ -7,8 +7,9 @@ import { findDaemons, socketOf, type Place } from './daemon-process.ts';
 import { UNIT_NAME } from './home.ts';
 import { isDefault, logFileOf, systemdRuns } from './service.ts';
 
-const ASK_TIMEOUT_MS = 2000;
-const READY_DEADLINE_MS = 60_000;
+const ASK_TIMEOUT_MS = 10_000;
+/** The first start tries the accelerator and makes its filters: a second; minutes on a host that is emulated itself. */
+const READY_DEADLINE_MS = 240_000;
 const POLL_MS = 50;
 
 /** Any answer counts: it was asked for something harmless. */

@@ -13,7 +13,7 @@ import { PINNED_BUN } from '../../src/setup/home.ts';
 import { DEBIAN_PACKAGES } from '../../src/setup/packages.ts';
 import { berth, type CliResult } from './cli.ts';
 import { BUNDLE_VARIABLE, daemonProgram, TestDaemon } from './daemon.ts';
-import { debianArchive } from './debian-images.ts';
+import { debianArchive, systemArchive } from './debian-images.ts';
 import { until } from './until.ts';
 
 const HOME = path.resolve(import.meta.dirname, '../..');
@@ -46,6 +46,8 @@ const UNIT = '[Unit]\nDefaultDependencies=no\nBefore=local-fs.target systemd-tmp
 
 export class DebianVm implements AsyncDisposable {
   readonly kernel: GuestKernel;
+  /** Inside: a tar for `berth image import`. */
+  systemArchive = '';
   readonly #daemon: TestDaemon;
 
   private constructor(daemon: TestDaemon, kernel: GuestKernel) {
@@ -116,7 +118,10 @@ export class DebianVm implements AsyncDisposable {
     await packCheckout(archive);
     await this.copyIn(archive, '/opt/src.tar');
     // As it came: nothing is older than what was made of it.
-    await this.ok(`mkdir -p ${INSIDE} && tar -xf /opt/src.tar -C ${INSIDE} && rm /opt/src.tar && touch ${INSIDE}/dist/no-bun`, 900_000);
+    await this.ok(`mkdir -p ${INSIDE}/.build/test-images && tar -xf /opt/src.tar -C ${INSIDE} && rm /opt/src.tar && touch ${INSIDE}/dist/no-bun`, 900_000);
+    // There is no mirror inside: systems are made beside it.
+    const system = await systemArchive('systemd');
+    await this.copyIn(system, this.systemArchive = `${INSIDE}/.build/test-images/${path.basename(system)}`);
   }
 
   async #outside(args: readonly string[], timeoutMs: number): Promise<string> {

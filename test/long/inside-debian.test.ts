@@ -10,7 +10,6 @@ import { after, before, describe, test } from 'node:test';
 import { DEBIAN_SUITES } from '../../src/drivers/content/bootstrap/debian.ts';
 import { DebianVm, INSIDE } from '../lib/debian-vm.ts';
 import { hostFilesInside, NOT_INSIDE, type FileResult } from '../lib/inside-files.ts';
-import { systemArchive } from '../lib/debian-images.ts';
 import { until } from '../lib/until.ts';
 
 const HOURS_MS = 3_600_000;
@@ -56,8 +55,7 @@ for (const suite of suites) {
 
       await vm.ok('./berth up --yes --no-estate', HOURS_MS);
       assert.equal(await vm.ok('systemctl is-active berth; systemctl is-enabled berth; systemctl show -p KillMode -p Delegate --value berth'), 'active\nenabled\nprocess\nyes');
-      await vm.copyIn(await systemArchive('systemd'), '/var/tmp/system.tar');
-      await vm.ok('berth image bootstrap busybox && berth image import /var/tmp/system.tar --as system', 1_200_000);
+      await vm.ok(`berth image bootstrap busybox && berth image import ${vm.systemArchive} --as system`, 1_200_000);
       await vm.ok('berth run -d --name web --restart always -p 8080:80 busybox sh -c "mkdir -p /www; echo here > /www/index.html; exec httpd -f -h /www -p 80"');
       // It ends with 0 when it is asked to: no failure, and to come back all the same.
       await vm.ok('berth run -d --name flaky --restart on-failure busybox sh -c "trap \'exit 0\' TERM; while :; do sleep 1; done"');
