@@ -1,78 +1,44 @@
 /**
- * Ends test files that hang. node:test gives up a test that takes too long, yet waits for the file's process, and for
- * every process that still holds its output: one that nobody ends would hold up the whole run for ever.
+ * Ends what hangs in a test run. node:test gives up a test that takes too long, yet waits for its file's process, and for
+ * every process that still holds the file's output: one that nobody ends would hold up the whole run for ever.
  */
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { identify, signalProcess, type ProcessIdentity } from '../host/process.ts';
+import { identify, signalProcess } from '../host/process.ts';
 
-interface TestFile {
-  readonly name: string;
-  readonly process: ProcessIdentity;
-  readonly outputs: readonly string[];
-  readonly sinceMs: number;
+const MARK = 'BERTH_TEST_RUN';
+/** USER_HZ, in which /proc counts: sysconf(_SC_CLK_TCK) on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** Marks all that is started from now on by this process, and by what it starts. */
+export function markTestRun(): string {
+  return (process.env[MARK] = randomUUID());
 }
 
-export interface FileWatch extends Disposable {
-  /** Looks once. Answers what was ended by it. */
-  look(nowMs: number): readonly string[];
-}
-
-/** Watches the children of this process that run one of `files`. `fileMs` is how long one may take, with all that holds its output. */
-export function watchFiles(files: readonly string[], fileMs: number): FileWatch {
-  const seen = new Map<string, TestFile>();
-  const look = (nowMs: number): readonly string[] => {
-    for (const pid of childrenOf('self')) {
-      const file = files.find((one) => argumentsOf(pid).includes(one));
-      const process = identify(pid);
-      if (file === undefined || process === undefined || seen.has(keyOf(process))) continue;
-      seen.set(keyOf(process), { name: path.basename(file), process, outputs: outputsOf(pid), sinceMs: nowMs });
-    }
-    const ended: string[] = [];
-    for (const [key, file] of seen) {
-      if (nowMs - file.sinceMs < fileMs) continue;
-      seen.delete(key);
-      if (endAll(file)) ended.push(file.name);
-    }
-    return ended;
-  };
-  return { look, [Symbol.dispose]: () => seen.clear() };
-}
-
-/** Whether there was anything to end. */
-function endAll({ process, outputs }: TestFile): boolean {
+/** Ends each process of the run that is older than `limitMs`, with all that it started. Answers their names. */
+export function endOverdue(mark: string, limitMs: number): readonly string[] {
+  const uptimeMs = Number(read('/proc/uptime').split(' ')[0]) * 1000;
+  const marked = entries('/proc').map(Number).filter((pid) => pid !== process.pid && Number.isSafeInteger(pid) && read(`/proc/${pid}/environ`).includes(`${MARK}=${mark}`));
+  const overdue = marked.filter((pid) => uptimeMs - ((identify(pid)?.startTicks ?? Infinity) * 1000) / TICKS_PER_SECOND > limitMs);
+  const names = overdue.map(nameOf);
   const tree = new Set<number>();
-  const gather = (pid: number): void => {
-    if (tree.has(pid)) return;
-    tree.add(pid);
-    for (const child of childrenOf(pid)) gather(child);
-  };
-  if (identify(process.pid)?.startTicks === process.startTicks) gather(process.pid);
-  for (const holder of holdersOf(outputs)) gather(holder);
-  const identities = [...tree].map(identify).filter((one) => one !== undefined);
-  return identities.map((one) => signalProcess(one, 'SIGKILL')).includes(true);
+  for (const pid of overdue) gather(pid, tree);
+  for (const one of [...tree].map(identify)) if (one !== undefined) signalProcess(one, 'SIGKILL');
+  return names;
 }
 
-function keyOf({ pid, startTicks }: ProcessIdentity): string {
-  return `${pid} ${startTicks}`;
+function gather(pid: number, tree: Set<number>): void {
+  if (tree.has(pid)) return;
+  tree.add(pid);
+  for (const thread of entries(`/proc/${pid}/task`)) for (const child of read(`/proc/${pid}/task/${thread}/children`).split(' ')) if (child !== '') gather(Number(child), tree);
 }
 
-function childrenOf(pid: number | 'self'): readonly number[] {
-  return entries(`/proc/${pid}/task`).flatMap((thread) => read(`/proc/${pid}/task/${thread}/children`).split(' ').filter((word) => word !== '').map(Number));
-}
-
-function argumentsOf(pid: number): readonly string[] {
-  return read(`/proc/${pid}/cmdline`).split('\0');
-}
-
-/** What node:test reads of it: its ends of two socket pairs, that nobody else has but those who inherited them. */
-function outputsOf(pid: number): readonly string[] {
-  return [1, 2].map((fd) => link(`/proc/${pid}/fd/${fd}`)).filter((one) => one.startsWith('socket:') || one.startsWith('pipe:'));
-}
-
-function holdersOf(outputs: readonly string[]): readonly number[] {
-  const pids = entries('/proc').map(Number).filter((pid) => Number.isSafeInteger(pid) && pid !== process.pid);
-  return pids.filter((pid) => entries(`/proc/${pid}/fd`).some((fd) => outputs.includes(link(`/proc/${pid}/fd/${fd}`))));
+/** The test file, or what else is run. */
+function nameOf(pid: number): string {
+  const words = read(`/proc/${pid}/cmdline`).split('\0');
+  const file = words.find((word) => /\.test\.\w+$/.test(word));
+  return file === undefined ? words.slice(0, 3).join(' ').trim() : path.basename(file);
 }
 
 /** Processes end while they are looked at: nothing, then. */
@@ -85,5 +51,4 @@ function gone<T>(look: () => T, nothing: T): T {
 }
 
 const read = (file: string): string => gone(() => fs.readFileSync(file, 'utf8'), '');
-const link = (file: string): string => gone(() => fs.readlinkSync(file), '');
 const entries = (directory: string): readonly string[] => gone(() => fs.readdirSync(directory), []);

@@ -6,7 +6,7 @@ import { run as runTests } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { BerthError } from '../model/errors.ts';
 import { installPackages, missingPackages } from './apt.ts';
-import { watchFiles } from './hung-files.ts';
+import { endOverdue, markTestRun } from './hung-files.ts';
 import { buildNative } from './native-build.ts';
 import { packagesFor } from './packages.ts';
 import type { Progress } from './progress.ts';
@@ -92,23 +92,22 @@ function runFiles(home: string, selection: Selection, files: readonly string[]):
 /** Runs the files as one node:test run that ends, whatever they do. @returns the exit code. */
 export async function runBounded(files: readonly string[], { testMs, fileMs, runMs }: Limits, lookMs = LOOK_MS): Promise<number> {
   const concurrency = Math.max(2, Math.min(MAX_CONCURRENCY, os.availableParallelism()));
-  const overdue = new AbortController();
+  const overdue = new AbortController(), mark = markTestRun();
   const stream = runTests({ files: [...files], concurrency, timeout: testMs, signal: overdue.signal });
   let failed = false;
   stream.on('test:fail', (event) => {
     if (event.todo === undefined || event.todo === false) failed = true;
   });
   const startedMs = performance.now();
-  using watch = watchFiles(files, fileMs);
   const looking = setInterval(() => {
     const nowMs = performance.now();
-    for (const name of watch.look(nowMs)) {
+    for (const name of endOverdue(mark, fileMs)) {
       failed = true;
       process.stderr.write(`${name} was ended: it took longer than ${Math.round(fileMs / 1000)} s.\n`);
     }
     if (nowMs - startedMs < runMs || overdue.signal.aborted) return;
     process.stderr.write(`The run was ended: it took longer than ${Math.round(runMs / 1000)} s.\n`);
-    watch.look(Number.POSITIVE_INFINITY);
+    endOverdue(mark, 0);
     overdue.abort();
   }, lookMs);
   try {
