@@ -130,7 +130,7 @@ for (const runtime of Object.keys(RUNTIMES) as Runtime[]) {
       server.routes.set(`POST ${INSTANCES}`, ({ query }) => ({ ...operation(query.has('waitMs') ? 'succeeded' : 'running') }));
       assert.deepEqual(await berth(['run', '-d', 'busybox']), { code: 0, stdout: 'web\n', stderr: '' });
       const created = server.requests.at(-1)!;
-      assert.deepEqual(JSON.parse(created.body.toString()), { meta: {}, spec: { image: 'busybox', running: true } });
+      assert.deepEqual(JSON.parse(created.body.toString()), { meta: {}, spec: { image: 'busybox', mode: 'app', running: true } });
       assert.match(String(created.headers['idempotency-key']), /^[0-9a-z]{12,64}$/);
       assert.deepEqual(await berth(['run', '-d', '--no-wait', 'busybox']), { code: 0, stdout: 'o00000000001\n', stderr: '' });
     });
