@@ -314,7 +314,7 @@ describe('images and registries', () => {
     await ok(['run', '-d', '--name', 'user', APP, 'sleep', '1000']);
     await ok(['image', 'tag', APP, 'second:name']);
     const list = await ok(['image', 'list']);
-    assert.match(list.split('\n')[0]!, /REFERENCE +ID +SIZE +SHARED +OWN +AGE/);
+    assert.match(list.split('\n')[0]!, /REFERENCE +ID +TYPE +SIZE +SHARED +OWN +AGE/);
     const zstd = list.split('\n').find((line) => line.includes('formats/zstd'))!;
     assert.match(zstd, /MiB +\S*[1-9]\S*MiB +0B /, 'its one layer is that of others');
     const before = JSON.parse(await ok(['system', 'df', '-o', 'json'])) as { what: string; bytes: number; reclaimableBytes: number }[];

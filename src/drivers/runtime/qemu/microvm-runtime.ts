@@ -138,7 +138,8 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#options.groups.kill(id);
     if (!await comesTrue(() => this.#options.groups.remove(id), this.#deadlines.endMs)) throw new BerthError('timeout', 'The control group of the machine did not empty.');
     dropParkedInput(unit.dir);
-    fs.rmSync(unit.dir, { recursive: true, force: true });
+    // A monitor that was killed as it began may still be writing its last file.
+    await fs.promises.rm(unit.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     if (exit?.exitCode !== undefined) this.#exits.keep(id, { ...exit, exitCode: exit.exitCode });
     else if (options.keepExit !== true || record !== undefined) this.#exits.forget(id);
     if (!options.keepLog) fs.rmSync(unit.logDir, { recursive: true, force: true });
