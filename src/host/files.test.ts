@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import { readBounded } from './files.ts';
+import { readBounded, removeDirectory } from './files.ts';
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-files-'));
 after(() => fs.rmSync(dir, { recursive: true, force: true }));
@@ -32,5 +34,27 @@ describe('readBounded', () => {
     fs.symlinkSync('small', path.join(dir, 'link'));
     await assert.rejects(readBounded(path.join(dir, 'link'), 10));
     await assert.rejects(readBounded(dir, 10));
+  });
+});
+
+describe('removeDirectory', () => {
+  it('removes a tree, and nothing', async () => {
+    fs.mkdirSync(path.join(dir, 'tree/below'), { recursive: true });
+    fs.writeFileSync(path.join(dir, 'tree/below/file'), '');
+    for (const _ of ['there', 'gone']) await removeDirectory(path.join(dir, 'tree'));
+    assert.equal(fs.existsSync(path.join(dir, 'tree')), false);
+  });
+
+  it('outlasts a process that still writes into it', async () => {
+    for (let round = 0; round < 5; round++) {
+      const busy = path.join(dir, `busy-${round}`);
+      fs.mkdirSync(busy);
+      const writer = spawn('sh', ['-c', 'echo; i=0; while [ $i -lt 2000 ]; do : > "$1/$i" || exit 0; i=$((i + 1)); done', 'sh', busy], { stdio: ['ignore', 'pipe', 'ignore'] });
+      const ended = once(writer, 'exit');
+      await once(writer.stdout, 'data');
+      await removeDirectory(busy);
+      await ended;
+      assert.equal(fs.existsSync(busy), false);
+    }
   });
 });

@@ -1,5 +1,6 @@
 /** Ends what lives of a unit and takes away all that was made for it; in every state, also half made, also twice. */
 import fs from 'node:fs';
+import { removeDirectory } from '../../../host/files.ts';
 import { dropParkedInput } from '../../../host/monitor-attach.ts';
 import { lostMonitor, monitorIdentity } from '../../../host/monitor.ts';
 import { identify, isAlive, signalProcess } from '../../../host/process.ts';
@@ -41,8 +42,7 @@ export async function removeUnit(host: CrunHost, id: ObjectId, { keepLog, keepEx
   const exit = keepExit ? (known ?? exitRecord(host, id)) : undefined;
   if (exit?.exitCode === undefined) host.exits.forget(id);
   else host.exits.keep(id, { ...exit, exitCode: exit.exitCode });
-  // A dozen small files of ours: a sixth of a millisecond here, as promises two dozen turns of the event loop.
-  fs.rmSync(unit.state, { recursive: true, force: true });
-  fs.rmSync(unit.dir, { recursive: true, force: true });
+  await removeDirectory(unit.state);
+  await removeDirectory(unit.dir);
   if (!keepLog) await fs.promises.rm(unit.logDir, { recursive: true, force: true });
 }

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { BerthError } from '../../../model/errors.ts';
 import { isObjectId, makeObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
+import { removeDirectory } from '../../../host/files.ts';
 import { attachMonitored, dropParkedInput } from '../../../host/monitor-attach.ts';
 import { MonitorExits } from '../../../host/monitor-exit.ts';
 import { monitorLogFiles, rotateMonitorLog } from '../../../host/monitor-log.ts';
@@ -138,8 +139,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#options.groups.kill(id);
     if (!await comesTrue(() => this.#options.groups.remove(id), this.#deadlines.endMs)) throw new BerthError('timeout', 'The control group of the machine did not empty.');
     dropParkedInput(unit.dir);
-    // A monitor that was killed as it began may still be writing its last file.
-    await fs.promises.rm(unit.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+    await removeDirectory(unit.dir);
     if (exit?.exitCode !== undefined) this.#exits.keep(id, { ...exit, exitCode: exit.exitCode });
     else if (options.keepExit !== true || record !== undefined) this.#exits.forget(id);
     if (!options.keepLog) fs.rmSync(unit.logDir, { recursive: true, force: true });
