@@ -564,6 +564,16 @@ static int patience(void) {
   return work.exited ? 50 : link_.listening ? -1 : 1000;
 }
 
+static void serve_sessions(void) {
+  for (int i = 0; i < MAX_SESSIONS; i++) {
+    struct session *s = &sessions[i];
+    if (!s->used) continue;
+    pump_exec_input(s);
+    if (link_.synced && !s->closing) { pump_exec_output(s, false); pump_exec_output(s, true); }
+    conclude(s);
+  }
+}
+
 /* The same program inside an image: before an init of its own, and beside the workload. */
 static const struct { const char *name; int (*run)(int, char **); } jobs[] = {
   {"boot", boot_main}, {"ready", ready_main}, {"off", off_main}, {"copy-out", copy_out_main}, {"copy-in", copy_in_main}, {"processes", processes_main},
@@ -600,13 +610,7 @@ int main(int argc, char **argv) {
     if (link_.listening) receive();
     if (work.started && work.child.in >= 0) pump_in();
     if (work.started) { pump_out(&work.out, &work.child.out, with_terminal); pump_out(&work.err, &work.child.err, false); }
-    for (int i = 0; i < MAX_SESSIONS; i++) {
-      struct session *s = &sessions[i];
-      if (!s->used) continue;
-      pump_exec_input(s);
-      if (link_.synced && !s->closing) { pump_exec_output(s, false); pump_exec_output(s, true); }
-      conclude(s);
-    }
+    serve_sessions();
     if (link_.listening) transmit();
     bool drained = work.child.out < 0 && work.child.err < 0;
     if (work.exited && !work.done && ((drained || now_ms() - work.exited_at > EXIT_DRAIN_MS) && !buffer_length(&work.out.held) && !buffer_length(&work.err.held))) { finish(); done_at = now_ms(); }

@@ -1,9 +1,26 @@
-/** A file that is there whole or not at all: written beside its place, then renamed. */
+/** Where bytes of the daemon go: to the output, or to a file that is there whole or not at all: written beside its place, then renamed. */
 import type { FileHandle } from 'node:fs/promises';
 import type { HttpResponse } from '../client/http-exchange.ts';
+import { BerthError } from '../model/errors.ts';
+import type { Context } from './command.ts';
 import { fileError } from './input-file.ts';
 
-export async function writeFileWhole(path: string, source: Pick<HttpResponse, 'read'>): Promise<void> {
+/**
+ * The bytes of an answer to `file`, or to the output for `-`. `what` names them (“An archive”) where that is a terminal,
+ * which is refused before anything is asked.
+ */
+export async function writeAnswer({ stdio }: Context, file: string, what: string, ask: () => Promise<HttpResponse>): Promise<void> {
+  if (file === '-' && (await stdio.isTerminal(1))) throw new BerthError('invalid', `${what} is not written to a terminal.`, { hint: 'Name a file, or send the output somewhere.' });
+  const response = await ask();
+  try {
+    if (file === '-') for (let chunk = await response.read(); chunk !== undefined; chunk = await response.read()) await stdio.out(chunk);
+    else await writeFileWhole(file, response);
+  } finally {
+    response.connection.close();
+  }
+}
+
+async function writeFileWhole(path: string, source: Pick<HttpResponse, 'read'>): Promise<void> {
   const fs = await import('node:fs');
   const temporary = `${path}.${process.pid}.part`;
   try {

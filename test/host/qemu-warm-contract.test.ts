@@ -5,10 +5,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before } from 'node:test';
 import { runtimeContract } from '../../src/drivers/runtime/contract.ts';
-import { openQemuBench, type QemuBench } from '../lib/qemu-bench.ts';
+import { openQemuBench, SUITE_RESOURCES, suiteBench, type QemuBench } from '../lib/qemu-bench.ts';
 import { RUNTIMES } from '../lib/runtime-forms.ts';
 
-const MEMORY = { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100, pids: 256 };
 const templateDir = fs.mkdtempSync(path.join(os.tmpdir(), 'bq-warm-'));
 let complaints: unknown[] = [];
 
@@ -17,7 +16,7 @@ const openBench = (templateDelayMs: number): Promise<QemuBench> => openQemuBench
 
 before(async () => {
   await using bench = await openBench(0);
-  await bench.run(['true'], { resources: MEMORY, root: { upperDisk: bench.disk() } });
+  await bench.run(['true'], { resources: SUITE_RESOURCES, root: { upperDisk: bench.disk() } });
   await bench.driver.templatesMade();
   assert.deepEqual(complaints, []);
 }, { timeout: 180_000 });
@@ -27,17 +26,9 @@ after(() => { fs.rmSync(templateDir, { recursive: true, force: true }); });
 runtimeContract('qemu, warm', async () => {
   complaints = [];
   const bench = await openBench(600_000);
-  return {
-    get driver() {
-      return bench.driver;
-    },
-    reopen: () => bench.reopen(),
-    plan: (args, choices = {}) => bench.plan(args, { resources: MEMORY, ...choices, root: { upperDisk: bench.disk(), ...choices.root } }),
-    volumeDir: () => { throw new TypeError('volumes are not shown'); },
-    async [Symbol.asyncDispose]() {
-      await bench[Symbol.asyncDispose]();
-      // One that could not resume would have booted, and nobody the wiser.
-      assert.deepEqual(complaints, []);
-    },
-  };
+  return suiteBench(bench, async () => {
+    await bench[Symbol.asyncDispose]();
+    // One that could not resume would have booted, and nobody the wiser.
+    assert.deepEqual(complaints, []);
+  });
 }, RUNTIMES['qemu, warm'].can);

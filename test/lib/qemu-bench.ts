@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { MicroVmRuntime } from '../../src/drivers/runtime/qemu/microvm-runtime.ts';
 import { openQemuRuntime, type QemuRuntimeOptions } from '../../src/drivers/runtime/qemu/qemu-runtime.ts';
+import type { RuntimeBench } from '../../src/drivers/runtime/contract.ts';
 import type { ExecPlan, UnitPlan } from '../../src/drivers/runtime/driver.ts';
 import { openControlGroups } from '../../src/host/cgroup.ts';
 import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
@@ -105,4 +106,19 @@ export async function openQemuBench(options: Partial<QemuRuntimeOptions> = {}): 
     },
   };
   return bench;
+}
+
+/** The machines of the runtime suite: more memory than those of other tests have, and an upper disk each. */
+export const SUITE_RESOURCES = { memoryBytes: 256 * 1024 * 1024, cpuWeight: 100, pids: 256 };
+
+export function suiteBench(bench: QemuBench, dispose = () => bench[Symbol.asyncDispose]()): RuntimeBench {
+  return {
+    get driver() {
+      return bench.driver;
+    },
+    reopen: () => bench.reopen(),
+    plan: (args, choices = {}) => bench.plan(args, { resources: SUITE_RESOURCES, ...choices, root: { upperDisk: bench.disk(), ...choices.root } }),
+    volumeDir: () => { throw new TypeError('volumes are not shown'); },
+    [Symbol.asyncDispose]: dispose,
+  };
 }

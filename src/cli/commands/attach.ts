@@ -1,10 +1,9 @@
 /** `berth attach`: the input and output of what runs; `berth console`: the same, by its name for systems. */
-import { BerthError } from '../../model/errors.ts';
 import { hasTerminal } from '../../model/instance-status.ts';
 import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { DEFAULT_DETACH_KEYS, detachKeys } from '../detach-keys.ts';
-import { writeFileWhole } from '../output-file.ts';
+import { writeAnswer } from '../output-file.ts';
 import { converse } from '../session.ts';
 import type { Words } from '../words.ts';
 import { DETACH_KEYS } from './run.ts';
@@ -29,14 +28,7 @@ export const consoleCommand: Command = {
 };
 
 async function takePicture(context: Context, name: string, file: string): Promise<number> {
-  if (file === '-' && (await context.stdio.isTerminal(1))) throw new BerthError('invalid', 'A picture is not written to a terminal.', { hint: 'Name a file, or send the output somewhere.' });
-  const response = await daemonClient(context).open('instance.screenshot', { name });
-  try {
-    if (file === '-') for (let chunk = await response.read(); chunk !== undefined; chunk = await response.read()) await context.stdio.out(chunk);
-    else await writeFileWhole(file, response);
-  } finally {
-    response.connection.close();
-  }
+  await writeAnswer(context, file, 'A picture', () => daemonClient(context).open('instance.screenshot', { name }));
   return 0;
 }
 

@@ -9,7 +9,7 @@ import { eachName } from '../each-name.ts';
 import { inputBytes } from '../input-file.ts';
 import { choice, environmentPairs, refuse } from '../instance-values.ts';
 import { longVerb, NO_WAIT } from '../operation.ts';
-import { writeFileWhole } from '../output-file.ts';
+import { writeAnswer } from '../output-file.ts';
 import { formatOf, OUTPUT, terminalWidth, writeList, yamlText } from '../output.ts';
 import { withProgress } from '../upload-progress.ts';
 import { VIEWS } from '../views.ts';
@@ -98,14 +98,7 @@ const exportCommand: Command = {
     const [reference, file] = words.words as [string, string];
     const format = words.text('format');
     if (format !== undefined && !ARCHIVES.includes(format)) refuse('format', format, 'there is no such archive', `There are ${ARCHIVES.join(', ')}.`);
-    if (file === '-' && (await context.stdio.isTerminal(1))) throw new BerthError('invalid', 'An archive is not written to a terminal.', { hint: 'Name a file, or send the output somewhere.' });
-    const response = await daemonClient(context).open('image.export', { query: { reference, format } });
-    try {
-      if (file === '-') for (let chunk = await response.read(); chunk !== undefined; chunk = await response.read()) await context.stdio.out(chunk);
-      else await writeFileWhole(file, response);
-    } finally {
-      response.connection.close();
-    }
+    await writeAnswer(context, file, 'An archive', () => daemonClient(context).open('image.export', { query: { reference, format } }));
     return 0;
   },
 };

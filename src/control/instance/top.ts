@@ -1,4 +1,5 @@
 /** instance.top: the processes of running instances, of any form, in one pass; numbers of users become the image's names. */
+import type { UnitProcesses } from '../../drivers/runtime/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import { objectId } from '../../model/ids.ts';
 import type { Instance } from '../../model/instance-status.ts';
@@ -22,7 +23,7 @@ export async function topInstances(services: InstanceServices, instances: readon
   }));
 }
 
-async function named(services: InstanceServices, instance: Instance, seen: Omit<InstanceProcesses, 'name' | 'project' | 'id' | 'form'>): Promise<InstanceProcesses> {
+async function named(services: InstanceServices, instance: Instance, seen: UnitProcesses): Promise<InstanceProcesses> {
   const { meta, status } = instance;
   const users = userNames((await accountsOf(services, instance).catch(() => undefined))?.passwd ?? '');
   return {

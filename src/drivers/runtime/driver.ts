@@ -16,6 +16,7 @@
  */
 import type { Boundary, Form } from '../../model/forms.ts';
 import type { ObjectId } from '../../model/ids.ts';
+import type { InstanceProcesses, ProcessRow } from '../../model/instance-processes.ts';
 
 export interface UserPlan {
   readonly uid: number;
@@ -310,33 +311,11 @@ export interface UnitStats {
   readonly claimed?: readonly ('pids' | 'oomKills' | 'insideMemoryBytes')[] | undefined;
 }
 
-export interface UnitProcess {
-  /** As the unit counts. */
-  readonly pid: number;
-  /** 0: its parent is outside. */
-  readonly parentPid: number;
-  /** As the unit counts; undefined: none of the unit's. */
-  readonly uid: number | undefined;
-  /** One letter: R, S, D, Z, T … (proc_pid_stat(5)). */
-  readonly state: string;
-  /** Processor time that it had. */
-  readonly cpuMs: number;
-  readonly ageMs: number;
-  readonly residentBytes: number;
-  /** At most 512 characters, as the process wrote them: hostile. */
-  readonly command: string;
-  readonly hostPid?: number | undefined;
-}
+/** Its user is a number as the unit counts; what it is called stands in the image. */
+export type UnitProcess = Omit<ProcessRow, 'user'>;
 
-export interface UnitProcesses {
-  readonly processes: readonly UnitProcess[];
-  /** There are more. */
-  readonly isPartial: boolean;
-  /** VM forms: what the host sees; the rest is the guest's word. */
-  readonly machine?: UnitProcess | undefined;
-  /** Why `processes` is empty although it runs: it is paused, has no agent, or does not answer. */
-  readonly problem?: string | undefined;
-}
+/** `problem`: it is paused, has no agent, or does not answer. */
+export type UnitProcesses = Omit<InstanceProcesses, 'name' | 'project' | 'id' | 'form'>;
 
 export interface RemoveOptions {
   readonly keepLog: boolean;
