@@ -28,6 +28,11 @@ export function oneFormat<F extends string>(text: string, formats: readonly F[])
   throw new BerthError('invalid', `-o ${printable(text)}: there is no such format.`, { hint: `${meant === undefined ? '' : `Did you mean ${meant}? `}There are ${formats.join(', ')}.` });
 }
 
+/** Of a command that writes JSON or, when nothing else is said, `plain`. @throws BerthError `invalid` for another word. */
+export function wantsJson(words: Words, plain: 'table' | 'text' = 'table'): boolean {
+  return oneFormat(words.text('output') ?? plain, [plain, 'json']) === 'json';
+}
+
 /** A list: json and yaml are an array; name is KIND/NAME lines. */
 export async function writeList(context: Context, items: readonly BerthObject[], view: View, format: Format): Promise<void> {
   if (format === 'json') return context.stdio.out(`${JSON.stringify(items, undefined, 2)}\n`);

@@ -3,6 +3,7 @@ import { textTable } from '../../lib/text-table.ts';
 import { terminalSafeLine } from '../../lib/terminal-safe.ts';
 import type { Command } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
+import { wantsJson } from '../output.ts';
 
 const LEAKS_FOUND = 1;
 
@@ -22,7 +23,7 @@ const leaks: Command = {
   async run(context, words) {
     const answer = await daemonClient(context).call('debug.leaks');
     const lines = answer.leaks.map((leak) => terminalSafeLine(typeof leak === 'string' ? leak : Object.values(leak as object).map(String).join('  ')));
-    if (words.text('output') === 'json') await context.stdio.out(`${JSON.stringify(answer.leaks, undefined, 2)}\n`);
+    if (wantsJson(words, 'text')) await context.stdio.out(`${JSON.stringify(answer.leaks, undefined, 2)}\n`);
     else if (lines.length > 0) await context.stdio.out(`${lines.join('\n')}\n`);
     return lines.length === 0 ? 0 : LEAKS_FOUND;
   },
@@ -36,7 +37,7 @@ const steps: Command = {
   words: { min: 0, max: 0 },
   async run(context, words) {
     const { steps: all } = await daemonClient(context).call('debug.steps');
-    if (words.text('output') === 'json') await context.stdio.out(`${JSON.stringify(all, undefined, 2)}\n`);
+    if (wantsJson(words, 'text')) await context.stdio.out(`${JSON.stringify(all, undefined, 2)}\n`);
     else await context.stdio.out(textTable([{ title: 'VERB' }, { title: 'STEP' }, { title: 'UNDO' }, { title: 'AFTER A CRASH' }], all.map((one) => [one.verb, one.step, one.undo ? 'yes' : '-', one.onCrash])));
     return 0;
   },

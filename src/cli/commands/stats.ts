@@ -6,7 +6,7 @@ import { BerthError } from '../../model/errors.ts';
 import { FORM_LABEL, type Form } from '../../model/forms.ts';
 import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
-import { terminalWidth } from '../output.ts';
+import { terminalWidth, wantsJson } from '../output.ts';
 
 interface Usage {
   readonly name: string;
@@ -36,7 +36,7 @@ export const stats: Command = {
   words: { min: 0 },
   async run(context, words) {
     const client = daemonClient(context);
-    if (words.text('output') === 'json') {
+    if (wantsJson(words)) {
       await context.stdio.out(`${JSON.stringify(await look(client, words.words), undefined, 2)}\n`);
       return 0;
     }

@@ -3,7 +3,7 @@ import { formatBytes } from '../../lib/bytes.ts';
 import { textTable } from '../../lib/text-table.ts';
 import type { Command } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
-import { oneFormat } from '../output.ts';
+import { wantsJson } from '../output.ts';
 
 export const systemDf: Command = {
   name: 'system df',
@@ -13,9 +13,9 @@ export const systemDf: Command = {
   words: { min: 0, max: 0 },
   notes: ['RECLAIMABLE is what `berth image prune --all`, and the deletion of volumes without a user and of instances that are stopped, would free.'],
   async run(context, words) {
-    const output = oneFormat(words.text('output') ?? 'table', ['table', 'json']);
+    const json = wantsJson(words);
     const usage = await daemonClient(context).call('system.df');
-    if (output === 'json') {
+    if (json) {
       await context.stdio.out(`${JSON.stringify(usage.items, undefined, 2)}\n`);
       return 0;
     }

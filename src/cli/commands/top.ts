@@ -5,7 +5,7 @@ import { textTable } from '../../lib/text-table.ts';
 import type { InstanceProcesses, ProcessRow } from '../../model/instance-processes.ts';
 import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
-import { terminalWidth } from '../output.ts';
+import { terminalWidth, wantsJson } from '../output.ts';
 
 /** Of all instances together, unless --all or names are given. */
 const BUSIEST = 40;
@@ -21,8 +21,9 @@ export const top: Command = {
   words: { min: 0 },
   notes: ['Numbers and users are those of the instance. What a VM runs is its guest’s word; the line `(machine)` is what the host sees of it.'],
   async run(context, words) {
+    const json = wantsJson(words);
     const { items } = await daemonClient(context).call('instance.top', words.words.length === 0 ? {} : { query: { name: words.words } });
-    if (words.text('output') === 'json') {
+    if (json) {
       await context.stdio.out(`${JSON.stringify(items, undefined, 2)}\n`);
       return 0;
     }

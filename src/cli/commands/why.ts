@@ -4,6 +4,7 @@ import type { Command } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import { eventLines, headline, latestEvents, latestOperation, stateMeaning } from '../instance-story.ts';
 import { statesAllowing } from '../../model/instance-status.ts';
+import { wantsJson } from '../output.ts';
 
 export const why: Command = {
   name: 'why',
@@ -15,7 +16,7 @@ export const why: Command = {
     const client = daemonClient(context);
     const instance = await client.call('instance.get', { name: words.words[0]! });
     const [events, operation] = await Promise.all([latestEvents(client, instance.meta), latestOperation(client, instance)]);
-    if (words.text('output') === 'json') {
+    if (wantsJson(words, 'text')) {
       await context.stdio.out(`${JSON.stringify({ instance, operation, events }, undefined, 2)}\n`);
       return 0;
     }
