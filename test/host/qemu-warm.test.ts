@@ -67,15 +67,19 @@ async function says(bench: QemuBench, plan: UnitPlan, start: 'cold' | 'warm' = '
 
 const DRAWN = 'cat /proc/sys/kernel/random/uuid /proc/sys/kernel/random/boot_id; head -c 16 /dev/urandom | hexdump; ';
 
+/** What DRAWN printed; hexdump's last line is the length, which is the same for all. */
+const drawnIn = (text: string): readonly string[] => text.split('\n').slice(0, 3);
+
 /** Numbers that a machine draws first, as lines. */
 async function draws(bench: QemuBench): Promise<readonly string[]> {
   const plan = bench.plan(['sh', '-c', `${DRAWN} echo end`]);
   const { text } = await says(bench, plan);
   await bench.driver.remove(plan.id, { keepLog: false });
-  return text.split('\n').filter((line) => /[0-9a-f]{4}/.test(line));
+  return drawnIn(text);
 }
 
 function assertNothingShared(one: readonly string[], other: readonly string[]): void {
+  for (const line of [...one, ...other]) if (!/[0-9a-f]{4}/.test(line)) throw new TypeError(`'${line}' is no number that was drawn`);
   assert.deepEqual(one.filter((line) => other.includes(line)), []);
 }
 
@@ -106,9 +110,7 @@ test('G09: two that resumed from one memory draw different numbers, have address
     for (const own of [eth0.mac, `inet ${eth0.addresses[0]!.address}/`, `inet6 ${eth0.addresses[1]!.address}/`, `link/ether ${eth0.mac}`, `host-${plan.id}`]) assert.ok(text.includes(`${own}`), `${own}\n${text}`);
     seen.push(text);
   }
-  const drawn = seen.map((text) => text.split('\n').slice(0, 3).filter((line) => /[0-9a-f]{4}/.test(line)));
-  assert.ok(drawn[0]!.length >= 3);
-  assertNothingShared(drawn[0]!, drawn[1]!);
+  assertNothingShared(drawnIn(seen[0]!), drawnIn(seen[1]!));
   const words = all.map(({ plan }) => (JSON.parse(fs.readFileSync(path.join(bench.runDir, 'v', plan.id, 'unit.json'), 'utf8')) as { nonce: string }).nonce);
   const { nonce } = JSON.parse(fs.readFileSync(path.join(warm.templateDir(), 'template.json'), 'utf8')) as { nonce: string };
   assert.equal(new Set([...words, nonce]).size, 3);
