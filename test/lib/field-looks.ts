@@ -94,7 +94,7 @@ export const FIELD_LOOKS: { readonly [K in keyof Required<InstanceSpec>]: Row<K>
       assert.match((await status()).imageReference, /plain/);
     },
   },
-  firmware: { value: 'uefi', see: { vm: 'test/e2e/disk-image.test.ts' } },
+  firmware: { value: 'uefi', see: { vm: 'test/e2e/foreign-boot.test.ts' } },
   machinePreset: { value: 'ahci-e1000', see: { vm: 'test/e2e/disk-image.test.ts' } },
   iso: { value: ['plain'], see: { vm: 'test/e2e/disk-image.test.ts' } },
   entrypoint: {

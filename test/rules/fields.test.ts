@@ -23,7 +23,7 @@ test('a look that lies elsewhere is there, and speaks of the field', () => {
   for (const one of fields()) {
     for (const look of FORMS.map((form) => lookOf(rowOf(one)!, form))) {
       if (typeof look !== 'string') continue;
-      assert.match(fs.readFileSync(path.resolve(import.meta.dirname, '../..', look), 'utf8'), new RegExp(one.path), `${look} does not speak of ${one.path}`);
+      assert.match(fs.readFileSync(path.resolve(import.meta.dirname, '../..', look), 'utf8'), new RegExp(`\\b${one.path}\\b`), `${look} does not speak of ${one.path}`);
     }
   }
 });
