@@ -42,7 +42,7 @@ One body of cases (src/drivers/runtime/contract.ts) runs over every runtime in e
 
 ${table(['runtime', 'form', 'cases', 'refused'], [...all].map(([name, { ran, refused }]) => [`\`${name}\``, RUNTIMES[name as keyof typeof RUNTIMES].form, ran.length, refused.length]))}
 
-\`qemu-os\` runs whole in \`npm run test:long\`, and in part in \`./berth test\`.
+\`qemu\` runs in \`npm run test:long\` alone, \`qemu-os\` whole there and in part in \`./berth test\`; the others run in every \`./berth test\`.
 
 ${table(['refused', 'by', 'because'], [...refusals].flatMap(([reason, cases]) => cases.map(({ title, names }) => [title, names.map((name) => `\`${name}\``).join(', '), reason])))}
 
