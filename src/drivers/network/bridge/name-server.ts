@@ -6,7 +6,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { addressBytes, canonicalAddress } from '../../../lib/ip-address.ts';
+import { addressBytes, canonicalAddress, networkAddress } from '../../../lib/ip-address.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { NAME_PATTERN } from '../../../model/ids.ts';
 import { readBounded, writeFileAtomic } from '../../../host/files.ts';
@@ -66,12 +66,9 @@ export function configuration(plan: NetworkPlan, bridge: string, { dir, resolvCo
 const LEASE4 = '1h', LEASE6 = '2m';
 
 function addressLines(plan: NetworkPlan, bridge: string, dir: string): readonly string[] {
-  const bits = 32 - plan.ipv4.prefixLength;
-  const mask = (0xffffffff << bits) >>> 0;
-  const dotted = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.');
-  const gateway = addressBytes(plan.ipv4.gateway).reduce((sum, byte) => sum * 256 + byte, 0);
+  const { gateway, prefixLength } = plan.ipv4;
   return [
-    `dhcp-range=${dotted((gateway & mask) >>> 0)},static,${dotted(mask)},${LEASE4}`,
+    `dhcp-range=${networkAddress(gateway, prefixLength)},static,${networkAddress('255.255.255.255', prefixLength)},${LEASE4}`,
     `dhcp-range=${plan.ipv6.gateway},static,${plan.ipv6.prefixLength},${LEASE6}`,
     'dhcp-ignore=tag:!known',
     // Names are given by us: what an instance calls itself is its own business.
