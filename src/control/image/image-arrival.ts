@@ -3,7 +3,7 @@ import type { ContentLease, ImageRecord } from '../../drivers/content/driver.ts'
 import type { Image } from '../../model/image.ts';
 import type { Job, Started, StepContext } from '../journal.ts';
 import type { Services } from '../services.ts';
-import { imagesLock, putImage, readAccounts, type ImageEntry, type RecordOptions } from './record-image.ts';
+import { accountsIn, imagesLock, putImage, type ImageEntry, type RecordOptions } from './record-image.ts';
 
 export interface ArrivalContext extends StepContext {
   readonly services: Services;
@@ -21,7 +21,7 @@ export function holdContent(context: ArrivalContext): ContentLease {
 
 /** The end of the step: all of it is here, and has no object yet. */
 export async function arrived(context: ArrivalContext, record: ImageRecord, references: readonly string[]): Promise<void> {
-  context.entry = { record, references, accounts: await readAccounts(context.services, record) };
+  context.entry = { record, references, accounts: await accountsIn(context.services, record) };
 }
 
 export async function beginArrival<C extends ArrivalContext>(context: C, event: NonNullable<RecordOptions['event']>, job: Omit<Job<C>, 'context' | 'intent' | 'outcome' | 'finishing' | 'failure'>): Promise<Started> {

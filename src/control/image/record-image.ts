@@ -1,5 +1,4 @@
 /** The object of an image that came in: its content is all here, and held by the caller until this is done. */
-import { Buffer } from 'node:buffer';
 import type { ImageRecord } from '../../drivers/content/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import { makeObjectId } from '../../model/ids.ts';
@@ -9,8 +8,7 @@ import { timestamp } from '../clock.ts';
 import { targetOf } from '../records.ts';
 import { Transaction } from '../registry.ts';
 import type { Caller, Services } from '../services.ts';
-
-const MAX_ACCOUNT_BYTES = 1024 * 1024;
+import { readAccounts, type Accounts } from './accounts.ts';
 
 export interface RecordOptions {
   /** Who did it, and with which verb, when that has no record of its own yet. */
@@ -18,22 +16,17 @@ export interface RecordOptions {
   readonly event?: 'image.imported' | 'image.pulled' | undefined;
 }
 
-/** What is read of the image itself before its object is written. */
-export interface Accounts {
-  readonly passwd: string | undefined;
-  readonly group: string | undefined;
-}
-
 /** What is to become of content that came in. */
 export interface ImageEntry {
   readonly record: ImageRecord;
+  /** Read of the image itself before its object is written. */
   readonly accounts: Accounts;
   readonly references: readonly string[];
 }
 
 /** Writes the image's object, moving the references to it. */
 export async function recordImage(services: Services, project: string, record: ImageRecord, references: readonly string[], options: RecordOptions = {}): Promise<Image> {
-  const accounts = await readAccounts(services, record);
+  const accounts = await accountsIn(services, record);
   return services.locks.hold(imagesLock(project), options.event ?? 'image.imported', async () => {
     const transaction = new Transaction();
     const { image } = putImage(services, project, transaction, { record, accounts, references }, options);
@@ -68,12 +61,8 @@ export function imagesLock(project: string): string {
   return `images/${project}`;
 }
 
-export async function readAccounts(services: Pick<Services, 'content' | 'unpacker'>, record: ImageRecord): Promise<Accounts> {
-  if (record.layers.length === 0) return { passwd: undefined, group: undefined };
-  const layers = record.layers.map((layer) => services.content.layerPath(layer.diffId));
-  const [passwd, group] = await Promise.all(['/etc/passwd', '/etc/group'].map((path) => services.unpacker.readFile(layers, path, MAX_ACCOUNT_BYTES)));
-  const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8'));
-  return { passwd: text(passwd), group: text(group) };
+export function accountsIn(services: Pick<Services, 'content' | 'unpacker'>, record: ImageRecord): Promise<Accounts> {
+  return readAccounts(services, record.layers.map((layer) => services.content.layerPath(layer.diffId)));
 }
 
 function imageObject(services: Services, project: string, record: ImageRecord, accounts: Accounts, references: readonly string[], existing: Image | undefined): Image {

@@ -1,4 +1,4 @@
-/** instance.top: the processes of running instances, of any form, in one pass; numbers of users become the image's names. */
+/** instance.top: the processes of running instances, of any form, in one pass; numbers of users become names. */
 import type { UnitProcesses } from '../../drivers/runtime/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import { objectId } from '../../model/ids.ts';
