@@ -26,3 +26,13 @@ export const FORM_LABEL: Readonly<Record<Form, string>> = {
   microVM: 'microVM',
   vm: 'VM',
 };
+
+/** `an app container`, within a sentence. */
+export function aForm(form: Form): string {
+  return `${isVmForm(form) ? 'a' : 'an'} ${FORM_LABEL[form]}`;
+}
+
+/** Has it a kernel of its own? */
+export function isVmForm(form: Form): boolean {
+  return form === 'microVM' || form === 'vm';
+}

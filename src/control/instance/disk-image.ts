@@ -2,7 +2,7 @@
 import type { DiskRootPlan } from '../../drivers/runtime/driver.ts';
 import { formatBytes } from '../../lib/bytes.ts';
 import { BerthError } from '../../model/errors.ts';
-import { FORM_LABEL, type Form } from '../../model/forms.ts';
+import { aForm, type Form } from '../../model/forms.ts';
 import { printable } from '../../model/ids.ts';
 import { imageType, type Image, type ImageType } from '../../model/image.ts';
 import { REFUSED_BY_IMAGE } from '../../model/image-fields.ts';
@@ -26,7 +26,7 @@ const WHY: Readonly<Record<Exclude<Form, 'vm'>, string>> = {
 /** @throws unsupported or invalid when form, image and fields do not go together. */
 export function assertFitsImage(spec: InstanceSpec, image: Image, form: Form): void {
   const type = imageType(image);
-  if (type !== 'oci' && form !== 'vm') throw new BerthError('unsupported', `'${printable(spec.image)}' is ${WORD[type]}: ${WHY[form]}.`, { hint: `Make a VM of it: berth launch --vm ${printable(spec.image)}`, fields: [{ path: 'spec.image', message: `${WORD[type]}, and this is to be an ${FORM_LABEL[form]}`.replace('an microVM', 'a microVM') }] });
+  if (type !== 'oci' && form !== 'vm') throw new BerthError('unsupported', `'${printable(spec.image)}' is ${WORD[type]}: ${WHY[form]}.`, { hint: `Make a VM of it: berth launch --vm ${printable(spec.image)}`, fields: [{ path: 'spec.image', message: `${WORD[type]}, and this is to be ${aForm(form)}` }] });
   assertFitsType(spec, type);
   if (type === 'disk' && spec.rootDiskBytes !== undefined && spec.rootDiskBytes < image.status.bytes) {
     throw new BerthError('invalid', `The disk of this image has ${formatBytes(image.status.bytes)}: it cannot be made smaller.`, { hint: `Leave --disk out, or give at least ${image.status.bytes} bytes.`, fields: [{ path: 'spec.rootDiskBytes', message: 'smaller than the image' }] });

@@ -1,7 +1,7 @@
 /** A field that a form cannot honour is refused with the reason of the model, never ignored. */
 import { fieldRows } from '../../model/define.ts';
 import { BerthError } from '../../model/errors.ts';
-import { FORM_LABEL, type Form } from '../../model/forms.ts';
+import { aForm, type Form } from '../../model/forms.ts';
 import { instanceSpec, type InstanceSpec } from '../../model/instance.ts';
 
 /** @throws unsupported naming every field that asks for something this form does not have. */
@@ -11,10 +11,8 @@ export function assertHonoured(spec: InstanceSpec, form: Form): void {
     return typeof meaning === 'string' || isUnset(spec[path as keyof InstanceSpec]) ? [] : [{ path: `spec.${path}`, message: meaning.refused }];
   });
   const first = fields[0];
-  if (first !== undefined) throw new BerthError('unsupported', `${first.path.slice(5)} cannot be had with ${ARTICLE[form]} ${FORM_LABEL[form]}: ${first.message}`, { fields, hint: 'docs/reference/fields.md says what each field means in each form.' });
+  if (first !== undefined) throw new BerthError('unsupported', `${first.path.slice(5)} cannot be had with ${aForm(form)}: ${first.message}`, { fields, hint: 'docs/reference/fields.md says what each field means in each form.' });
 }
-
-const ARTICLE: Readonly<Record<Form, string>> = { appContainer: 'an', osContainer: 'an', microVM: 'a', vm: 'a' };
 
 /** Says nothing: missing, or as it is without it. */
 export function isUnset(value: unknown): boolean {

@@ -1,7 +1,7 @@
 /** Named volumes that an instance mentions and that do not exist yet are made with it: directories for containers, disks for VMs. */
 import type { MountPlan, VolumeDiskPlan } from '../../drivers/runtime/driver.ts';
 import { BerthError } from '../../model/errors.ts';
-import { FORM_LABEL, type Form } from '../../model/forms.ts';
+import { FORM_LABEL, isVmForm, type Form } from '../../model/forms.ts';
 import { makeObjectId, objectId } from '../../model/ids.ts';
 import type { InstanceSpec } from '../../model/instance.ts';
 import { API_VERSION } from '../../model/meta.ts';
@@ -15,8 +15,6 @@ export interface ChosenVolumes {
   readonly ids: Readonly<Record<string, string>>;
   readonly made: readonly Volume[];
 }
-
-const isVm = (form: Form): boolean => form === 'microVM' || form === 'vm';
 
 export function chooseVolumes(services: Services, project: string, spec: InstanceSpec, form: Form, caller: Caller): ChosenVolumes {
   const ids: Record<string, string> = {};
@@ -36,7 +34,7 @@ export function chooseVolumes(services: Services, project: string, spec: Instanc
     const id = makeObjectId(services.randomness.bytes(12));
     ids[name] = id;
     const meta = { id, name, project, createdAt: timestamp(services.clock), generation: 1, revision: 0 };
-    made.push({ apiVersion: API_VERSION, kind: 'Volume', meta, ...(isVm(form) ? { spec: { type: 'block' }, status: { state: 'ready', sizeBytes: DEFAULT_DISK_BYTES } } : { spec: { type: 'filesystem' }, status: { state: 'ready' } }) });
+    made.push({ apiVersion: API_VERSION, kind: 'Volume', meta, ...(isVmForm(form) ? { spec: { type: 'block' }, status: { state: 'ready', sizeBytes: DEFAULT_DISK_BYTES } } : { spec: { type: 'filesystem' }, status: { state: 'ready' } }) });
   }
   return { ids, made };
 }
@@ -47,13 +45,13 @@ export function assertVolumesFit(services: Services, project: string, spec: Inst
   for (const [index, mount] of (spec.volumes ?? []).entries()) {
     const refused = (message: string, hint: string): BerthError => new BerthError('unsupported', message, { hint, fields: [{ path: `spec.volumes.${index}`, message: `not for ${FORM_LABEL[form]}s` }] });
     const volume = mount.volume === undefined ? undefined : services.registry.find<Volume>('Volume', project, mount.volume);
-    if (isVm(form) && (mount.hostPath !== undefined || volume?.spec.type === 'filesystem')) {
+    if (isVmForm(form) && (mount.hostPath !== undefined || volume?.spec.type === 'filesystem')) {
       throw refused(`${volume === undefined ? 'A directory of the host' : `Volume '${volume.meta.name}' is a directory, and`} cannot be shown to a machine: that needs virtio-fs, which is not part of this version.`, 'Make a block volume: berth volume create NAME --type block --size 1g');
     }
-    if (!isVm(form) && volume?.spec.type === 'block') {
+    if (!isVmForm(form) && volume?.spec.type === 'block') {
       throw refused(`Volume '${volume.meta.name}' is a disk: a guest could have written its file system, and the host’s kernel mounts no such thing.`, 'Run it with --vm, or use a volume of type filesystem.');
     }
-    if (mount.volume === undefined || !isVm(form)) continue;
+    if (mount.volume === undefined || !isVmForm(form)) continue;
     if (disks.has(mount.volume)) throw new BerthError('invalid', `Volume '${mount.volume}' is a disk, and a disk is in one place.`, { fields: [{ path: `spec.volumes.${index}.target`, message: 'mounted twice' }] });
     disks.add(mount.volume);
   }

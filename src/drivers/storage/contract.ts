@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BerthError } from '../../model/errors.ts';
-import { FORMS, type Form } from '../../model/forms.ts';
+import { FORMS, isVmForm, type Form } from '../../model/forms.ts';
 import type { ObjectId } from '../../model/ids.ts';
 import type { StorageDriver } from './driver.ts';
 
@@ -37,7 +37,7 @@ export function storageContract(name: string, openBench: () => Promise<StorageBe
         const paths = await driver.createRoot({ id: A, form, specCopy: '{}', ...sizeOf(form) });
         assert.deepEqual(driver.rootPaths(A, form), paths, 'the paths are known without asking the disk');
         assert.deepEqual(reopen().rootPaths(A, form), paths);
-        const vm = form === 'microVM' || form === 'vm';
+        const vm = isVmForm(form);
         assert.equal(paths.upperDisk !== undefined, vm);
         assert.equal(paths.upperDir !== undefined, !vm);
         assert.deepEqual(await driver.leftovers(new Set([A])), []);
@@ -152,5 +152,5 @@ export function storageContract(name: string, openBench: () => Promise<StorageBe
 
 /** Small disks where disks have a size: making them is not what is tested. */
 function sizeOf(form: Form): { readonly sizeBytes?: number } {
-  return form === 'microVM' || form === 'vm' ? { sizeBytes: 64 * MIB } : {};
+  return isVmForm(form) ? { sizeBytes: 64 * MIB } : {};
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { exists, writeFileAtomic } from '../../../host/files.ts';
 import { run } from '../../../host/run.ts';
 import { BerthError } from '../../../model/errors.ts';
-import type { Form } from '../../../model/forms.ts';
+import { isVmForm, type Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { RootKind, RootOptions, RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
 import { makeRawDisk } from './raw-disk.ts';
@@ -19,7 +19,7 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
 
   function rootPaths(id: ObjectId, form: Form, kind: RootKind = 'layers'): RootPaths {
     if (kind === 'disk') return { rootDisk: path.join(rootOf(id), 'disk.raw') };
-    return form === 'microVM' || form === 'vm' ? { upperDisk: path.join(rootOf(id), 'upper.img') } : { upperDir: rootOf(id) };
+    return isVmForm(form) ? { upperDisk: path.join(rootOf(id), 'upper.img') } : { upperDir: rootOf(id) };
   }
 
   return {

@@ -1,6 +1,6 @@
 /** A pool in memory: what a disk would keep lies in the host object, so that a second driver finds it again. */
 import { BerthError } from '../../../model/errors.ts';
-import type { Form } from '../../../model/forms.ts';
+import { isVmForm, type Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { RootKind, RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
 
@@ -22,19 +22,17 @@ export class FakeStorageHost {
   readonly volumes = new Map<string, FakeDisk>();
 }
 
-const isVm = (form: Form): boolean => form === 'microVM' || form === 'vm';
-
 export function fakeStorage(host: FakeStorageHost): StorageDriver {
   function rootPaths(id: ObjectId, form: Form, kind: RootKind = 'layers'): RootPaths {
     if (kind === 'disk') return { rootDisk: `${POOL}/roots/${id}/disk.raw` };
-    return isVm(form) ? { upperDisk: `${POOL}/roots/${id}/upper.img` } : { upperDir: `${POOL}/roots/${id}` };
+    return isVmForm(form) ? { upperDisk: `${POOL}/roots/${id}/upper.img` } : { upperDir: `${POOL}/roots/${id}` };
   }
 
   return {
     kind: 'fake',
     facts: () => Promise.resolve({ quota: false, reflink: false, totalBytes: 100 * GIB, freeBytes: 50 * GIB }),
     createRoot(request: RootRequest) {
-      if (!isVm(request.form) && request.sizeBytes !== undefined) return Promise.reject(new BerthError('unsupported', 'This pool has no quotas.', { fields: [{ path: 'spec.rootDiskBytes', message: 'this pool cannot enforce it' }] }));
+      if (!isVmForm(request.form) && request.sizeBytes !== undefined) return Promise.reject(new BerthError('unsupported', 'This pool has no quotas.', { fields: [{ path: 'spec.rootDiskBytes', message: 'this pool cannot enforce it' }] }));
       if (!host.roots.has(request.id)) host.roots.set(request.id, { form: request.form, sizeBytes: request.sizeBytes, specCopy: request.specCopy, disk: request.disk, files: new Map() });
       return Promise.resolve(rootPaths(request.id, request.form, request.disk === undefined ? 'layers' : 'disk'));
     },
