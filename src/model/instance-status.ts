@@ -86,9 +86,14 @@ export function hasTerminal({ spec, status }: Instance): boolean {
   return spec.terminal === true || status.mode === 'os';
 }
 
+/** A VM of a disk image: its firmware boots it, and it has no agent. */
+export function bootsItself({ status }: Pick<Instance, 'status'>): boolean {
+  return status.imageType !== undefined;
+}
+
 /** Has that terminal a size? The console of a VM without an agent is a serial line, and has none. */
 export function hasWindow(instance: Instance): boolean {
-  return hasTerminal(instance) && instance.status.imageType === undefined;
+  return hasTerminal(instance) && !bootsItself(instance);
 }
 
 export interface StateRule {

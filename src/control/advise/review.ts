@@ -7,7 +7,7 @@ import { formatBytes } from '../../lib/bytes.ts';
 import type { InstanceEvidence, InstanceReview } from '../../model/evidence.ts';
 import { FORM_LABEL } from '../../model/forms.ts';
 import type { Image } from '../../model/image.ts';
-import type { Instance } from '../../model/instance-status.ts';
+import { bootsItself, type Instance } from '../../model/instance-status.ts';
 import type { InstanceServices } from '../instance/context.ts';
 import { instanceEvidence } from './evidence.ts';
 import { hardwareVirtualization, nodeFigures } from './node-figures.ts';
@@ -27,7 +27,7 @@ async function reviewInstance(services: InstanceServices, instance: Instance): P
   const evidence = await instanceEvidence(services, instance).catch(() => undefined);
   const image = services.registry.list<Image>('Image', meta.project).find((one) => one.status.digest === status.imageId);
   const config = image?.status.config ?? UNKNOWN_IMAGE;
-  const { workload } = instanceWorkload({ name: meta.name, owner: meta.owner, purpose: meta.purpose, labels: meta.labels, spec, image: config, isDisk: status.imageType !== undefined, form: status.form, evidence });
+  const { workload } = instanceWorkload({ name: meta.name, owner: meta.owner, purpose: meta.purpose, labels: meta.labels, spec, image: config, isDisk: bootsItself(instance), form: status.form, evidence });
   const decision = decide(workload, { host: { hardwareVirtualization: hardwareVirtualization(services) }, figures: completeFigures(nodeFigures(services)) });
   const wouldChange = decision.form !== status.form;
   return {

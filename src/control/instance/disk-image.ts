@@ -49,10 +49,6 @@ export function chooseCds(services: Services, project: string, spec: InstanceSpe
   });
 }
 
-export function bootsItself({ status }: Instance): boolean {
-  return status.imageType !== undefined;
-}
-
 /** What the writable disk begins as, for the pool. */
 export function diskRequest(services: Services, image: Image, { rootDiskBytes }: InstanceSpec): { readonly from?: string; readonly sizeBytes: number } {
   if (imageType(image) === 'iso') return { sizeBytes: rootDiskBytes ?? EMPTY_DISK_BYTES };

@@ -1,6 +1,6 @@
 /** instance.start. */
 import { FORM_LABEL } from '../../model/forms.ts';
-import type { Instance } from '../../model/instance-status.ts';
+import { bootsItself, type Instance } from '../../model/instance-status.ts';
 import type { Operation } from '../../model/operation.ts';
 import type { Volume } from '../../model/volume.ts';
 import { BerthError } from '../../model/errors.ts';
@@ -9,7 +9,6 @@ import { targetOf } from '../records.ts';
 import { SYSTEM, type Caller } from '../services.ts';
 import { untilUnchanged } from '../until-unchanged.ts';
 import { closeUnused, failedStatus, processStatus, withoutProcess, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
-import { bootsItself } from './disk-image.ts';
 import { takeDisks } from './disk-holders.ts';
 import { locked } from './locked.ts';
 import { START } from './step-lists.ts';

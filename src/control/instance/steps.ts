@@ -3,14 +3,14 @@ import type { RootPlan } from '../../drivers/runtime/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import { objectId } from '../../model/ids.ts';
 import { FORM_DEFAULTS } from '../../model/instance-defaults.ts';
-import type { Instance, InstancePort } from '../../model/instance-status.ts';
+import { bootsItself, type Instance, type InstancePort } from '../../model/instance-status.ts';
 import type { Project } from '../../model/project.ts';
 import { planOfPorts, publishedPorts } from '../network/ports.ts';
 import type { Step } from '../journal.ts';
 import type { Services } from '../services.ts';
 import { idOf, imageOf, rangeOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
 import { hasCloudInit } from './boot-plan.ts';
-import { bootsItself, diskRequest, diskRootPlan } from './disk-image.ts';
+import { diskRequest, diskRootPlan } from './disk-image.ts';
 import { unitPlan } from './unit-plan.ts';
 import { volumePlans } from './volumes.ts';
 

@@ -1,8 +1,7 @@
 /** instance.wait: until it is in one of these states, or gone. */
 import { BerthError } from '../../model/errors.ts';
-import type { Instance, InstanceState } from '../../model/instance-status.ts';
+import { bootsItself, type Instance, type InstanceState } from '../../model/instance-status.ts';
 import type { InstanceServices } from './context.ts';
-import { bootsItself } from './disk-image.ts';
 
 /** Not a state: the init has brought the system up, or failed to. OS forms. */
 export const BOOTED = 'booted';

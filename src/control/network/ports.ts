@@ -3,7 +3,7 @@ import { canonicalAddress } from '../../lib/ip-address.ts';
 import { BerthError } from '../../model/errors.ts';
 import { objectId, printable } from '../../model/ids.ts';
 import type { PortSpec } from '../../model/instance.ts';
-import type { BoundPort, Instance, InstancePort } from '../../model/instance-status.ts';
+import { bootsItself, type BoundPort, type Instance, type InstancePort } from '../../model/instance-status.ts';
 import type { Network } from '../../model/network.ts';
 import type { PortPlan, PublishedPort } from '../../drivers/network/driver.ts';
 import type { Randomness } from '../clock.ts';
@@ -26,9 +26,9 @@ export function statusOfPort(network: Network, port: PortPlan): InstancePort {
 }
 
 /** A system that nobody inside tells its addresses asks for them. */
-export function planOfPorts({ status }: Instance): readonly PortPlan[] {
-  const asks = status.imageType === undefined ? {} : { dhcp: true };
-  return status.ports.map((port) => ({ ...planOfPort(port), ...asks }));
+export function planOfPorts(instance: Instance): readonly PortPlan[] {
+  const asks = bootsItself(instance) ? { dhcp: true } : {};
+  return instance.status.ports.map((port) => ({ ...planOfPort(port), ...asks }));
 }
 
 function planOfPort(port: InstancePort): PortPlan {
