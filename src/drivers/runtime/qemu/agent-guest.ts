@@ -15,7 +15,7 @@ import { setupFields, workloadFields } from './guest-fields.ts';
 import type { Guest, Machine } from './guest.ts';
 import { templateMac } from './machine.ts';
 import type { MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
-import { qmpCommands } from './qmp-commands.ts';
+import { qmpCommands } from './qmp.ts';
 import type { Template } from './template-store.ts';
 import { updateUnit, type UpdatedUnit } from './update-unit.ts';
 

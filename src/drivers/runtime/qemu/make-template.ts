@@ -10,7 +10,7 @@ import { AgentLink } from './agent-link.ts';
 import { bootError, startMachine, type BootParts } from './boot-unit.ts';
 import { JAIL } from './command-line.ts';
 import { templateMac } from './machine.ts';
-import { qmpCommands } from './qmp-commands.ts';
+import { qmpCommands } from './qmp.ts';
 
 /** Of the devices; the memory is not in it. */
 const MAX_STATE_BYTES = 16 * 1024 * 1024;

@@ -15,22 +15,39 @@ interface QmpMessage {
 }
 
 /** `fd` goes along with the command. Errors: `unavailable`, `timeout`, `internal` with QEMU's own words. */
-export type QmpAsk = (command: string, args?: Readonly<Record<string, unknown>>, fd?: number) => Promise<unknown>;
+type QmpAsk = (command: string, args?: Readonly<Record<string, unknown>>, fd?: number) => Promise<unknown>;
 
-/** One command after the other; QEMU talks to one at a time. */
-export async function qmpTalk<T>(socketPath: string, work: (ask: QmpAsk) => Promise<T>): Promise<T> {
+export interface QmpCommand {
+  readonly execute: string;
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+interface Line extends Disposable {
+  /** QEMU answers in the order in which it was asked: more than one may be under way. */
+  readonly ask: QmpAsk;
+  /** Resolves when QEMU has said who it is and takes commands. */
+  readonly opened: Promise<unknown>;
+}
+
+/** `timeoutMs` is each answer's. */
+async function dial(socketPath: string, timeoutMs: number, signal?: AbortSignal): Promise<Line> {
   const socket = await connectUnix(socketPath).catch((cause: unknown) => {
     throw new BerthError('unavailable', 'The machine does not answer.', { cause });
   });
-  let asked: { readonly command: string; readonly answer: PromiseWithResolvers<unknown> } | undefined;
-  let failed: BerthError | undefined;
-  const fail = (error: BerthError): void => {
+  const asked: { readonly command: string; readonly answer: PromiseWithResolvers<unknown> }[] = [];
+  let failed: Error | undefined;
+  const fail = (error: Error): void => {
     failed ??= error;
-    asked?.answer.reject(failed);
+    for (const { answer } of asked.splice(0)) answer.reject(failed);
   };
+  const abort = (): void => { fail(signal!.reason as Error); };
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted === true) abort();
   const take = (message: QmpMessage): void => {
-    if (message.error !== undefined) asked?.answer.reject(new BerthError('internal', `QEMU refused '${asked.command}': ${printable(message.error.desc)}.`));
-    else if (message.QMP !== undefined || message.return !== undefined) asked?.answer.resolve(message.return);
+    if (message.error === undefined && message.QMP === undefined && message.return === undefined) return;
+    const next = asked.shift();
+    if (message.error === undefined) next?.answer.resolve(message.return);
+    else next?.answer.reject(new BerthError('internal', `QEMU refused '${next.command}': ${printable(message.error.desc)}.`));
   };
   let text = '', bytes = 0;
   socket.setEncoding('utf8');
@@ -53,14 +70,13 @@ export async function qmpTalk<T>(socketPath: string, work: (ask: QmpAsk) => Prom
   const heard = async (command: string, say: () => void): Promise<unknown> => {
     if (failed !== undefined) throw failed;
     const answer = Promise.withResolvers<unknown>();
-    asked = { command, answer };
-    const timer = setTimeout(() => { fail(new BerthError('timeout', `QEMU did not answer '${command}' within ${TIMEOUT_MS} ms.`)); }, TIMEOUT_MS);
+    asked.push({ command, answer });
+    const timer = setTimeout(() => { fail(new BerthError('timeout', `QEMU did not answer '${command}' within ${timeoutMs} ms.`)); }, timeoutMs);
     try {
       say();
       return await answer.promise;
     } finally {
       clearTimeout(timer);
-      asked = undefined;
     }
   };
   const ask: QmpAsk = (command, args = {}, fd) => heard(command, () => {
@@ -68,15 +84,29 @@ export async function qmpTalk<T>(socketPath: string, work: (ask: QmpAsk) => Prom
     if (fd === undefined) socket.write(line);
     else sendDescriptor(descriptorOfSocket(socket), line, fd);
   });
-  try {
-    await heard('greeting', () => undefined);
-    await ask('qmp_capabilities');
-    return await work(ask);
-  } finally {
-    socket.destroy();
-  }
+  return {
+    ask, opened: Promise.all([heard('greeting', () => undefined), ask('qmp_capabilities')]),
+    [Symbol.dispose]() {
+      signal?.removeEventListener('abort', abort);
+      socket.destroy();
+    },
+  };
+}
+
+/** QEMU talks to one at a time. */
+export async function qmpTalk<T>(socketPath: string, work: (ask: QmpAsk) => Promise<T>): Promise<T> {
+  using line = await dial(socketPath, TIMEOUT_MS);
+  await line.opened;
+  return await work(line.ask);
 }
 
 export function qmpCommand(socketPath: string, command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
   return qmpTalk(socketPath, (ask) => ask(command, args));
+}
+
+/** Several for moments that count: sent at once. Resolves with the last answer. Errors: those of each. */
+export async function qmpCommands(socketPath: string, commands: readonly QmpCommand[], timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
+  using line = await dial(socketPath, timeoutMs, signal);
+  const answers = await Promise.all([line.opened, ...commands.map((command) => line.ask(command.execute, command.arguments))]);
+  return answers.at(-1);
 }
