@@ -9,7 +9,7 @@ import { withCrunBench } from '../lib/crun-bench.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { systemArchive } from '../lib/debian-images.ts';
 import { bootSystem, systemLayer } from '../lib/os-bench.ts';
-import { grown, holdings } from '../lib/os-churn.ts';
+import { grown, holdings } from '../lib/churn.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 7);
 const SYSTEMS = Number(process.env['SYSTEMS'] ?? 60);

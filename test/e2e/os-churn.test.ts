@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { systemArchive } from '../lib/debian-images.ts';
-import { grown, holdings, manyExecs, manyReboots } from '../lib/os-churn.ts';
+import { grown, holdings, manyExecs, manyReboots } from '../lib/churn.ts';
 
 test('100 execs and 4 reboots of a system: no descriptor, mount, group, inotify instance, process or file more', { timeout: 900_000 }, async () => {
   await using daemon = await TestDaemon.start();

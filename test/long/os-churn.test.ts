@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { systemArchive } from '../lib/debian-images.ts';
-import { grown, holdings, manyExecs, manyReboots } from '../lib/os-churn.ts';
+import { grown, holdings, manyExecs, manyReboots } from '../lib/churn.ts';
 
 const EXECS = Number(process.env['EXECS'] ?? 10_000);
 const REBOOTS = Number(process.env['REBOOTS'] ?? 200);

@@ -1,4 +1,4 @@
-/** Commands and reboots of one system, many times, and what they leave of the host's things. */
+/** Commands, reboots and machines, many times, and what they leave of the host’s things. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { Client } from '../../src/client/client.ts';
