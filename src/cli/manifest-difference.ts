@@ -1,5 +1,5 @@
 /** What must change for an object to be as its manifest says: a merge patch. */
-import type { FieldEntry } from './generated/field-table.ts';
+import type { FieldEntry } from './field-entry.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

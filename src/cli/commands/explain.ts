@@ -8,7 +8,8 @@ import { printable } from '../../model/ids.ts';
 import { FORM_DEFAULTS, type FormDefaults } from '../../model/instance-defaults.ts';
 import { STATE_RULES } from '../../model/instance-status.ts';
 import type { Command } from '../command.ts';
-import { FIELD_TABLE, type FieldEntry, type FormMeaning } from '../generated/field-table.ts';
+import type { FieldEntry, FormMeaning } from '../field-entry.ts';
+import { FIELD_TABLE } from '../generated/field-table.ts';
 import { FILE_KIND_TABLE, KIND_TABLE } from '../generated/kind-table.ts';
 import { kindOf } from '../kind-words.ts';
 

@@ -2,7 +2,8 @@
 import { BerthError } from '../../model/errors.ts';
 import type { Command, Flag } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
-import { FIELD_TABLE, type FieldEntry } from '../generated/field-table.ts';
+import type { FieldEntry } from '../field-entry.ts';
+import { FIELD_TABLE } from '../generated/field-table.ts';
 import { META_FLAGS, metaOf } from '../instance-flags.ts';
 import { bytesValue, integerValue } from '../instance-values.ts';
 import { kindOf } from '../kind-words.ts';

@@ -42,27 +42,8 @@ function kindTable(): string {
 function fieldTable(): string {
   const rows = [...Object.values<KindRule>(KINDS), ...Object.values<KindRule>(FILE_KINDS)].flatMap(({ kind, spec }) => (spec === undefined ? [] : [[kind, fieldRows(spec).map(fieldEntry)] as const]));
   const body = rows.map(([kind, fields]) => `  ${kind}: [\n${fields.map((one) => `    ${JSON.stringify(one)},\n`).join('')}  ],\n`).join('');
-  return `${NOTICE}${FIELD_ENTRY}\nexport const FIELD_TABLE: Readonly<Record<string, readonly FieldEntry[]>> = {\n${body}};\n`;
+  return `${NOTICE}import type { FieldEntry } from '../field-entry.ts';\n\nexport const FIELD_TABLE: Readonly<Record<string, readonly FieldEntry[]>> = {\n${body}};\n`;
 }
-
-const FIELD_ENTRY = `/** A meaning is a sentence, or a refusal with its reason. */
-export type FormMeaning = string | { readonly refused: string };
-
-export interface FieldEntry {
-  readonly path: string;
-  readonly describe: string;
-  readonly type: string;
-  readonly change: 'live' | 'restart' | 'never';
-  readonly flag?: string;
-  readonly short?: string;
-  readonly value?: string;
-  readonly repeat?: boolean;
-  readonly secret?: boolean;
-  /** What the daemon fills in, where the field is an object or a list of them: by dotted path within it. */
-  readonly defaults?: Readonly<Record<string, unknown>>;
-  readonly means: Readonly<Record<'appContainer' | 'osContainer' | 'microVM' | 'vm', FormMeaning>>;
-}
-`;
 
 function fieldEntry({ path, describe, traits, schema }: FieldRow): Record<string, unknown> {
   const { change, flag, short, value, repeat, secret, means } = traits;

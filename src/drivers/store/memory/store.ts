@@ -1,12 +1,12 @@
 /** The store in memory: nothing survives the process. For unit tests, and the plainest reading of the contract. */
 import { randomUUID } from 'node:crypto';
-import { boundedQueue, type BoundedQueue } from '../../../lib/bounded-queue.ts';
 import { compareUtf8 } from '../../../lib/utf8-order.ts';
 import {
-  checkKey, checkLeaseMs, checkPrefix, checkRevision, checkTxn, compacted, MAX_WAITING_EVENTS, noSuchLease, rangeBounds,
-  slowReader, storeClosed, type Change, type Compare, type RangeRequest, type RangeResult, type Store, type StoredValue,
+  checkKey, checkLeaseMs, checkPrefix, checkRevision, checkTxn, compacted, noSuchLease, rangeBounds,
+  storeClosed, type Change, type Compare, type RangeRequest, type RangeResult, type Store, type StoredValue,
   type StoreEvent, type StoreFactory, type TxnResult, type WatchBatch,
 } from '../driver.ts';
+import { batchWithin, Watchers } from '../watchers.ts';
 
 /** A key at one of its revisions; `value` is missing where it was deleted. */
 interface Version {
@@ -28,7 +28,7 @@ export class MemoryStore implements Store {
   /** Oldest first. A key without versions has no entry. */
   readonly #keys = new Map<string, Version[]>();
   #log: WatchBatch[] = [];
-  readonly #watchers = new Set<{ prefix: string; queue: BoundedQueue<WatchBatch> }>();
+  readonly #watchers = new Watchers();
   readonly #leases = new Map<string, Lease>();
 
   async get(key: string, revision?: number): Promise<StoredValue | undefined> {
@@ -72,22 +72,12 @@ export class MemoryStore implements Store {
       if (signal.aborted || this.#closed) return;
       if (cursor < this.#compacted) throw compacted(cursor);
       // Revisions have no gaps, and the log begins after the compacted one.
-      const batch = within(this.#log[cursor - this.#compacted]!, prefix);
+      const batch = batchWithin(this.#log[cursor - this.#compacted]!, prefix);
       cursor++;
       if (batch !== undefined) yield batch;
     }
     if (signal.aborted || this.#closed) return;
-    const queue = boundedQueue<WatchBatch>(MAX_WAITING_EVENTS, slowReader);
-    const watcher = { prefix, queue };
-    const end = (): void => queue.end();
-    this.#watchers.add(watcher);
-    signal.addEventListener('abort', end);
-    try {
-      yield* queue;
-    } finally {
-      this.#watchers.delete(watcher);
-      signal.removeEventListener('abort', end);
-    }
+    yield* this.#watchers.follow(prefix, signal);
   }
 
   async revision(): Promise<number> {
@@ -134,7 +124,7 @@ export class MemoryStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     for (const { timer } of this.#leases.values()) clearTimeout(timer);
-    for (const { queue } of this.#watchers) queue.end();
+    this.#watchers[Symbol.dispose]();
   }
 
   #checkOpen(): void {
@@ -195,10 +185,7 @@ export class MemoryStore implements Store {
     this.#revision = revision;
     const batch: WatchBatch = { revision, events };
     this.#log.push(batch);
-    for (const { prefix, queue } of this.#watchers) {
-      const seen = within(batch, prefix);
-      if (seen !== undefined) queue.push(seen, seen.events.length);
-    }
+    this.#watchers.publish(batch);
   }
 
   #expire(lease: string, ttlMs: number): NodeJS.Timeout {
@@ -220,11 +207,4 @@ export class MemoryStore implements Store {
 
 function copy(value: StoredValue | undefined): StoredValue | undefined {
   return value === undefined ? undefined : { ...value, value: new Uint8Array(value.value) };
-}
-
-function within(batch: WatchBatch, prefix: string): WatchBatch | undefined {
-  const events = batch.events
-    .filter((event) => (event.type === 'put' ? event.value.key : event.key).startsWith(prefix))
-    .map((event): StoreEvent => (event.type === 'put' ? { type: 'put', value: copy(event.value)! } : event));
-  return events.length === 0 ? undefined : { revision: batch.revision, events };
 }

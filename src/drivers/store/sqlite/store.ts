@@ -1,12 +1,12 @@
 /** The store in one SQLite file: what a single host runs on. A write costs one fsync, shared by all of the same turn. */
 import { randomUUID } from 'node:crypto';
 import { BerthError } from '../../../model/errors.ts';
-import { boundedQueue, type BoundedQueue } from '../../../lib/bounded-queue.ts';
 import {
-  checkKey, checkLeaseMs, checkPrefix, checkRevision, checkTxn, compacted, MAX_WAITING_EVENTS, noSuchLease, rangeBounds,
-  slowReader, storeClosed, type Change, type Compare, type RangeRequest, type RangeResult, type Store, type StoredValue,
+  checkKey, checkLeaseMs, checkPrefix, checkRevision, checkTxn, compacted, noSuchLease, rangeBounds,
+  storeClosed, type Change, type Compare, type RangeRequest, type RangeResult, type Store, type StoredValue,
   type StoreEvent, type StoreFactory, type TxnResult, type WatchBatch,
 } from '../driver.ts';
+import { Watchers } from '../watchers.ts';
 import { applyTxn } from './apply.ts';
 import { corruptStore, isDiskBroken, sqliteError } from './errors.ts';
 import { groupCommit, type GroupCommit } from './group-commit.ts';
@@ -50,7 +50,7 @@ class SqliteStore implements Store {
   readonly #tables: Tables;
   readonly #group: GroupCommit;
   readonly #leases: LeaseClock;
-  readonly #watchers = new Set<{ prefix: string; queue: BoundedQueue<WatchBatch> }>();
+  readonly #watchers = new Watchers();
   #revision: number;
   #compacted: number;
   #sweeping: Promise<void> = Promise.resolve();
@@ -134,17 +134,7 @@ class SqliteStore implements Store {
       }
       if (batches.length === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    const queue = boundedQueue<WatchBatch>(MAX_WAITING_EVENTS, slowReader);
-    const watcher = { prefix, queue };
-    const end = (): void => queue.end();
-    this.#watchers.add(watcher);
-    signal.addEventListener('abort', end);
-    try {
-      yield* queue;
-    } finally {
-      this.#watchers.delete(watcher);
-      signal.removeEventListener('abort', end);
-    }
+    yield* this.#watchers.follow(prefix, signal);
   }
 
   async revision(): Promise<number> {
@@ -218,7 +208,7 @@ class SqliteStore implements Store {
     this.#ended ??= error;
     this.#leases[Symbol.dispose]();
     this.#group.fail(this.#ended);
-    for (const { queue } of this.#watchers) queue.end();
+    this.#watchers[Symbol.dispose]();
   }
 
   #checkOpen(): void {
@@ -248,12 +238,7 @@ class SqliteStore implements Store {
 
   #publish(batches: readonly WatchBatch[], newest: number): void {
     this.#revision = newest;
-    for (const batch of batches) {
-      for (const { prefix, queue } of this.#watchers) {
-        const events = batch.events.filter((event) => keyOf(event).startsWith(prefix));
-        if (events.length > 0) queue.push({ revision: batch.revision, events: events.map(ownCopy) }, events.length);
-      }
-    }
+    for (const batch of batches) this.#watchers.publish(batch);
   }
 
   #failed(error: unknown): Error {
@@ -321,13 +306,4 @@ function asBatches(rows: readonly HistoryRow[], file: string): WatchBatch[] {
     else batches.push({ revision: row.revision, events: [event] });
   }
   return batches;
-}
-
-function keyOf(event: StoreEvent): string {
-  return event.type === 'put' ? event.value.key : event.key;
-}
-
-/** Readers may write into what they get; each has its own bytes. */
-function ownCopy(event: StoreEvent): StoreEvent {
-  return event.type === 'put' ? { type: 'put', value: { ...event.value, value: new Uint8Array(event.value.value) } } : event;
 }
