@@ -39,14 +39,18 @@ export function busyboxLayer(dir: string): string {
   return dir;
 }
 
-export interface CrunBench extends RuntimeBench {
+/** What tests do with a bench, whatever it runs. */
+export interface BenchWork {
+  /** Creates, starts, waits: what it wrote to its log, and how it ended. */
+  run(args: readonly string[], choices?: PlanChoices): Promise<RunOutcome>;
+  exec(id: ObjectId, args: readonly string[], choices?: Partial<ExecPlan>): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
+}
+
+export interface CrunBench extends RuntimeBench, BenchWork {
   readonly rootDir: string;
   readonly runDir: string;
   readonly rootTag: string;
   readonly layer: string;
-  /** Creates, starts, waits: what it wrote to its log, and how it ended. */
-  run(args: readonly string[], choices?: PlanChoices): Promise<RunOutcome>;
-  exec(id: ObjectId, args: readonly string[], choices?: Partial<ExecPlan>): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
 }
 
 export interface RunOutcome {
@@ -109,20 +113,7 @@ export async function openCrunBench(options: CrunBenchOptions = {}): Promise<Cru
       await driver[Symbol.asyncDispose]();
       return driver = await open();
     },
-    async run(args, choices) {
-      const plan = bench.plan(args, choices);
-      await driver.create(plan);
-      await driver.start(plan.id);
-      const exit = await driver.waitExit(plan.id, AbortSignal.timeout(20_000));
-      const log = logText(await driver.logFiles(plan.id));
-      await driver.remove(plan.id, { keepLog: false });
-      return { exitCode: exit.exitCode, reason: exit.reason, ...log };
-    },
-    async exec(id, args, choices = {}) {
-      const session = await driver.exec(id, execPlan(args, choices));
-      const seen = await collect(session.output);
-      return { ...(await session.exit), ...seen };
-    },
+    ...benchWork(() => bench, 20_000),
     volumeDir() {
       return fs.mkdtempSync(path.join(rootDir, 'volume-'));
     },
@@ -136,6 +127,25 @@ export async function openCrunBench(options: CrunBenchOptions = {}): Promise<Cru
     },
   };
   return bench;
+}
+
+export function benchWork(bench: () => Pick<RuntimeBench, 'driver' | 'plan'>, waitMs: number): BenchWork {
+  return {
+    async run(args, choices) {
+      const { driver, plan } = bench(), unit = plan(args, choices), { id } = unit;
+      await driver.create(unit);
+      await driver.start(id);
+      const exit = await driver.waitExit(id, AbortSignal.timeout(waitMs));
+      const log = logText(await driver.logFiles(id));
+      await driver.remove(id, { keepLog: false });
+      return { exitCode: exit.exitCode, reason: exit.reason, ...log };
+    },
+    async exec(id, args, choices = {}) {
+      const session = await bench().driver.exec(id, execPlan(args, choices));
+      const seen = await collect(session.output);
+      return { ...(await session.exit), ...seen };
+    },
+  };
 }
 
 export function busyboxPlan(id: ObjectId, args: readonly string[], choices: PlanChoices & { readonly root: Partial<UnitPlan['root']> }): UnitPlan {

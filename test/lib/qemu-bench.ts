@@ -7,18 +7,17 @@ import path from 'node:path';
 import type { MicroVmRuntime } from '../../src/drivers/runtime/qemu/microvm-runtime.ts';
 import { openQemuRuntime, type QemuRuntimeOptions } from '../../src/drivers/runtime/qemu/qemu-runtime.ts';
 import type { RuntimeBench } from '../../src/drivers/runtime/contract.ts';
-import type { ExecPlan, UnitPlan } from '../../src/drivers/runtime/driver.ts';
+import type { UnitPlan } from '../../src/drivers/runtime/driver.ts';
 import { openControlGroups } from '../../src/host/cgroup.ts';
 import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
 import { NATIVE_PROGRAM } from '../../src/host/native.ts';
-import type { ObjectId } from '../../src/model/ids.ts';
-import { busyboxLayer, busyboxPlan, collect, execPlan, logText, newId, type PlanChoices, type RunOutcome } from './crun-bench.ts';
+import { benchWork, busyboxLayer, busyboxPlan, newId, type BenchWork, type PlanChoices } from './crun-bench.ts';
 
 /** Kept between test runs: fetching takes seconds. */
 export const KERNEL_DIR = path.resolve(import.meta.dirname, '../../.build/kernels');
 const WAIT_MS = 60_000;
 
-export interface QemuBench extends AsyncDisposable {
+export interface QemuBench extends BenchWork, AsyncDisposable {
   readonly rootDir: string;
   readonly runDir: string;
   readonly rootTag: string;
@@ -28,8 +27,6 @@ export interface QemuBench extends AsyncDisposable {
   /** An empty ext4 disk; of 256 MiB when nothing is said. */
   disk(sizeBytes?: number): string;
   reopen(): Promise<MicroVmRuntime>;
-  run(args: readonly string[], choices?: PlanChoices): Promise<RunOutcome>;
-  exec(id: ObjectId, args: readonly string[], choices?: Partial<ExecPlan>): Promise<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>;
 }
 
 export async function withQemuBench(work: (bench: QemuBench) => Promise<void>, options: Partial<QemuRuntimeOptions> = {}): Promise<void> {
@@ -83,20 +80,7 @@ export async function openQemuBench(options: Partial<QemuRuntimeOptions> = {}): 
       await driver[Symbol.asyncDispose]();
       return driver = await open();
     },
-    async run(args, choices) {
-      const plan = bench.plan(args, choices);
-      await driver.create(plan);
-      await driver.start(plan.id);
-      const exit = await driver.waitExit(plan.id, AbortSignal.timeout(WAIT_MS));
-      const log = logText(await driver.logFiles(plan.id));
-      await driver.remove(plan.id, { keepLog: false });
-      return { exitCode: exit.exitCode, reason: exit.reason, ...log };
-    },
-    async exec(id, args, choices = {}) {
-      const session = await driver.exec(id, execPlan(args, choices));
-      const seen = await collect(session.output);
-      return { ...(await session.exit), ...seen };
-    },
+    ...benchWork(() => bench, WAIT_MS),
     async [Symbol.asyncDispose]() {
       for (const plan of plans) await driver.remove(plan.id, { keepLog: false });
       await driver[Symbol.asyncDispose]();
