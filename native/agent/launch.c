@@ -376,8 +376,10 @@ static pid_t fork_into_group(uint64_t flags) {
   int fd = open(group, O_PATH | O_DIRECTORY | O_CLOEXEC);
   uint64_t args[11] = {flags | 0x200000000ull /* CLONE_INTO_CGROUP */, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, fd};
   pid_t pid = fd < 0 ? -1 : syscall(SYS_clone3, args, sizeof args);
+  int said = errno;
   if (fd >= 0 && pid != 0) close(fd);
-  if (pid >= 0) return pid;
+  errno = said;
+  if (pid >= 0 || errno == EAGAIN) return pid; /* EAGAIN: as many as its group may have */
   /* A kernel without them, or one's own of before 5.7. */
   pid = syscall(SYS_clone, SIGCHLD | flags, NULL, NULL, NULL, NULL);
   if (pid == 0) {
@@ -426,6 +428,7 @@ int launch(struct fields f, bool workload, struct child *c, struct failure *why)
   } else {
     c->pid = fork_into_group(workload ? CLONE_NEWPID | CLONE_NEWNS : 0);
   }
+  int forked = c->pid < 0 ? errno : 0;
   if (c->pid == 0) {
     report_fd = fcntl(reports[1], F_DUPFD_CLOEXEC, 10);
     int waits = workload ? fcntl(go[0], F_DUPFD_CLOEXEC, 10) : -1, joins = workload ? -1 : fcntl(mount_ns, F_DUPFD_CLOEXEC, 10);
@@ -437,7 +440,10 @@ int launch(struct fields f, bool workload, struct child *c, struct failure *why)
   }
   if (own_ns >= 0 && setns(own_ns, CLONE_NEWPID)) die("could not return to the pid namespace");
   close(reports[1]);
-  if (c->pid < 0) goto out;
+  if (c->pid < 0) {
+    if (forked == EAGAIN) fail(why, "exhausted", "no further process is allowed inside");
+    goto out;
+  }
   result = take_report(c, why);
   if (workload) let_go_of_volumes();
   if (result >= 0) result = result == (workload ? 1 : 0) ? 0 : fail(why, "internal", "the process ended while it was prepared");

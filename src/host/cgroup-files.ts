@@ -65,6 +65,12 @@ export function groupPids(file: string): readonly number[] {
   return (readGroupFile(file) ?? '').split('\n').filter((line) => line !== '').map(Number).filter((pid) => pid > 1);
 }
 
+/** Of a `pids` group whose files these are; undefined: no limit, or no such group. */
+export function pidsRoom(file: (name: string) => string): { readonly pids: number; readonly limit: number } | undefined {
+  const limit = readGroupFile(file('pids.max')), pids = readGroupFile(file('pids.current'));
+  return limit === undefined || limit === 'max' || pids === undefined ? undefined : { pids: Number(pids), limit: Number(limit) };
+}
+
 /** rmdir(2) of a group: false while something is in it. */
 export function removeGroup(dir: string): boolean {
   try {

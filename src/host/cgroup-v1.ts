@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { CgroupMount, ControlGroups, GroupLimits, GroupStats } from './cgroup.ts';
 import {
-  BESIDE, delegateGroup, groupNames, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, killPids, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
+  BESIDE, delegateGroup, groupNames, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, killPids, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite, pidsRoom,
 } from './cgroup-files.ts';
 
 const PERIOD_US = 100_000;
@@ -113,6 +113,10 @@ export class ControlGroupsV1 implements ControlGroups {
   pids(id: string): readonly number[] {
     const dirs = this.#all.map((target) => path.join(target, this.#parent, id));
     return [...new Set(dirs.flatMap((dir) => [dir, ...groupsBelow(dir)]).flatMap((dir) => groupPids(`${dir}/cgroup.procs`)))];
+  }
+
+  room(id: string): { readonly pids: number; readonly limit: number } | undefined {
+    return pidsRoom((name) => this.#file('pids', id, name));
   }
 
   oomKills(id: string): number {

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { ControlGroups, GroupLimits, GroupStats } from './cgroup.ts';
 import {
-  BESIDE, delegateGroup, groupNames, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite,
+  BESIDE, delegateGroup, groupNames, groupPids, groupsBelow, isGone, KeptFiles, keyedNumber, makeBeside, readGroupFile, removeGroup, writeGroupFile, writeGroupFiles, writeGroupFilesLater, type GroupWrite, pidsRoom,
 } from './cgroup-files.ts';
 
 const PERIOD_US = 100_000;
@@ -90,6 +90,10 @@ export class ControlGroupsV2 implements ControlGroups {
 
   pids(id: string): readonly number[] {
     return [this.#dir(id), ...groupsBelow(this.#dir(id))].flatMap((dir) => groupPids(`${dir}/cgroup.procs`));
+  }
+
+  room(id: string): { readonly pids: number; readonly limit: number } | undefined {
+    return pidsRoom((name) => `${this.#dir(id)}/${name}`);
   }
 
   oomKills(id: string): number {

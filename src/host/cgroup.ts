@@ -55,6 +55,8 @@ export interface ControlGroups extends Disposable {
   /** Kills everything in it, also where it is frozen. */
   kill(id: string): void;
   pids(id: string): readonly number[];
+  /** How many processes are in it and how many may be; undefined: as many as they like. */
+  room(id: string): { readonly pids: number; readonly limit: number } | undefined;
   oomKills(id: string): number;
   /** Keeps descriptors open between calls. undefined: no such group. */
   stats(id: string): GroupStats | undefined;

@@ -66,7 +66,7 @@ async function signalQuietly({ services, instance }: InstanceContext, signal: st
 }
 
 /** What cannot hear it – ended meanwhile, or a guest that does not answer – is killed when its grace is over. */
-const UNHEARD = ['wrongState', 'notFound', 'unavailable', 'timeout'];
+const UNHEARD = ['wrongState', 'notFound', 'unavailable', 'timeout', 'exhausted'];
 
 async function quietly(asked: Promise<void>): Promise<void> {
   await asked.catch((error: { code?: string }) => {

@@ -475,7 +475,7 @@ export function runtimeContract(name: string, openBench: () => Promise<RuntimeBe
         }
       });
 
-      limitsContract({ check, started, executed, rejects, until, can });
+      limitsContract({ check, started, executed, execPlan, rejects, until, can });
 
       check('a kill for memory is told', async (bench) => {
         const id = await started(bench, ['tail', '/dev/zero'], { resources: { memoryBytes: 64 * MEBIBYTE, cpuWeight: 100, pids: 32 } });

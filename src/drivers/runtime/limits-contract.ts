@@ -1,15 +1,20 @@
 /** New limits for what runs: the part of the runtime suite that looks from inside. */
 import assert from 'node:assert/strict';
-import type { RuntimeCapabilities } from './contract.ts';
+import { BerthError } from '../../model/errors.ts';
+import type { ObjectId } from '../../model/ids.ts';
+import type { Outcome, RuntimeCapabilities } from './contract.ts';
+import type { ExecPlan, RuntimeDriver } from './driver.ts';
 import type { FilesContractParts } from './files-contract.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
-export interface LimitsContractParts extends Omit<FilesContractParts, 'ended' | 'patience'> {
+export interface LimitsContractParts extends Omit<FilesContractParts, 'ended' | 'patience' | 'executed'> {
+  readonly executed: (driver: RuntimeDriver, id: ObjectId, args: readonly string[], choices?: Partial<ExecPlan>) => Promise<Outcome>;
+  readonly execPlan: (args: readonly string[]) => ExecPlan;
   readonly can: RuntimeCapabilities;
 }
 
-export function limitsContract({ check, started, executed, rejects, until, can }: LimitsContractParts): void {
+export function limitsContract({ check, started, executed, execPlan, rejects, until, can }: LimitsContractParts): void {
   check('limits change while it runs', async (bench) => {
     const id = await started(bench, ['sleep', '1000']);
     await bench.driver.stats([id]);
@@ -20,6 +25,33 @@ export function limitsContract({ check, started, executed, rejects, until, can }
     await bench.driver.remove(id, { keepLog: false });
     await rejects(bench.driver.update(id, { cpuWeight: 100 }), 'wrongState');
   });
+
+  check('an exec where no further process is allowed says so', async (bench) => {
+    const { driver } = bench;
+    const id = await started(bench, ['sleep', '1000']);
+    const pids = 9;
+    await driver.update(id, { memoryBytes: 256 * MEBIBYTE, cpuWeight: 100, pids });
+    for (const terminal of [false, true]) {
+      let refusal: unknown;
+      for (let count = 0; count < pids && refusal === undefined; count++) refusal = await stays(driver, id, terminal);
+      assert.ok(refusal instanceof BerthError, JSON.stringify(refusal));
+      assert.deepEqual([refusal.code, refusal.details?.['exitCode']], ['exhausted', 126]);
+      assert.match(`${refusal.message} ${refusal.hint}`, /no further process is allowed inside.* --pids-limit/);
+    }
+    await driver.update(id, { memoryBytes: 256 * MEBIBYTE, cpuWeight: 100, pids: 64 });
+    assert.equal((await executed(driver, id, ['true'])).exitCode, 0);
+  }, can.limits, can.boundedProcesses);
+
+  /** One more process inside, or why not. */
+  async function stays(driver: RuntimeDriver, id: ObjectId, terminal: boolean): Promise<unknown> {
+    try {
+      const session = await driver.exec(id, { ...execPlan(['sh', '-c', 'echo inside; exec sleep 1000']), terminal });
+      for await (const { data } of session.output) if (Buffer.from(data).includes('inside')) return undefined;
+      return await session.exit;
+    } catch (error) {
+      return error;
+    }
+  }
 
   check('new limits hold what runs: memory, processes, time', async (bench) => {
     const { driver } = bench;

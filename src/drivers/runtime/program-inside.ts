@@ -31,25 +31,28 @@ export async function askPowerOff(options: InsideOptions): Promise<void> {
 /** What runs inside, by /proc (native/os-processes.c). @throws BerthError as `exec`, `timeout`, `unavailable` when it makes no sense. */
 export async function askProcesses(options: InsideOptions): Promise<ToldProcesses> {
   const end = performance.now() + options.timeoutMs;
-  const said = await ask(['processes'], options, MAX_TABLE_BYTES);
+  const said = await ask(['processes'], options, { maxBytes: MAX_TABLE_BYTES, mustRun: true });
   if (performance.now() >= end) throw new BerthError('timeout', 'It did not answer in time.');
   const told = parseProcesses(said, MAX_UNIT_PROCESSES);
   if (told.processes.length === 0) throw new BerthError('unsupported', 'It was started by an earlier version, which could not tell.', { hint: 'Restart it.' });
   return told;
 }
 
-async function ask(words: readonly string[], { exec, capabilities, timeoutMs }: InsideOptions, maxBytes = MAX_SAID_BYTES): Promise<string> {
+async function ask(words: readonly string[], { exec, capabilities, timeoutMs }: InsideOptions, { maxBytes = MAX_SAID_BYTES, mustRun = false } = {}): Promise<string> {
   const plan: ExecPlan = {
     args: [PROGRAM_INSIDE, ...words], env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], cwd: '/', user: { uid: 0, gid: 0, additionalGids: [] },
     terminal: false, stdin: false, noNewPrivileges: false, capabilities,
   };
   const session = await exec(plan);
+  let givenUp = false;
   session.exit.catch(() => undefined);
   const said: Buffer[] = [];
   let bytes = 0;
-  const timer = setTimeout(() => { void session.close(); }, timeoutMs);
+  const timer = setTimeout(() => { givenUp = true; void session.close(); }, timeoutMs);
   try {
     for await (const chunk of session.output) if (chunk.stream === 'stdout' && bytes < maxBytes) { said.push(Buffer.from(chunk.data)); bytes += chunk.data.length; }
+    // It may never have run: why is for who asked to know.
+    if (mustRun && bytes === 0 && !givenUp) await session.exit;
     return Buffer.concat(said).toString('utf8');
   } finally {
     clearTimeout(timer);

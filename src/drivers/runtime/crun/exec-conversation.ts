@@ -7,7 +7,8 @@ import { identify, signalProcess, type ProcessIdentity } from '../../../host/pro
 import { pullQueue, type PullQueue } from '../../../lib/pull-queue.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { ExecSession, OutputChunk, TerminalSize } from '../driver.ts';
-import { commandFailure, NOT_RUNNABLE } from './start-failure.ts';
+import { noMoreProcesses } from '../no-more-processes.ts';
+import { commandFailure, NO_MORE_PROCESSES, NOT_RUNNABLE } from './start-failure.ts';
 
 export interface ExecParts {
   readonly child: StreamedChild;
@@ -16,12 +17,16 @@ export interface ExecParts {
   /** crun's own complaints; empty when the process ran. */
   readonly logFile: string;
   readonly size: TerminalSize | undefined;
+  /** How many processes the unit has and may have, where there is a limit. */
+  readonly room: () => { readonly pids: number; readonly limit: number } | undefined;
   readonly ended: () => void;
 }
 
 /** Bytes held for a reader that does not come. */
 const HELD_BYTES = 256 * 1024;
 const MAX_LOG_BYTES = 64 * 1024;
+/** What crun has at most in the unit's groups on its way inside. */
+const CRUN_PROCESSES = 3;
 /** Before a process that is to be ended must have begun. */
 const START_MS = 2_000;
 
@@ -172,9 +177,14 @@ export class ExecConversation implements ExecSession {
     try {
       const code = await this.#parts.child.exitCode;
       const said = code === 0 ? '' : readText(this.#parts.logFile);
-      if (said === '' || fs.existsSync(this.#parts.pidFile)) return { exitCode: code };
+      if (fs.existsSync(this.#parts.pidFile)) return { exitCode: code };
+      const command = commandFailure(said);
+      const room = code === 0 || command !== undefined ? undefined : this.#parts.room();
+      // A crun that could not make its own child may end before that is in its log, or by the broken pipe to it.
+      if (room !== undefined && room.pids + CRUN_PROCESSES > room.limit || NO_MORE_PROCESSES.test(said)) throw noMoreProcesses(room?.limit);
+      if (said === '') return { exitCode: code };
       // crun says it on standard error too, where the caller reads it.
-      return { exitCode: commandFailure(said) ?? NOT_RUNNABLE };
+      return { exitCode: command ?? NOT_RUNNABLE };
     } finally {
       this.#exited = true;
       this.#parts.console?.[Symbol.dispose]();

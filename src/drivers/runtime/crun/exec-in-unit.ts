@@ -37,7 +37,7 @@ export async function execInUnit(host: CrunHost, id: ObjectId, plan: ExecPlan): 
       ...joinArguments(host, id, { owner: record.idBase, form: record.form, first: false }), `--log=${files.log}`,
       'exec', '--process', files.process, '--pid-file', files.pid, ...(console_ === undefined ? [] : ['--console-socket', files.console]), id,
     ], { stdin: plan.stdin && !plan.terminal, around: (fork) => besideCrun(host, id, record.form === 'osContainer', fork) });
-    return new ExecConversation({ child, console: console_, pidFile: files.pid, logFile: files.log, size: plan.size, ended: clear });
+    return new ExecConversation({ child, console: console_, pidFile: files.pid, logFile: files.log, size: plan.size, room: () => host.groups.room(id), ended: clear });
   } catch (error) {
     console_?.[Symbol.dispose]();
     clear();

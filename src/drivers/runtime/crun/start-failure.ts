@@ -16,7 +16,7 @@ export function commandFailure(said: string): typeof NOT_FOUND | typeof NOT_RUNN
 }
 
 /** clone(2) and fork(2) with EAGAIN: a limit on processes, the unit's own or the host's. */
-const NO_MORE_PROCESSES = /\b(clone|fork)\b.*Resource temporarily unavailable/i;
+export const NO_MORE_PROCESSES = /\b(clone|fork)\b.*Resource temporarily unavailable/i;
 
 export function startFailure(error: unknown, { args, cwd }: Pick<ProcessPlan, 'args' | 'cwd'>, pidsLimit?: number): unknown {
   const said = error instanceof BerthError ? error.details?.['said'] : undefined;

@@ -4,6 +4,7 @@ import {
   badAnswer, encodeFields, encodeFrame, encodeWindow, FRAME, parseExit, parseGrant, STREAM_WINDOW_BYTES, type Frame,
 } from '../../../model/agent-protocol.ts';
 import type { ExecPlan, ExecSession, OutputChunk, TerminalSize } from '../driver.ts';
+import { noMoreProcesses } from '../no-more-processes.ts';
 import type { AgentLink, SessionSink } from './agent-link.ts';
 import { execFields } from './guest-fields.ts';
 import { linuxSignal } from './linux-numbers.ts';
@@ -24,6 +25,7 @@ export async function startExec(link: AgentLink, plan: ExecPlan): Promise<ExecSe
   try {
     await link.requestRaw(FRAME.exec, execFields(plan, STREAM_WINDOW_BYTES), START_TIMEOUT_MS, (number) => (session = new GuestExec(link, number, plan.stdin || plan.terminal)));
   } catch (error) {
+    if (error instanceof BerthError && error.code === 'exhausted') throw noMoreProcesses(undefined, error);
     const exitCode = error instanceof BerthError ? error.details?.['exitCode'] : undefined;
     if (session === undefined || typeof exitCode !== 'number') throw error;
     session.refused((error as BerthError).message, exitCode);
