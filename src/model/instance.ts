@@ -40,14 +40,14 @@ const volumeSchema = z.strictObject({
 export const instanceSpec = z.strictObject({
   running: field(z.boolean().optional(), 'Should it run?', { change: 'live', means: everyForm('Started when true, stopped when false.') }),
   isolation: field(z.enum(ISOLATIONS).optional(), 'The boundary asked for.', {
-    change: 'restart', flag: 'isolation', value: 'container|vm|auto',
+    change: 'never', flag: 'isolation', value: 'container|vm|auto',
     means: { appContainer: 'Namespaces of the host kernel.', osContainer: 'Namespaces of the host kernel.', microVM: 'A kernel of its own.', vm: 'A kernel of its own.' },
   }),
   mode: field(z.enum(MODES).optional(), 'The life style.', {
     change: 'never', means: { appContainer: 'PID 1 is the image’s entrypoint.', osContainer: 'PID 1 is the image’s init; the root is kept.', microVM: 'The agent starts the image’s entrypoint.', vm: 'PID 1 of its own kernel is the image’s init; the root is kept.' },
   }),
   image: field(plainText(512, 'an image reference').min(1), 'Reference of the image.', {
-    change: 'restart', means: byForm('The root file system and the defaults of the process; a disk image is refused: it has a kernel of its own.', 'The root file system; a disk image is refused: it has a kernel of its own.', 'The root file system and the defaults of the process; a disk image is refused: it boots by its firmware.', 'The root file system; or the disk that is booted, a copy of its own; or the CD of an empty disk.'),
+    change: 'never', means: byForm('The root file system and the defaults of the process; a disk image is refused: it has a kernel of its own.', 'The root file system; a disk image is refused: it has a kernel of its own.', 'The root file system and the defaults of the process; a disk image is refused: it boots by its firmware.', 'The root file system; or the disk that is booted, a copy of its own; or the CD of an empty disk.'),
   }),
   firmware: field(z.enum(FIRMWARES).optional(), 'What starts the system of a disk image; bios when missing.', {
     change: 'restart', flag: 'firmware', value: 'bios|uefi', means: byForm(NO_FIRMWARE, NO_FIRMWARE, NO_BOOT, 'SeaBIOS or OVMF; refused for an image without a boot loader of its own.'),
@@ -122,14 +122,14 @@ export const instanceSpec = z.strictObject({
     change: 'restart', flag: 'tmpfs', value: 'DIR[:size=BYTES]', repeat: true, means: byForm('tmpfs, counted as the instance’s memory.', 'tmpfs, counted as the instance’s memory.', 'tmpfs in the guest.', 'tmpfs in the guest.'),
   }),
   volumes: field(z.array(volumeSchema).max(64).optional(), 'Data that outlives the instance.', {
-    change: 'restart', flag: 'volume', short: 'v', value: 'VOLUME:DIR[:ro]', repeat: true,
+    change: 'never', flag: 'volume', short: 'v', value: 'VOLUME:DIR[:ro]', repeat: true,
     means: { appContainer: 'Bind mount, ids unshifted on disk.', osContainer: 'Bind mount, ids unshifted on disk.', microVM: DISKS, vm: DISKS },
   }),
   networks: field(z.array(z.strictObject({ name: nameText, ipv4: IP_TEXT.optional(), ipv6: IP_TEXT.optional() })).max(8).optional(), 'Networks, in the order of eth0, eth1 …; [] is none; `default` when missing.', {
-    change: 'restart', flag: 'network', value: 'NAME|none', repeat: true, means: byForm('A veth in its own network namespace.', 'A veth in its own network namespace, addressed before the init starts.', 'A virtio NIC on a tap.', 'A virtio NIC on a tap, addressed by the agent before the init starts.'),
+    change: 'never', flag: 'network', value: 'NAME|none', repeat: true, means: byForm('A veth in its own network namespace.', 'A veth in its own network namespace, addressed before the init starts.', 'A virtio NIC on a tap.', 'A virtio NIC on a tap, addressed by the agent before the init starts.'),
   }),
   ports: field(z.array(portSchema).max(128).optional(), 'Ports of the host that lead inside.', {
-    change: 'restart', flag: 'publish', short: 'p', value: '[ADDR:][HOSTPORT:]PORT[/udp]', repeat: true, means: everyForm('Destination NAT in the kernel; loopback unless an address is given.'),
+    change: 'never', flag: 'publish', short: 'p', value: '[ADDR:][HOSTPORT:]PORT[/udp]', repeat: true, means: everyForm('Destination NAT in the kernel; loopback unless an address is given.'),
   }),
   capabilities: field(z.strictObject({ add: z.array(CAPABILITY).max(64).default([]), drop: z.array(CAPABILITY).max(64).default([]) }).optional(), 'Linux capabilities over the form’s own set.', {
     change: 'restart', means: byForm('Within the user namespace.', 'Within the user namespace, over the set that an init needs.', 'Of the workload in the guest.', 'Of the init in the guest: all, unless dropped.'),

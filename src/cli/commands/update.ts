@@ -10,12 +10,12 @@ export const update: Command = {
   summary: 'Change the spec of an instance.',
   usage: '[flags] NAME',
   flags: [
-    { name: 'image', value: 'REF', help: 'Another image, from the next start on.' },
+    { name: 'image', value: 'REF', help: 'Another image: refused as yet, with what to do instead.' },
     ...META_FLAGS.filter((flag) => flag.name !== 'name'),
     ...SPEC_FLAGS.filter((flag) => flag.name !== 'rm' && flag.name !== 'disk'),
   ],
   words: { min: 1, max: 1 },
-  notes: ['What a change needs to take effect stands in `berth explain instance`: limits reach what runs at once, most other fields wait for the next start. What waits is told and stays in the status.'],
+  notes: ['What a change needs to take effect stands in `berth explain instance`: limits reach what runs at once, most other fields wait for the next start, and its networks, ports and volumes are those it was made with. What waits is told and stays in the status.'],
   async run(context, words) {
     const name = words.words[0]!;
     const image = words.text('image');

@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assertConsistent, assertEmpty } from '../../../test/lib/consistency.ts';
 import { ended, FakeWorld, ROOT } from '../../../test/lib/fake-control.ts';
+import { FIELD_LOOKS, fields, isVm } from '../../../test/lib/field-looks.ts';
 import { settle } from '../../../test/lib/test-clock.ts';
 import type { IoSession } from '../../drivers/runtime/driver.ts';
+import type { BerthError } from '../../model/errors.ts';
+import { FORM_LABEL } from '../../model/forms.ts';
 import { objectId } from '../../model/ids.ts';
 import type { Operation } from '../../model/operation.ts';
 import type { Project } from '../../model/project.ts';
@@ -26,6 +29,10 @@ async function textOf(session: IoSession): Promise<string> {
 const exec = (world: FakeWorld, request: Parameters<typeof execInstance>[4]) => execInstance(world.services, world.control.execLimit, ROOT, world.get('web'), request);
 const never = new AbortController().signal;
 const MIB = 1024 * 1024;
+/** Fields of disk images alone: their own test changes them. */
+const OF_DISK_IMAGES = ['firmware', 'machinePreset', 'iso'];
+/** Where a field's look asks for what the instance has already. */
+const OTHER: Readonly<Record<string, unknown>> = { mode: 'os', isolation: 'auto', image: 'busybox:other', networks: [], terminal: true, stdin: true };
 
 describe('exec', () => {
   it('runs as the instance does: its environment, user, directory and capabilities; what is asked goes over them', async () => {
@@ -241,10 +248,6 @@ describe('rename and update', () => {
   it('what cannot be changed is refused by its field, what changes at the next start says so', async () => {
     await using world = await FakeWorld.open();
     const made = await world.run('web', { networks: [{ name: 'default' }] });
-    for (const spec of [{ networks: [] }, { ports: [{ targetPort: 1 }] }, { isolation: 'vm' }, { removeOnExit: true }, { image: 'busybox:other' }, { rootDiskBytes: 64 * 1024 * 1024 }]) {
-      const field = `spec.${Object.keys(spec)[0]}`;
-      await assert.rejects(updateInstance(world.services, ROOT, made, { spec }), (error: { code: string; fields: { path: string }[] }) => ['unsupported', 'notFound'].includes(error.code) && (error.code === 'notFound' || error.fields[0]!.path === field));
-    }
     for (const spec of [{ memory: 1 }, { memoryBytes: 'much' }, { env: { 'a b': '' } }]) await assert.rejects(updateInstance(world.services, ROOT, made, { spec }), { code: 'invalid' });
     for (const meta of [{ name: 'other' }, { project: 'other' }, { id: 'x' }, { generation: 9 }]) await assert.rejects(updateInstance(world.services, ROOT, made, { meta }), { code: 'invalid' });
     const updated = await updateInstance(world.services, ROOT, made, { spec: { shmBytes: 64 * 1024 * 1024, stopGraceMs: 1 } });
@@ -254,6 +257,30 @@ describe('rename and update', () => {
     await ended(startInstance(world.services, ROOT, world.get('web')));
     assert.deepEqual([world.unit('web')!.plan.shmBytes, world.get('web').status.warnings, world.get('web').status.observedGeneration], [64 * 1024 * 1024, undefined, world.get('web').meta.generation]);
   });
+
+  for (const form of ['appContainer', 'microVM'] as const) {
+    it(`every field of a running ${FORM_LABEL[form]} is changed when the model says so, or refused by its name`, async () => {
+      await using world = await FakeWorld.open();
+      const made = await world.run('web', { isolation: isVm(form) ? 'vm' : 'container', memoryBytes: 256 * MIB });
+      for (const { path, traits } of fields().filter((one) => typeof one.traits.means[form] === 'string' && !OF_DISK_IMAGES.includes(one.path) && one.path !== 'running')) {
+        const { value, next } = FIELD_LOOKS[path as keyof typeof FIELD_LOOKS];
+        const wished = next ?? (OTHER[path] ?? (typeof value === 'function' ? value(form) : value) ?? 64 * MIB);
+        const updated = updateInstance(world.services, ROOT, world.get('web'), { spec: { [path]: wished } });
+        if (traits.change === 'never') {
+          await assert.rejects(updated, (error: BerthError) => error.code === 'unsupported' && /cannot be changed/.test(error.message) && error.fields[0]!.path === `spec.${path}`, path);
+          continue;
+        }
+        const { status, spec } = await updated;
+        assert.deepEqual(spec[path as keyof typeof spec], wished);
+        assert.equal(new RegExp(`\\b${path}\\b.* will change at the next start`).test((status.warnings ?? []).join()), traits.change === 'restart', `${path} is ${traits.change}: ${status.warnings}`);
+      }
+      await ended(stopInstance(world.services, ROOT, world.get('web')));
+      await ended(startInstance(world.services, ROOT, world.get('web')));
+      const { status, meta, spec } = world.get('web');
+      assert.deepEqual([status.warnings, status.observedGeneration, world.unit('web')!.plan.hostname, world.unit('web')!.plan.shmBytes], [undefined, meta.generation, spec.hostname, spec.shmBytes]);
+      assert.equal(made.meta.id, meta.id);
+    });
+  }
 
   it('limits reach what runs at once, by one journalled operation', async () => {
     await using world = await FakeWorld.open();

@@ -9,7 +9,6 @@ import { metaInput } from '../../model/meta.ts';
 import { targetOf } from '../records.ts';
 import { Transaction } from '../registry.ts';
 import type { Caller } from '../services.ts';
-import { findImage } from '../image/find.ts';
 import { withStatus, type InstanceServices } from './context.ts';
 import { assertFitsType, chooseCds } from './disk-image.ts';
 import type { LimitsContext } from './limits.ts';
@@ -30,8 +29,8 @@ export interface PatchRequest {
   readonly generation?: number | undefined;
 }
 
-/** Fields whose places are taken at create: an update of them comes with live network changes. */
-const PLACED: readonly (keyof InstanceSpec)[] = ['networks', 'ports', 'volumes', 'isolation', 'mode', 'rootDiskBytes', 'removeOnExit', 'userData', 'cloudInit'];
+/** Fields whose places are taken when it is made, and what happened once. */
+const FIXED: ReadonlySet<string> = new Set(fieldRows(instanceSpec).filter(({ traits }) => traits.change === 'never').map(({ path }) => path));
 
 export async function updateInstance(services: InstanceServices, caller: Caller, instance: Instance, patch: PatchRequest): Promise<Instance> {
   const updated = await services.locks.hold(instance.meta.id, 'instance.update', async () => {
@@ -52,10 +51,8 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   }
   const spec = parseInput(instanceSpec, mergePatch(current.spec, patch.spec ?? {}), 'instance', 'spec');
   const changed = (Object.keys({ ...current.spec, ...spec }) as (keyof InstanceSpec)[]).filter((name) => !isDeepStrictEqual(current.spec[name], spec[name]));
-  const fixed = changed.filter((name) => PLACED.includes(name));
+  const fixed = changed.filter((name) => FIXED.has(name));
   if (fixed.length > 0) throw new BerthError('unsupported', `${fixed.join(', ')} cannot be changed after the instance was made.`, { hint: 'Make a new instance; named volumes keep the data.', fields: fixed.map((name) => ({ path: `spec.${name}`, message: 'cannot be changed' })) });
-  if (changed.includes('image')) findImage(services, current.meta.project, spec.image);
-  if (changed.includes('image')) throw new BerthError('unsupported', 'The image of an instance cannot be changed yet.', { hint: 'Make a new instance on the same volumes.', fields: [{ path: 'spec.image', message: 'cannot be changed' }] });
   const { name, project, labels, owner, purpose } = parseInput(metaInput, mergePatch({ labels: current.meta.labels, owner: current.meta.owner, purpose: current.meta.purpose }, patch.meta ?? {}), 'instance', 'meta');
   if ((name ?? current.meta.name) !== current.meta.name || (project ?? current.meta.project) !== current.meta.project) throw new BerthError('invalid', 'A name is changed by rename, and a project never.', { fields: [{ path: 'meta.name', message: 'use rename' }] });
   assertHonoured(spec, current.status.form);
