@@ -7,6 +7,7 @@ import { describe, Journal } from './journal.ts';
 import { adoptInstances } from './instance/adopt.ts';
 import type { InstanceServices } from './instance/context.ts';
 import { ExecLimit } from './instance/exec.ts';
+import type { PauseRule } from './instance/restart-pause.ts';
 import { Supervisor } from './instance/supervisor.ts';
 import { Locks } from './locks.ts';
 import { printable } from '../model/ids.ts';
@@ -30,6 +31,8 @@ export interface ControlParts extends Omit<Services, 'registry' | 'journal' | 'l
   readonly describeNode: () => Promise<NodeDescription>;
   /** Only tests hand one in. */
   readonly stepHook?: StepHook | undefined;
+  /** The same. */
+  readonly restartPause?: PauseRule | undefined;
 }
 
 export class Control implements AsyncDisposable {
@@ -46,7 +49,7 @@ export class Control implements AsyncDisposable {
   static async open(parts: ControlParts): Promise<Control> {
     const registry = await Registry.open(parts.store);
     const addresses = new Addresses(registry);
-    const supervisor = new Supervisor();
+    const supervisor = new Supervisor(parts.restartPause);
     const services: InstanceServices = {
       ...parts, registry, supervisor, addresses, imageUses: new ImageUses(),
       journal: new Journal({ registry, clock: parts.clock, randomness: parts.randomness, log: parts.log, hook: parts.stepHook }),

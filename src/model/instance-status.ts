@@ -67,6 +67,8 @@ export interface InstanceStatus {
   readonly finishedAt?: string | undefined;
   readonly retryAt?: string | undefined;
   readonly restarts: number;
+  /** How often in a row it rebooted itself soon after its start; a few are free, more are paused for. */
+  readonly reboots?: number | undefined;
   /** Set when a person stopped it: `unless-stopped` and `always` wait for a start. */
   readonly stoppedByUser?: boolean | undefined;
   /** OS forms: unknown until the init has brought the system up; unhealthy when parts of it failed. */

@@ -64,7 +64,8 @@ const end = (bench: QemuBench, plan: UnitPlan) => bench.driver.waitExit(plan.id,
 test('a disk boots, on either set of devices; its end is told for what it was', { timeout: 300_000 }, () => withQemuBench(async (bench) => {
   for (const preset of ['virtio', 'ahci-e1000'] as const) {
     const plan = foreign(bench, preset, { preset });
-    const ends = { p: { exitCode: 0, reason: 'poweroff' }, r: { exitCode: 0, reason: 'reboot' }, c: { exitCode: 1, reason: 'panic' } };
+    // Sleep on disk is a power-off: its next start wakes it.
+    const ends = { p: { exitCode: 0, reason: 'poweroff' }, h: { exitCode: 0, reason: 'poweroff' }, r: { exitCode: 0, reason: 'reboot' }, c: { exitCode: 1, reason: 'panic' } };
     for (const [letter, expected] of preset === 'virtio' ? Object.entries(ends) : [['p', ends.p] as const]) {
       const console_ = await boot(bench, plan);
       await console_.write(Buffer.from(letter));
@@ -139,6 +140,32 @@ test('G03 for disk images: a user of its own, no rights, a filter, a jail; disks
   // UEFI keeps what a system wrote; the firmware itself is everybody's and nobody's to write.
   const variables = path.join(path.dirname(plans[0]!.root.disk!.file), 'vars.fd');
   assert.deepEqual([fs.statSync(variables).mode & 0o777, fs.statSync(variables).size], [0o600, fs.statSync(DEBIAN_FIRMWARE.uefiVariables).size]);
+}));
+
+test('G08: a guest that ejects its devices has them still, and one that puts itself to sleep wakes to be told to go', { timeout: 120_000 }, () => withQemuBench(async (bench) => {
+  const plan = foreign(bench, 'sleeps'), { driver } = bench;
+  const console_ = await boot(bench, plan);
+  await console_.write(Buffer.from('e'));
+  await hears(driver, plan, 'J');
+  await console_.write(Buffer.from('w'));
+  await hears(driver, plan, 'W');
+  await console_.write(Buffer.from('s'));
+  const socket = path.join(bench.runDir, 'v', plan.id, 'qmp.sock');
+  const state = async (): Promise<string> => (await qmpCommand(socket, 'query-status') as { readonly status: string }).status;
+  await until(async () => await state() === 'suspended', { what: 'its sleep', deadlineMs: DEADLINE_MS });
+  // No verb waits for who sleeps.
+  assert.equal((await driver.observe(plan.id)).state, 'running');
+  assert.ok((await driver.stats([plan.id])).has(plan.id));
+  // The power button alone is not heard.
+  await goesRed(async () => {
+    await qmpCommand(socket, 'system_powerdown');
+    assert.notEqual(await state(), 'suspended');
+  });
+  await driver.powerOff(plan.id);
+  assert.notEqual(await state().catch(() => 'gone'), 'suspended');
+  await driver.signal(plan.id, 'SIGKILL').catch(() => undefined);
+  await end(bench, plan);
+  await console_.close();
 }));
 
 test('G05: a guest that writes a qcow2 header over its disk gets a disk with a qcow2 header', { timeout: 300_000 }, () => withQemuBench(async (bench) => {

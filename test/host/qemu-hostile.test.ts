@@ -73,7 +73,7 @@ test('G01, G08: a guest that floods its output, fills its disk, reads nothing an
   await writing;
 
   const stats = (await bench.driver.stats([id])).get(id)!;
-  for (const name of ['pids', 'oomKills'] as const) assert.ok(stats.claimed?.includes(name), name);
+  for (const name of ['pids', 'oomKills', 'insideMemoryBytes'] as const) assert.ok(stats.claimed?.includes(name), name);
   // What the host measured is none of the guest's words.
   assert.ok(stats.memoryBytes > 32 * 1024 * 1024 && stats.cpuNanoseconds > 0 && stats.memoryLimitBytes === 128 * 1024 * 1024);
   assert.ok(await bounded() <= LOG.maxBytes * (LOG.maxFiles + 2), `${await bounded()} bytes of log`);
@@ -108,3 +108,44 @@ test('G01: of a guest that stands still no verb waits without end, and what need
   await bench.driver.signal(plan.id, 'SIGKILL');
   assert.equal((await bench.driver.waitExit(plan.id, AbortSignal.timeout(20_000))).exitCode, 137);
 }, { deadlines: { answerMs: 1_000 } }));
+
+const MIB = 1024 * 1024, STARTED_WITH = 448 * MIB, LEFT = 112 * MIB;
+const ROOT = { capabilities: ['CAP_SYS_ADMIN', 'CAP_DAC_OVERRIDE'] };
+const balloonDriver = (verb: 'bind' | 'unbind'): string => `mkdir -p /tmp/sys; mount -t sysfs sys /tmp/sys 2>/dev/null; for d in /tmp/sys/bus/virtio/devices/*; do if grep -q 0x0005 $d/device; then echo \${d##*/} > /tmp/sys/bus/virtio/drivers/virtio_balloon/${verb}; fi; done`;
+
+/** It gives up most of its memory, and takes it back without a word. */
+async function takesBack(bench: QemuBench): Promise<void> {
+  const { driver } = bench, plan = bench.plan(['sleep', '1000'], { resources: { memoryBytes: STARTED_WITH, cpuWeight: 100 } });
+  await driver.create(plan);
+  await driver.start(plan.id);
+  const inside = (script: string) => bench.exec(plan.id, ['sh', '-c', script], ROOT);
+  const limit = async () => (await driver.stats([plan.id])).get(plan.id)!.memoryLimitBytes;
+  // First nobody moves the balloon: nothing is claimed to have changed.
+  assert.equal((await inside(balloonDriver('unbind'))).exitCode, 0);
+  await assert.rejects(driver.update(plan.id, { memoryBytes: LEFT, cpuWeight: 100 }), (error: unknown) => error instanceof BerthError && error.code === 'wrongState');
+  assert.equal(await limit(), STARTED_WITH);
+  assert.equal((await inside(balloonDriver('bind'))).exitCode, 0);
+  assert.deepEqual(await driver.update(plan.id, { memoryBytes: LEFT, cpuWeight: 100 }), []);
+  assert.equal(await limit(), LEFT);
+
+  assert.equal((await inside(balloonDriver('unbind'))).exitCode, 0);
+  const ended = driver.waitExit(plan.id, AbortSignal.timeout(60_000)).then(({ reason }) => reason as string);
+  // Its machine is killed on the way, and no answer comes; or all of it is there.
+  const eaten = inside('mkdir -p /tmp/all; mount -t tmpfs -o size=100% all /tmp/all && dd if=/dev/zero of=/tmp/all/f bs=1M count=320').then(({ exitCode }) => (exitCode === 0 ? 'ate it all' : ended), () => ended);
+  // The host holds it to what it said.
+  assert.equal(await Promise.race([ended, eaten]), 'oom');
+  assert.equal((await driver.observe(plan.id)).state, 'exited');
+}
+
+test('G08: a guest that lies about its balloon is held to its limit by the host', { timeout: 240_000 }, () => withQemuBench(takesBack));
+
+test('G08 goes red where the limit of the control group stays what it was', { timeout: 240_000 }, () => withQemuBench(
+  (bench) => goesRed(() => takesBack(bench)),
+  { groups: (plain) => new Proxy(plain, {
+    get(target, key: keyof typeof plain) {
+      if (key === 'updateLater') return () => Promise.resolve();
+      const value = target[key];
+      return typeof value === 'function' ? (value as (...args: never[]) => unknown).bind(target) : value;
+    },
+  }) },
+));

@@ -1,7 +1,8 @@
 /**
  * A system of 512 bytes on a raw disk. It greets on screen and serial port, and does what it is told by single letters:
- * `p` powers off, `r` restarts, `c` dies as a kernel in panic says it, `w` writes the disk's second sector over its first;
- * anything else it gives back. The power button ends it.
+ * `p` powers off, `r` restarts, `c` dies as a kernel in panic says it, `s` and `h` go to sleep in memory and on disk, `e` ejects
+ * every device that there is, `w` writes the disk's second sector over its first; anything else it gives back. The power button
+ * ends it.
  */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -11,7 +12,7 @@ import path from 'node:path';
 export const GREETING = 'tiny system';
 export const SECTOR = 512;
 
-/** Ports of QEMU's q35: serial 3f8, power management 600 (as SeaBIOS puts it), reset cf9, pvpanic 505. */
+/** Ports of QEMU's q35: serial 3f8, power management 600 (as SeaBIOS puts it), ejection cc4, reset cf9, pvpanic 505. */
 const SOURCE = `
 .code16
 .globl _start
@@ -60,6 +61,14 @@ wait:
   je panic
   cmpb $'w', %al
   je write
+  movw $0x2400, %bx
+  cmpb $'s', %al
+  je sleep
+  movw $0x2800, %bx
+  cmpb $'h', %al
+  je sleep
+  cmpb $'e', %al
+  je eject
   outb %al, %dx
   jmp wait
 button:
@@ -76,6 +85,22 @@ reset:
   movb $6, %al
   outb %al, %dx
   jmp reset
+sleep:
+  movw $0x604, %dx
+  movw %bx, %ax
+  outw %ax, %dx
+  jmp wait
+eject:
+  xorl %eax, %eax
+  movw $0xcd4, %dx
+  outl %eax, %dx
+  decl %eax
+  movw $0xccc, %dx
+  outl %eax, %dx
+  movw $0x3f8, %dx
+  movb $'J', %al
+  outb %al, %dx
+  jmp wait
 panic:
   movw $0x505, %dx
   movb $1, %al

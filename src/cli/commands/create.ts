@@ -1,4 +1,6 @@
 /** `berth create` and `berth launch`. */
+import type { Client } from '../../client/client.ts';
+import { FREE_REBOOTS } from '../../lib/backoff.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
@@ -42,12 +44,18 @@ export const launch: Command = {
 /** Longer than any start script is given. */
 const BOOT_TIMEOUT_MS = 200_000;
 
+/** A reboot that is not paused for is over at once. */
+async function isPaused(client: Client, name: string): Promise<boolean> {
+  const { status } = await client.call('instance.get', { name });
+  return status.state === 'backoff' && (status.reboots ?? 0) > FREE_REBOOTS;
+}
+
 async function untilUp(context: Context, name: string): Promise<void> {
   const client = daemonClient(context);
   const query = { state: 'booted,backoff,stopped,failed', timeoutMs: BOOT_TIMEOUT_MS };
   let { state, reason } = await client.call('instance.wait', { name, query });
-  // A first boot may end in a reboot.
-  while (state === 'backoff' && reason === 'reboot') ({ state, reason } = await client.call('instance.wait', { name, query }));
+  // A first boot may end in a reboot, or a few; one that goes on rebooting is paused for.
+  while (state === 'backoff' && reason === 'reboot' && !await isPaused(client, name)) ({ state, reason } = await client.call('instance.wait', { name, query }));
   if (state === 'backoff') throw new BerthError('wrongState', `'${name}' did not stay up; it is tried again and again.`, { hint: `berth logs ${name} shows what its console said; berth stop ${name} ends it.` });
   if (state === 'stopped' || state === 'failed') throw new BerthError('wrongState', `'${name}' did not stay up: it is ${state}.`, { hint: `berth logs ${name} shows what its console said.` });
   const { status } = await client.call('instance.get', { name });

@@ -33,7 +33,7 @@ export const why: Command = {
       else if (at.state !== 'succeeded') lines.push('', `At work: ${spec.verb}, step '${step ?? '?'}' (${at.step + 1} of ${spec.steps.length}), operation ${operation.meta.name}.`);
       if (at.error !== undefined && at.error.message !== status.error?.message) lines.push(`  ${at.error.message}`);
     }
-    if (status.retryAt !== undefined && status.state === 'backoff') lines.push('', `It is started again at ${status.retryAt} (${status.restarts} restarts so far).`);
+    if (status.retryAt !== undefined && status.state === 'backoff') lines.push('', `It is started again at ${status.retryAt} (${status.reason === 'reboot' ? `it rebooted itself ${status.reboots ?? 0} times in a row` : `${status.restarts} restarts so far`}).`);
     if (status.decision !== undefined) lines.push('', `Isolation ${status.decision.isolation} because:`, ...status.decision.reasons.map((reason) => `  ${reason}`));
     for (const warning of status.warnings ?? []) lines.push('', `Warning: ${warning}`);
     if (events.length > 0) lines.push('', 'What happened:', ...eventLines(events));

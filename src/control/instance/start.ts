@@ -15,7 +15,7 @@ import { START } from './step-lists.ts';
 
 export interface StartOptions {
   readonly beforeWorkload?: (instance: Instance) => Promise<void>;
-  /** A restart by policy keeps the count of restarts. */
+  /** A restart by policy keeps the counts of restarts and reboots; a start by anybody else begins them anew. */
   readonly restarts?: number;
 }
 
@@ -26,7 +26,7 @@ export function startInstance(services: InstanceServices, caller: Caller, instan
     const { journal } = services;
     const restarts = options.restarts ?? 0;
     const wished = current.spec.running === true ? current : { ...current, spec: { ...current.spec, running: true }, meta: { ...current.meta, generation: current.meta.generation + 1 } };
-    const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts }), sandbox: services.pool.unpark(current.meta.id), leftovers: current.status.state === 'failed', ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
+    const context: InstanceContext = { services, instance: withoutProcess(wished, { state: 'starting', restarts, ...(options.restarts === undefined ? { reboots: 0 } : {}) }), sandbox: services.pool.unpark(current.meta.id), leftovers: current.status.state === 'failed', ...(options.beforeWorkload === undefined ? {} : { beforeWorkload: options.beforeWorkload }) };
     const before = context.instance;
     const begin = (disks: readonly Volume[]) => journal.begin({
       list: START, target: targetOf(current), caller, context,

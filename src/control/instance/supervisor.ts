@@ -3,7 +3,7 @@
  * a growing pause. One path for every form; what ended while no daemon was there comes in by adoption and goes the same way.
  */
 import type { ExitRecord } from '../../drivers/runtime/driver.ts';
-import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS, WELL_AFTER_MS } from '../../lib/backoff.ts';
+import { FREE_REBOOTS, MAX_BACKOFF_MS, WELL_AFTER_MS } from '../../lib/backoff.ts';
 import { BerthError } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
 import { describe } from '../journal.ts';
@@ -12,7 +12,7 @@ import { Transaction } from '../registry.ts';
 import { SYSTEM } from '../services.ts';
 import { failedStatus, idOf, runtimeOf, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { removeEnded } from './delete.ts';
-import { restartPolicy } from './restart-policy.ts';
+import { pauseBefore, type PauseRule } from './restart-pause.ts';
 import { startInstance } from './start.ts';
 import { tearDown } from './steps.ts';
 import { watchBoot } from './watch-boot.ts';
@@ -36,7 +36,12 @@ export class Supervisor implements AsyncDisposable {
   #services!: InstanceServices;
   readonly #watches = new Map<string, Watch>();
   readonly #timers = new Map<string, () => void>();
+  readonly #pauseBefore: PauseRule;
   #closed = false;
+
+  constructor(pause: PauseRule = pauseBefore) {
+    this.#pauseBefore = pause;
+  }
 
   /** The services name their supervisor: it gets them right after it was made. */
   bind(services: InstanceServices): void {
@@ -129,11 +134,12 @@ export class Supervisor implements AsyncDisposable {
   async #writeEnd(instance: Instance, exit: EndRecord, ranMs: number): Promise<void> {
     const services = this.#services;
     const transaction = new Transaction();
-    const stopped = stoppedStatus(services, withStatus(instance, { restarts: ranMs >= WELL_AFTER_MS ? 0 : instance.status.restarts }), exit, false);
-    const pauseMs = pauseBefore(stopped, exit.exitCode !== 0, exit.reason);
+    const { restarts, reboots = 0 } = ranMs >= WELL_AFTER_MS ? { restarts: 0 } : instance.status;
+    const stopped = stoppedStatus(services, withStatus(instance, { restarts, reboots: reboots + (exit.reason === 'reboot' && exit.withHost !== true ? 1 : 0) }), exit, false);
+    const pauseMs = this.#pauseBefore(stopped, exit.exitCode !== 0, exit.reason);
     const next = pauseMs === undefined ? stopped : this.#inBackoff(stopped, pauseMs);
     transaction.put(next);
-    services.journal.records.event(transaction, exit.reason === 'oom' ? 'instance.oom' : 'instance.exited', targetOf(instance), sentence(instance, exit, pauseMs), exit.exitCode === 0 ? 'info' : 'warning', { exitCode: exit.exitCode, reason: exit.reason });
+    services.journal.records.event(transaction, exit.reason === 'oom' ? 'instance.oom' : 'instance.exited', targetOf(instance), sentence(next, exit, pauseMs), exit.exitCode === 0 && !loops(next, exit) ? 'info' : 'warning', { exitCode: exit.exitCode, reason: exit.reason });
     await services.registry.commit(transaction);
     if (pauseMs !== undefined) this.scheduleRestart(next, pauseMs);
   }
@@ -154,7 +160,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** A start by policy failed: it is tried again later, where the policy says so. */
   orBackoff(failed: Instance): Instance {
-    const pauseMs = pauseBefore(failed, true);
+    const pauseMs = this.#pauseBefore(failed, true);
     return pauseMs === undefined ? failed : this.#inBackoff(failed, pauseMs);
   }
 
@@ -203,23 +209,16 @@ export class Supervisor implements AsyncDisposable {
   }
 }
 
-/** How long to wait before it is started again; undefined: it is not. */
-function pauseBefore(instance: Instance, failed: boolean, reason?: ExitRecord['reason']): number | undefined {
-  // A system that restarts itself comes back, whatever the policy; one that powered itself off was asked to be off.
-  if (reason === 'reboot') return instance.spec.running === false ? undefined : 0;
-  if (reason === 'poweroff') return undefined;
-  const { policy, maxRetries } = restartPolicy(instance);
-  const again = policy === 'always' || policy === 'unless-stopped' || (policy === 'on-failure' && failed);
-  if (!again || instance.spec.running === false) return undefined;
-  const { restarts } = instance.status;
-  if (policy === 'on-failure' && maxRetries !== undefined && restarts >= maxRetries) return undefined;
-  return Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(restarts, 16));
+function loops({ status }: Instance, exit: EndRecord): boolean {
+  return exit.reason === 'reboot' && exit.withHost !== true && (status.reboots ?? 0) > FREE_REBOOTS;
 }
 
 function sentence(instance: Instance, exit: EndRecord, pauseMs: number | undefined): string {
   if (exit.withHost === true) return `'${instance.meta.name}' went down with its host${pauseMs === undefined ? '' : ', and comes back with it'}.`;
+  const soon = pauseMs === undefined ? '' : `; it is started again in ${Math.round(pauseMs / 100) / 10} s`;
+  if (loops(instance, exit)) return `'${instance.meta.name}' rebooted for the ${instance.status.reboots}th time in a row, each time within ${WELL_AFTER_MS / 1000} s of its start${soon}.`;
   if (exit.reason === 'reboot' && pauseMs !== undefined) return `'${instance.meta.name}' reboots.`;
   if (exit.reason === 'poweroff') return `'${instance.meta.name}' powered itself off.`;
   const how = exit.reason === 'oom' ? 'ran out of memory and was killed' : exit.reason === 'panic' ? 'ended: its kernel panicked' : exit.exitCode === undefined ? 'ended; nobody saw its exit code' : `ended with exit code ${exit.exitCode}`;
-  return `'${instance.meta.name}' ${how}${pauseMs === undefined ? '' : `; it is started again in ${Math.round(pauseMs / 100) / 10} s`}.`;
+  return `'${instance.meta.name}' ${how}${soon}.`;
 }

@@ -33,6 +33,8 @@ export function diskCommandLine(plan: DiskMachinePlan): readonly string[] {
     '-S',
     '-uuid', plan.uuid, '-rtc', 'base=utc',
     '-machine', ['q35', 'dump-guest-core=off', 'vmport=off', 'smm=off', ...(uefi ? ['pflash0=code', 'pflash1=vars'] : [])].join(),
+    // Nobody presses a key to wake a system that puts itself to sleep for being idle.
+    '-global', 'ICH9-LPC.disable_s3=1',
     ...(plan.accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : ['-accel', `tcg,tb-size=${tcgBufferMiB(plan.memoryMiB)}`, '-cpu', EMULATED_CPU]),
     '-m', String(plan.memoryMiB), '-smp', String(plan.virtualCpus),
     '-boot', 'menu=off,strict=on',

@@ -129,10 +129,10 @@ export function systemJail(own: readonly string[], more: LaunchPlan['binds'] = [
   };
 }
 
-/** The guest's RAM and what QEMU takes beside it; the number of threads is QEMU's, the guest counts its own processes. */
-export function groupLimits(memoryBytes: number, resources: ResourcePlan): GroupLimits {
+/** The guest's RAM, or what a balloon left of it, and what QEMU takes beside it; the number of threads is QEMU's, the guest counts its own processes. */
+export function groupLimits(memoryBytes: number, resources: ResourcePlan, nowBytes = memoryBytes): GroupLimits {
   return {
-    memoryBytes: memoryBytes + (OVERHEAD_MIB + tcgBufferMiB(memoryBytes / MIB)) * MIB,
+    memoryBytes: nowBytes + (OVERHEAD_MIB + tcgBufferMiB(memoryBytes / MIB)) * MIB,
     cpus: resources.cpus, cpuWeight: resources.cpuWeight, pids: 128,
   };
 }

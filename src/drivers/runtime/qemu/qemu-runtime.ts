@@ -1,7 +1,7 @@
 /** Opens the runtime of virtual machines on this host: the kernel from the root's cache, the probed accelerator, leased user ids. */
 import path from 'node:path';
 import { probeAccelerator, type AcceleratorProbe } from '../../../host/accelerator.ts';
-import { openControlGroups } from '../../../host/cgroup.ts';
+import { openControlGroups, type ControlGroups } from '../../../host/cgroup.ts';
 import { prepareGuestInitramfs } from '../../../host/guest-initramfs.ts';
 import { cachedGuestKernels } from '../../../host/guest-kernel.ts';
 import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../../host/native.ts';
@@ -39,6 +39,8 @@ export interface QemuRuntimeOptions {
   readonly timings?: MicroVmRuntimeOptions['timings'];
   readonly complain?: MicroVmRuntimeOptions['complain'];
   readonly guards?: MicroVmRuntimeOptions['guards'];
+  /** Replaces single groups' limits in tests. */
+  readonly groups?: ((plain: ControlGroups) => ControlGroups) | undefined;
 }
 
 const QEMU = '/usr/bin/qemu-system-x86_64';
@@ -46,10 +48,11 @@ const QEMU = '/usr/bin/qemu-system-x86_64';
 export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<MicroVmRuntime> {
   const { leases, rootDir } = options;
   const qemu = options.qemu ?? QEMU;
+  const groups = openControlGroups(`berth-${options.rootTag}`);
   let probed: Promise<AcceleratorProbe> | undefined;
   return new MicroVmRuntime({
     rootDir, runDir: options.runDir, nativeProgram: options.nativeProgram, conmon: options.conmon, qemu,
-    groups: openControlGroups(`berth-${options.rootTag}`),
+    groups: options.groups?.(groups) ?? groups,
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
     accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),

@@ -4,9 +4,9 @@ import { FRAME, parseStats } from '../../../model/agent-protocol.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { ResourcePlan } from '../driver.ts';
 import type { AgentLink } from './agent-link.ts';
+import { moveBalloon, type MovedBalloon } from './balloon.ts';
 import type { Machine } from './guest.ts';
 import { groupLimits, LEAST_MEMORY_MIB } from './machine.ts';
-import { qmpCommand } from './qmp.ts';
 import type { UnitRecord } from './unit-record.ts';
 
 const MIB = 1024 * 1024;
@@ -43,10 +43,42 @@ export async function updateUnit(resources: ResourcePlan, { groups, machine: { i
   const takenBytes = record.memoryLimitBytes - memoryLimitBytes;
   if (takenBytes > 0) {
     const { memoryAvailableBytes } = parseStats(await agent.requestRaw(FRAME.stats, {}, answerMs));
-    if (takenBytes > memoryAvailableBytes - SPARE_BYTES) throw new BerthError('wrongState', 'It uses more memory than the new limit.', { hint: 'Give it more, or let it free some first.' });
+    if (takenBytes > memoryAvailableBytes - SPARE_BYTES) throw usesMore();
   }
-  await agent.request(FRAME.update, { pids: resources.pids ?? 0 }, answerMs);
-  groups.update(id, groupLimits(record.memoryBytes, { ...resources, cpus }));
-  if (takenBytes !== 0) await qmpCommand(unit.qmpSocket, 'balloon', { value: memoryLimitBytes });
+  const limits = { ...resources, cpus }, machine = { id, unit, record };
+  if (takenBytes !== 0 && await changeMemory(machine, memoryLimitBytes, limits, groups) !== 'done') throw usesMore();
+  await agent.request(FRAME.update, { pids: resources.pids ?? 0 }, answerMs).catch(async (error: unknown) => {
+    if (takenBytes !== 0) await changeMemory({ ...machine, record: { ...record, memoryLimitBytes } }, record.memoryLimitBytes, limits, groups);
+    throw error;
+  });
+  if (takenBytes === 0) await groups.updateLater(id, groupLimits(record.memoryBytes, limits, memoryLimitBytes));
   return { record: { ...record, memoryLimitBytes }, waits };
+}
+
+function usesMore(): BerthError {
+  return new BerthError('wrongState', 'It uses more memory than the new limit.', { hint: 'Give it more, or let it free some first.' });
+}
+
+/**
+ * Room is given before the balloon gives memory back, and taken when the host sees that it was freed: what a guest says
+ * about its balloon is its own word (G08). Other than `done`: everything is as it was.
+ */
+export async function changeMemory({ id, unit, record }: Machine, toBytes: number, resources: ResourcePlan, groups: ControlGroups): Promise<MovedBalloon | 'done'> {
+  const fromBytes = record.memoryLimitBytes, limitsOf = (bytes: number) => groupLimits(record.memoryBytes, resources, bytes);
+  if (toBytes > fromBytes) await groups.updateLater(id, limitsOf(toBytes));
+  const after = limitsOf(toBytes);
+  const moved = await moveBalloon({ qmpSocket: unit.qmpSocket, fromBytes, toBytes }, async () => {
+    if (toBytes > fromBytes) return true;
+    if ((groups.stats(id)?.memoryBytes ?? 0) > after.memoryBytes!) return false;
+    try {
+      await groups.updateLater(id, after);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+      await groups.updateLater(id, limitsOf(fromBytes));
+      return false;
+    }
+  });
+  if (moved !== 'done' && toBytes > fromBytes) await groups.updateLater(id, limitsOf(fromBytes));
+  return moved;
 }
