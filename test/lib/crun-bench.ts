@@ -14,6 +14,7 @@ import { NATIVE_PROGRAM } from '../../src/host/native.ts';
 import { SandboxMaker } from '../../src/host/sandbox-maker.ts';
 import { closeDescriptor } from '../../src/host/libc.ts';
 import { makeObjectId, type ObjectId } from '../../src/model/ids.ts';
+import { patient } from './patience.ts';
 
 export type { PlanChoices };
 
@@ -113,7 +114,7 @@ export async function openCrunBench(options: CrunBenchOptions = {}): Promise<Cru
       await driver[Symbol.asyncDispose]();
       return driver = await open();
     },
-    ...benchWork(() => bench, 20_000),
+    ...benchWork(() => bench, patient(20_000)),
     volumeDir() {
       return fs.mkdtempSync(path.join(rootDir, 'volume-'));
     },

@@ -13,6 +13,7 @@ import { run } from '../../src/host/run.ts';
 import type { RunResult } from '../../src/host/run.ts';
 import { makeObjectId } from '../../src/model/ids.ts';
 import type { ObjectId } from '../../src/model/ids.ts';
+import { patient } from './patience.ts';
 import { until } from './until.ts';
 
 const LETTERS = '0123456789abcdefghijklmnopqrstuvwxyz';
@@ -125,7 +126,7 @@ export class NetworkLab implements AsyncDisposable {
 
   /** Runs a program with the sandbox's network, as host root. */
   inside(sandbox: Sandbox, args: readonly string[], timeoutMs = 10_000): Promise<RunResult> {
-    return run('nsenter', [`--net=/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`, '--', ...args], { allowFailure: true, timeoutMs });
+    return run('nsenter', [`--net=/proc/${process.pid}/fd/${sandbox.networkNamespaceFd}`, '--', ...args], { allowFailure: true, timeoutMs: patient(timeoutMs) });
   }
 
   /**
@@ -153,14 +154,14 @@ export class NetworkLab implements AsyncDisposable {
     ]) await run(args[0]!, args.slice(1));
     return {
       here4: `198.51.${99 + number}.1`, here6: `2001:db8:${number}::1`, there4: `198.51.${99 + number}.2`, there6: `2001:db8:${number}::2`,
-      run: (args, timeoutMs = 10_000) => run(at[0]!, [...at.slice(1), ...args], { allowFailure: true, timeoutMs }),
+      run: (args, timeoutMs = 10_000) => run(at[0]!, [...at.slice(1), ...args], { allowFailure: true, timeoutMs: patient(timeoutMs) }),
       start: (args) => this.start(undefined, [...at, ...args]),
     };
   }
 
   async probeIn(place: Place, args: readonly string[], timeoutMs = 10_000): Promise<RunResult> {
     const all = [await probe(), ...args];
-    if (place === undefined) return run(all[0]!, all.slice(1), { allowFailure: true, timeoutMs });
+    if (place === undefined) return run(all[0]!, all.slice(1), { allowFailure: true, timeoutMs: patient(timeoutMs) });
     return 'there4' in place ? place.run(all, timeoutMs) : this.inside(place, all, timeoutMs);
   }
 
@@ -198,7 +199,7 @@ export class NetworkLab implements AsyncDisposable {
 
   /** Runs a program at a station. */
   at(station: Station, args: readonly string[], timeoutMs = 10_000): Promise<RunResult> {
-    return run('nsenter', [`--net=${station.namespace}`, '--', ...args], { allowFailure: true, timeoutMs });
+    return run('nsenter', [`--net=${station.namespace}`, '--', ...args], { allowFailure: true, timeoutMs: patient(timeoutMs) });
   }
 
   async askAt(station: Station, protocol: 'tcp' | 'udp', address: string, port: number): Promise<string> {

@@ -1,6 +1,7 @@
 /** Each runtime and form that the runtime suite runs over: what it has, and why it does not have the rest. */
 import type { RuntimeCapabilities } from '../../src/drivers/runtime/contract.ts';
 import { openControlGroups } from '../../src/host/cgroup.ts';
+import { PATIENCE } from './patience.ts';
 
 function limitFile(): string {
   using groups = openControlGroups('berth-none');
@@ -8,7 +9,7 @@ function limitFile(): string {
 }
 
 const container: RuntimeCapabilities = {
-  patience: 1, exitCodes: true, application: true, streams: true, volumes: true, terminals: true, limits: true, boundedProcesses: true, grows: true, oom: true, boundedLog: true, killableMonitor: true,
+  patience: PATIENCE, exitCodes: true, application: true, streams: true, volumes: true, terminals: true, limits: true, boundedProcesses: true, grows: true, oom: true, boundedLog: true, killableMonitor: true,
   memory: { args: ['cat', limitFile()], tolerance: 0.001 },
 };
 

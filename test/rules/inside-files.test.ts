@@ -15,5 +15,6 @@ test('every file that is left out is there', () => {
 
 test('no file that starts machines runs inside', () => {
   assert.ok(Object.keys(NOT_INSIDE).filter(starts).length > 5, 'the look finds those that do');
-  assert.deepEqual(hostFilesInside().filter(starts), []);
+  const { first, rest } = hostFilesInside();
+  assert.deepEqual([...first, ...rest].filter(starts), []);
 });
