@@ -24,6 +24,7 @@ import { parseManifest } from '../../src/model/image-manifest.ts';
 import { builtNativeProgram } from '../lib/native-build.ts';
 import { nativeWithoutRule } from '../lib/native-without-rule.ts';
 import { goesRed } from '../lib/red.ts';
+import { patient } from '../lib/patience.ts';
 import { until } from '../lib/until.ts';
 
 const run = promisify(execFile);
@@ -80,7 +81,7 @@ describe('qcow2 files become the disk that they hold', () => {
     'a bitmap': async () => { await qemuImg('convert', '-O', 'qcow2', at('plain'), at('bitmap')); await run('qemu-img', ['bitmap', '--add', at('bitmap'), 'b']); return at('bitmap'); },
   };
   for (const [name, make] of Object.entries(MAKERS)) {
-    it(name, { timeout: 60_000 }, async () => {
+    it(name, { timeout: patient(60_000) }, async () => {
       const file = await make();
       await using store = await open();
       const image = await bring(store, file);
@@ -117,7 +118,7 @@ describe('D16, G04: names in a qcow2 file that lead out of it', () => {
   let files: Awaited<ReturnType<typeof leadingOut>>;
   before(async () => { files = await leadingOut(); });
 
-  it('are refused by the header, before any program sees it', { timeout: 60_000 }, async () => {
+  it('are refused by the header, before any program sees it', { timeout: patient(60_000) }, async () => {
     for (const [file, rule] of Object.values(files)) {
       await using store = await open({ diskJobs: { ...nativeDiskJobs(), convert: () => Promise.reject(new Error('a program saw it')) } });
       await assertRefused(store, file, rule);
@@ -126,7 +127,7 @@ describe('D16, G04: names in a qcow2 file that lead out of it', () => {
 
   const unchecked = { ...CONTENT_GUARDS, checkQcow2: async (file: fs.promises.FileHandle) => Number((await file.read(Buffer.alloc(8), 0, 8, 24)).buffer.readBigUInt64BE()) };
 
-  it('goes red without the check: a program sees it', { timeout: 60_000 }, async () => {
+  it('goes red without the check: a program sees it', { timeout: patient(60_000) }, async () => {
     await using store = await open({ guards: unchecked });
     await goesRed(() => assertRefused(store, files['a backing file']![0], 'backingFile'));
   });
@@ -139,12 +140,12 @@ describe('D16, G04: names in a qcow2 file that lead out of it', () => {
     }
   }
 
-  it('without the check the jail holds: there is no file of the host in it', { timeout: 60_000 }, async () => {
+  it('without the check the jail holds: there is no file of the host in it', { timeout: patient(60_000) }, async () => {
     await using store = await open({ guards: unchecked });
     await assertNothingGotIn(store);
   });
 
-  it('goes red without check and jail: the host’s file is on the disk', { timeout: 60_000 }, async () => {
+  it('goes red without check and jail: the host’s file is on the disk', { timeout: patient(60_000) }, async () => {
     await using store = await open({ guards: unchecked, diskJobs: nativeDiskJobs({ program: withoutJail }) });
     await goesRed(() => assertNothingGotIn(store));
   });
@@ -167,7 +168,7 @@ describe('G04: qcow2 files beyond bounds', () => {
     return at(name);
   };
 
-  it('encrypted, with snapshots, with extended L2, or a disk of 100 TiB', { timeout: 60_000 }, async () => {
+  it('encrypted, with snapshots, with extended L2, or a disk of 100 TiB', { timeout: patient(60_000) }, async () => {
     await qemuImg('convert', '-O', 'qcow2', at('plain'), at('snapshot'));
     await run('qemu-img', ['snapshot', '-c', 'one', at('snapshot')]);
     await qemuImg('create', '-f', 'qcow2', '-o', 'extended_l2=on', at('extended'), '4M');
@@ -179,7 +180,7 @@ describe('G04: qcow2 files beyond bounds', () => {
     await assertRefused(store, patched('bits', (bytes) => bytes.writeUInt32BE(31, 20)), 'clusterBits');
   });
 
-  it('L2 tables that lead into each other, and clusters that inflate to nothing, end with an error or a disk, in time', { timeout: 60_000 }, async () => {
+  it('L2 tables that lead into each other, and clusters that inflate to nothing, end with an error or a disk, in time', { timeout: patient(60_000) }, async () => {
     await using store = await open();
     const l1Of = (bytes: Buffer): number => Number(bytes.readBigUInt64BE(40));
     const loops = patched('loops', (bytes) => {
@@ -198,7 +199,7 @@ describe('G04: qcow2 files beyond bounds', () => {
     }
   });
 
-  it('a disk that does not fit is given up, and nothing of it stays', { timeout: 60_000 }, async () => {
+  it('a disk that does not fit is given up, and nothing of it stays', { timeout: patient(60_000) }, async () => {
     const jobs = nativeDiskJobs();
     const tight: DiskJobs = { copy: (bytes, directory, limits, signal) => jobs.copy(bytes, directory, { ...limits, maxWritten: MIB }, signal), convert: (directory, limits, signal) => jobs.convert(directory, { ...limits, maxWritten: 64 * 1024 }, signal) };
     await using store = await open({ diskJobs: tight });
@@ -222,7 +223,7 @@ describe('J04: a full disk', () => {
   });
   after(() => run('umount', [at('tiny')]));
 
-  it('takes no image in, makes no disk of a VM, says so, and keeps nothing of either', { timeout: 60_000 }, async () => {
+  it('takes no image in, makes no disk of a VM, says so, and keeps nothing of either', { timeout: patient(60_000) }, async () => {
     await using store = await openDirContent({ rootDir: at('tiny/images'), layersDir: at('tiny/l'), unpacker: createNativeUnpacker() });
     for (const [file, format] of [['heavy', 'raw'], ['heavy', 'iso'], ['heavy.qcow2', 'qcow2']] as const) await assert.rejects(bring(store, at(file), format), { code: 'exhausted' }, file);
     assert.deepEqual(fs.readdirSync(at('tiny/images/disks')), ['incoming']);
@@ -257,12 +258,12 @@ describe('G05: a raw disk is raw, whatever is written to it', () => {
     assert.deepEqual(await whole(store.readDisk(image.manifestDigest)), disguised());
   }
 
-  it('taken in, copied, started again and written out it is the same bytes', { timeout: 60_000 }, async () => {
+  it('taken in, copied, started again and written out it is the same bytes', { timeout: patient(60_000) }, async () => {
     await using store = await open();
     await assertStaysRaw(store);
   });
 
-  it('goes red with an importer that looks for the format', { timeout: 60_000 }, async () => {
+  it('goes red with an importer that looks for the format', { timeout: patient(60_000) }, async () => {
     const jobs = nativeDiskJobs();
     const guessing: DiskJobs = {
       ...jobs,
@@ -300,12 +301,12 @@ describe('D18: a file system that a tenant brought is never mounted by the host'
     assert.deepEqual(fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => !mounts.includes(line) && line.includes(root)), []);
   }
 
-  it('not when it comes, not when it is copied, not when it is written out', { timeout: 60_000 }, async () => {
+  it('not when it comes, not when it is copied, not when it is written out', { timeout: patient(60_000) }, async () => {
     await using store = await open();
     await assertNeverMounted(store);
   });
 
-  it('goes red with an importer that mounts it to see what it is', { timeout: 60_000 }, async () => {
+  it('goes red with an importer that mounts it to see what it is', { timeout: patient(60_000) }, async () => {
     const jobs = nativeDiskJobs();
     const looking: DiskJobs = {
       ...jobs,

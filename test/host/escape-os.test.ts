@@ -13,6 +13,7 @@ import { ociSpec } from '../../src/drivers/runtime/crun/oci-spec.ts';
 import { execPlan, withCrunBench, type CrunBench, type CrunBenchOptions } from '../lib/crun-bench.ts';
 import { bootSystem, inSystem, SYSTEM_CAPABILITIES, systemLayer, systemPlan, type SystemLayer } from '../lib/os-bench.ts';
 import { goesRed } from '../lib/red.ts';
+import { patient } from '../lib/patience.ts';
 import { until } from '../lib/until.ts';
 
 let system: SystemLayer;
@@ -84,7 +85,7 @@ describe('A23: the init of a system in a user namespace', () => {
     const begin = performance.now();
     await session.close();
     assert.equal((await session.exit).exitCode, 137);
-    assert.ok(performance.now() - begin < 10_000);
+    assert.ok(performance.now() - begin < patient(10_000));
     await bench.driver.remove(id, { keepLog: false });
     assert.deepEqual(await bench.driver.leftovers(new Set()), []);
   }));
@@ -110,7 +111,7 @@ describe('A23: the init of a system in a user namespace', () => {
   test('reboot and power-off are its own', () => withCrunBench(async (bench) => {
     for (const [command, reason] of [['reboot -f -f', 'reboot'], ['poweroff -f -f', 'poweroff'], ['systemctl reboot', 'reboot'], ['systemctl poweroff', 'poweroff'], ['halt', 'poweroff']] as const) {
       const { id } = await bootSystem(bench, [system.dir]);
-      const ended = bench.driver.waitExit(id, AbortSignal.timeout(30_000));
+      const ended = bench.driver.waitExit(id, AbortSignal.timeout(patient(30_000)));
       await inSystem(bench, id, command).catch(() => undefined);
       const exit = await ended;
       assert.deepEqual([exit.reason, exit.exitCode], [reason, 0], command);
@@ -122,7 +123,7 @@ describe('A23: the init of a system in a user namespace', () => {
     const plan = systemPlan(bench, [system.dir]);
     await bench.driver.create(plan);
     await bench.driver.start(plan.id);
-    const ended = bench.driver.waitExit(plan.id, AbortSignal.timeout(60_000));
+    const ended = bench.driver.waitExit(plan.id, AbortSignal.timeout(patient(60_000)));
     let over = false;
     void ended.finally(() => { over = true; });
     await until(async () => {

@@ -8,6 +8,7 @@ import { MonitorExits } from '../../src/host/monitor-exit.ts';
 import { monitorLogFiles, prepareMonitorLog, rotateMonitorLog } from '../../src/host/monitor-log.ts';
 import { monitorIdentity, startMonitor, type StartedMonitor } from '../../src/host/monitor.ts';
 import { isAlive, signalProcess } from '../../src/host/process.ts';
+import { patient } from '../lib/patience.ts';
 import { until } from '../lib/until.ts';
 
 const BOUNDS = { maxBytes: 64 * 1024, maxFiles: 3 };
@@ -72,7 +73,7 @@ test('the exit code is recorded and every line is in the log', () => bench(async
   const unit = await start('one', 'read go; echo out; echo err >&2; exit 7', true);
   const attachment = attachMonitored(unit.dir, { keepInput: false });
   await attachment.write(Buffer.from('go\n'));
-  const exit = await exits.wait('one', AbortSignal.timeout(5000));
+  const exit = await exits.wait('one', AbortSignal.timeout(patient(5000)));
   assert.equal(exit.exitCode, 7);
   assert.ok(Math.abs(exit.finishedAtMs - Date.now()) < 60_000);
   await until(() => !isAlive(unit.monitor));
@@ -95,7 +96,7 @@ test('attach: both streams apart, input, end of input', () => bench(async ({ sta
   await attachment.write(Buffer.from(big));
   await attachment.endInput();
   assert.deepEqual(await seen, { stdout: `got hello\n${big}`, stderr: 'oops\n' });
-  assert.equal((await exits.wait('talk', AbortSignal.timeout(5000))).exitCode, 5);
+  assert.equal((await exits.wait('talk', AbortSignal.timeout(patient(5000)))).exitCode, 5);
 }));
 
 test('a client that lets go leaves the input open for the next', () => bench(async ({ start, exits }) => {
@@ -107,7 +108,7 @@ test('a client that lets go leaves the input open for the next', () => bench(asy
   const seen = collect(second);
   await second.write(Buffer.from('two\n'));
   assert.equal((await seen).stdout, 'one two\n');
-  assert.equal((await exits.wait('park', AbortSignal.timeout(5000))).exitCode, 3);
+  assert.equal((await exits.wait('park', AbortSignal.timeout(patient(5000)))).exitCode, 3);
   dropParkedInput(unit.dir);
 }));
 
@@ -123,7 +124,7 @@ test('output written just before the end arrives though input was never read', (
 test('a flood without a daemon and a line without end stay below files × bytes', () => bench(async ({ start, exits, logDir }) => {
   const total = (): number => fs.readdirSync(logDir).reduce((sum, name) => sum + fs.statSync(path.join(logDir, name)).size, 0);
   await start('flood', 'head -c 3000000 /dev/zero | tr "\\0" A | fold -w 900; echo; head -c 3000000 /dev/zero | tr "\\0" B; echo; echo the end');
-  await exits.wait('flood', AbortSignal.timeout(20_000));
+  await exits.wait('flood', AbortSignal.timeout(patient(20_000)));
   assert.ok(total() <= BOUNDS.maxBytes * BOUNDS.maxFiles, `${total()} bytes`);
   const text = monitorLogFiles(logDir).map((file) => fs.readFileSync(file, 'utf8')).join('');
   assert.match(text, /F the end\n$/);
@@ -148,7 +149,7 @@ test('rotation keeps what conmon would have thrown away', () => bench(async ({ s
   }
   await attachment.endInput();
   await seen;
-  await exits.wait('slow', AbortSignal.timeout(5000));
+  await exits.wait('slow', AbortSignal.timeout(patient(5000)));
 }));
 
 test('a reused pid is not taken for the monitor', () => bench(async ({ start, dir }) => {

@@ -8,6 +8,7 @@ import { linkLocalOf } from '../../src/lib/ip-address.ts';
 import { enterOwnNamespaces } from '../lib/own-namespaces.ts';
 import { ethernet, icmpv6, ipv4, ipv6, udp } from '../lib/frames.ts';
 import { NetworkLab, type Station } from '../lib/network-lab.ts';
+import { patient } from '../lib/patience.ts';
 import { until } from '../lib/until.ts';
 
 enterOwnNamespaces();
@@ -45,7 +46,7 @@ async function script(lab: NetworkLab): Promise<string> {
 
 const words = (text: string): Record<string, string> => Object.fromEntries(text.split('\n').filter((line) => line.includes('=')).map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
 
-test('a system gets its own addresses, its routes, its name server and its domain', { timeout: 120_000 }, async () => {
+test('a system gets its own addresses, its routes, its name server and its domain', { timeout: patient(120_000) }, async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network({ mtu: 1400 });
   for (const kind of ['tap', 'veth'] as const) {
@@ -66,7 +67,7 @@ test('a system gets its own addresses, its routes, its name server and its domai
   }
 });
 
-test('an internal network gives addresses and no way out', { timeout: 60_000 }, async () => {
+test('an internal network gives addresses and no way out', { timeout: patient(60_000) }, async () => {
   await using lab = await NetworkLab.open();
   const station = await asking(lab, await lab.network({ internal: true }));
   const four = await lease(lab, station);
@@ -74,7 +75,7 @@ test('an internal network gives addresses and no way out', { timeout: 60_000 }, 
   assert.equal(four['router'], undefined);
 });
 
-test('ports come and go under the same server; what one had is another’s at once', { timeout: 60_000 }, async () => {
+test('ports come and go under the same server; what one had is another’s at once', { timeout: patient(60_000) }, async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network();
   const pid = fs.readFileSync(path.join(lab.options.runDir, 'networks', plan.id, 'pid'), 'utf8');
@@ -96,7 +97,7 @@ test('ports come and go under the same server; what one had is another’s at on
   assert.equal(fs.readFileSync(path.join(lab.options.runDir, 'networks', plan.id, 'pid'), 'utf8'), pid);
 });
 
-test('F11: who was set up from outside is answered nothing, and what a system calls itself is nobody’s name', { timeout: 60_000 }, async () => {
+test('F11: who was set up from outside is answered nothing, and what a system calls itself is nobody’s name', { timeout: patient(60_000) }, async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network();
   const system = await asking(lab, plan);
@@ -113,7 +114,7 @@ test('F11: who was set up from outside is answered nothing, and what a system ca
 });
 
 for (const open of [false, true]) {
-  test(open ? 'F03: without its guard an advertisement of the gateway does reach who did not ask' : 'F03: advertisements of the gateway reach those alone who ask', { timeout: 60_000 }, async () => {
+  test(open ? 'F03: without its guard an advertisement of the gateway does reach who did not ask' : 'F03: advertisements of the gateway reach those alone who ask', { timeout: patient(60_000) }, async () => {
     await using lab = await NetworkLab.open({ guardsLeftOut: new Set(open ? ['unasked-advertisement'] : []) });
     const plan = await lab.network();
     const silent = await lab.station(plan, 'veth'), system = await asking(lab, plan);
@@ -132,7 +133,7 @@ for (const open of [false, true]) {
     assert.equal((await capture.until(marker)).some((frame) => frame.slice(24, 28) === '86dd' && frame.slice(40, 42) === '3a' && frame.slice(108, 110) === '86'), open);
   });
 
-  test(open ? 'F07: without its guard another DHCP server of the host is reached' : 'F07: another DHCP server of the host is out of reach', { timeout: 60_000 }, async () => {
+  test(open ? 'F07: without its guard another DHCP server of the host is reached' : 'F07: another DHCP server of the host is out of reach', { timeout: patient(60_000) }, async () => {
     await using lab = await NetworkLab.open({ guardsLeftOut: new Set(open ? ['dhcp-elsewhere'] : []) });
     const plan = await lab.network(), lan = await lab.neighbour();
     const station = await lab.station(plan, 'tap');

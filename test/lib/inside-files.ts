@@ -11,6 +11,7 @@ export const NOT_INSIDE: Readonly<Record<string, string>> = {
   'foreign-machine': NESTED, 'network-forms': NESTED,
   'guest-kernel': 'fetches packages, and there is no way out of its network',
   registry: SERVER, 'registry-contract': SERVER, 'registry-leads': SERVER, 'registry-lies': SERVER, 'registry-push': SERVER, 'store-etcd': SERVER, 'store-agreement': SERVER,
+  'test-run': 'is about what runs the tests, by the second',
   'agent-fuzz': FUZZER, 'boot-fuzz': FUZZER, 'unpack-fuzz': FUZZER,
 };
 

