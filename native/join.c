@@ -61,6 +61,18 @@ static void reset_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What runs in a unit is killed for memory before the host is: a daemon, or a shell, that is kept from it does not hand that
+ * on. Down is what needs a right; where it is above 0 it stays, as for the first process (ceilings.ts). */
+static int can_be_killed(void) {
+  char text[16];
+  int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t length = read(fd, text, sizeof text - 1);
+  int result = length <= 0 || (text[0] == '-' && pwrite(fd, "0", 1, 0) != 1) ? -1 : 0;
+  close(fd);
+  return result;
+}
+
 int join_main(int argc, char **argv) {
   const char *crun = NULL, *state = NULL, *log = NULL, *null = NULL, *owner = NULL, *value;
   int at = 1;
@@ -82,6 +94,7 @@ int join_main(int argc, char **argv) {
     return fail("usage", "join --crun=PROGRAM --state=DIR [--log=FILE] --owner=UID --null=FILE [--group=FILE]... VERB [ARGUMENT]...");
   }
   if (give_streams((uid_t)strtoul(owner, NULL, 10), null) != 0) return fail("cannot give away", "the standard streams");
+  if (can_be_killed() != 0) return fail("cannot write", "/proc/self/oom_score_adj");
   char log_option[4200];
   if (log && (size_t)snprintf(log_option, sizeof log_option, "--log=file:%s", log) >= sizeof log_option) {
     errno = ENAMETOOLONG;

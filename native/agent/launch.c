@@ -290,8 +290,13 @@ __attribute__((noreturn)) static void child_main(struct fields f, bool workload,
   sigset_t none;
   sigemptyset(&none);
   signal(SIGPIPE, SIG_DFL); /* the only one that the agent ignores; its other choices end with the exec */
-  if (workload) enter_root(f);
-  else must(setns(mount_ns, CLONE_NEWNS), "join");
+  if (workload) {
+    enter_root(f);
+  } else {
+    /* The agent beside an init is never killed for memory; what it executes must be. */
+    must(write_file("/proc/self/oom_score_adj", "0"), "oom_score_adj");
+    must(setns(mount_ns, CLONE_NEWNS), "join");
+  }
   if (workload && field_number(f, "init", 0)) {
     pid_t first = fork();
     must(first, "fork");

@@ -3,6 +3,6 @@ import { runtimeContract } from '../../src/drivers/runtime/contract.ts';
 import { openQemuOsBench } from '../lib/qemu-os-bench.ts';
 import { RUNTIMES } from '../lib/runtime-forms.ts';
 
-const ANOTHER_THING = /^(absent, created, running|SIGKILL is 137|a second run on the same upper|a terminal: one stream|output, exit code, environment|statistics of several|finds a running unit)/;
+const ANOTHER_THING = /^(absent, created, running|SIGKILL is 137|a second run on the same upper|a terminal: one stream|output, exit code, environment|statistics of several|what is executed can be killed|finds a running unit)/;
 
 runtimeContract('qemu-os', openQemuOsBench, RUNTIMES['qemu-os'].can, { only: ANOTHER_THING });

@@ -1,5 +1,6 @@
 /** New limits for what runs: the part of the runtime suite that looks from inside. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { BerthError } from '../../model/errors.ts';
 import type { ObjectId } from '../../model/ids.ts';
 import type { Outcome, RuntimeCapabilities } from './contract.ts';
@@ -52,6 +53,21 @@ export function limitsContract({ check, started, executed, execPlan, rejects, un
       return error;
     }
   }
+
+  check('what is executed can be killed for memory, whatever protects the one who asks', async (bench) => {
+    const id = await started(bench, ['sleep', '1000']);
+    const own = '/proc/self/oom_score_adj', before = fs.readFileSync(own, 'latin1').trim();
+    try {
+      fs.writeFileSync(own, '-500');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error; // a host that withholds the privilege; one inside Debian has it
+    }
+    try {
+      assert.equal((await executed(bench.driver, id, ['cat', own])).stdout, '0\n');
+    } finally {
+      fs.writeFileSync(own, before);
+    }
+  }, can.limits);
 
   check('new limits hold what runs: memory, processes, time', async (bench) => {
     const { driver } = bench;
