@@ -7,7 +7,7 @@
  *   log.keep   hard link to what `log` was when the daemon last looked: the same file, or the one before it
  *   log.1 …    older ones, 1 the youngest
  * So with no daemon there are at most log.keep and log, and `rotateMonitorLog` turns a log.keep that fell behind into
- * log.1. The sum never passes maxFiles × maxBytes. conmon splits lines over 8 KiB (tag P): a line without end is bounded too.
+ * log.1. The sum never passes maxFiles × maxBytes: room for fewer than three files is shared by three smaller ones. conmon splits lines over 8 KiB (tag P): a line without end is bounded too.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -26,26 +26,26 @@ const LEAST_BYTES = 16 * 1024;
  * Makes `dir` ready for a (new) monitor: an older run's log stays, appended to while it is less than half full.
  * Returns the path of the log and the bound to give to conmon, which counts from 0 whatever is in the file.
  */
-export function prepareMonitorLog(dir: string, bounds: LogBounds): { readonly logFile: string; readonly logSizeMaxBytes: number } {
+export function prepareMonitorLog(dir: string, wished: LogBounds): { readonly logFile: string; readonly logSizeMaxBytes: number } {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   const logFile = path.join(dir, 'log');
-  const maxBytes = Math.max(LEAST_BYTES, bounds.maxBytes);
-  rotateMonitorLog(dir, bounds);
+  const bounds = atLeastThree(wished);
+  const { maxBytes } = bounds;
+  rotateMonitorLog(dir, wished);
   let size = statOf(logFile)?.size ?? 0;
   if (size > maxBytes / 2) {
-    if (bounds.maxFiles > 1) shift(dir, bounds, logFile);
-    else fs.rmSync(logFile, { force: true });
+    shift(dir, bounds, logFile);
     fs.rmSync(path.join(dir, 'log.keep'), { force: true });
     size = 0;
   }
   fs.closeSync(fs.openSync(logFile, 'a', 0o600));
-  if (bounds.maxFiles > 1) keep(dir, logFile);
+  keep(dir, logFile);
   return { logFile, logSizeMaxBytes: maxBytes - size };
 }
 
 /** To be called now and then (and when a follower finds the log anew). Cheap when nothing happened: two stats. */
-export function rotateMonitorLog(dir: string, bounds: LogBounds): void {
-  if (bounds.maxFiles < 2) return;
+export function rotateMonitorLog(dir: string, wished: LogBounds): void {
+  const bounds = atLeastThree(wished);
   const logFile = path.join(dir, 'log'), keepFile = path.join(dir, 'log.keep');
   const log = statOf(logFile), kept = statOf(keepFile);
   if (log === undefined || kept?.ino === log.ino) return;
@@ -71,6 +71,11 @@ export function monitorLogFiles(dir: string): readonly string[] {
   ];
 }
 
+/** With two files, of which one is that in which the monitor begins anew, nothing but the last lines would be there at times. */
+function atLeastThree({ maxBytes, maxFiles }: LogBounds): LogBounds {
+  return { maxBytes: Math.max(LEAST_BYTES, maxFiles < 3 ? Math.floor(maxBytes * maxFiles / 3) : maxBytes), maxFiles: Math.max(3, maxFiles) };
+}
+
 /** `file` becomes log.1 and the rest moves on; `log` and `log.keep` count as files, so two fewer are kept here. */
 function shift(dir: string, bounds: LogBounds, file: string): void {
   const kept = bounds.maxFiles - 2;
@@ -82,8 +87,7 @@ function shift(dir: string, bounds: LogBounds, file: string): void {
     const from = path.join(dir, `log.${number}`);
     if (statOf(from) !== undefined) fs.renameSync(from, path.join(dir, `log.${number + 1}`));
   }
-  if (kept >= 1) fs.renameSync(file, path.join(dir, 'log.1'));
-  else fs.rmSync(file, { force: true });
+  fs.renameSync(file, path.join(dir, 'log.1'));
 }
 
 function keep(dir: string, logFile: string): void {
