@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { RunningProgram } from '../host/socket-owner.ts';
 import { findDaemons, findKeepers } from './daemon-process.ts';
-import { helpersOf, isLinkOf, mountsBelow, tagsOf } from './teardown.ts';
+import { givenDisks, helpersOf, isLinkOf, mountsBelow, tagsOf } from './teardown.ts';
 
 const place = { root: '/srv/a', run: '/run/a' };
 let pid = 4_000_000; // above pid_max: none of these is real
@@ -31,6 +31,13 @@ test('interfaces carry the tag right after their first letter', () => {
 test('mounts come off from the innermost, with escaped names read back; a disk that is the root itself is the admin’s', () => {
   const info = ['1 0 8:1 / / rw - ext4 x rw', '2 1 0:1 / /srv/a rw - tmpfs x rw', '3 2 0:2 / /srv/a/vol\\040one rw - tmpfs x rw', '4 1 0:3 / /srv/ab rw - tmpfs x rw', ''].join('\n');
   assert.deepEqual(mountsBelow(info, ['/srv/a', '/run/a']), ['/srv/a/vol one']);
+});
+
+test('a disk that is the root or a directory of it is the admin’s; deeper ones and those of the run directory are ours', () => {
+  const at = (...points: string[]): string => points.map((point, index) => `${index} 1 0:${index} / ${point} rw - tmpfs x rw\n`).join('');
+  const place = { root: '/srv/a', run: '/srv/a/run' };
+  assert.deepEqual(givenDisks(at('/', '/srv/a', '/srv/a/pool', '/srv/a/pool/volumes', '/srv/a/pool/volumes/x', '/srv/a/run/lxcfs', '/srv/ab/pool'), place), ['/srv/a', '/srv/a/pool', '/srv/a/pool/volumes']);
+  assert.deepEqual(givenDisks(at('/srv/a/run'), place), ['/srv/a/run']);
 });
 
 test('daemons and keepers of this place alone are found, whoever started them', () => {

@@ -74,7 +74,16 @@ function mountPoints(mountinfo: string): readonly string[] {
   });
 }
 
-/** Mount points below the directories, deepest and latest first. A disk that the admin gave a root is not ours to take off. */
+/** A root's own directories, and those right below them: what is mounted there is a disk that the admin gave it. */
+const GIVEN_DEPTH = 2;
+
+/** Disks that are the root's or the run directory's, or a part of the root: they stay mounted, and are emptied. */
+export function givenDisks(mountinfo: string, { root, run }: Place): readonly string[] {
+  const isPart = (point: string): boolean => point.startsWith(`${root}/`) && point.slice(root.length + 1).split('/').length <= GIVEN_DEPTH && !point.startsWith(`${run}/`);
+  return mountPoints(mountinfo).filter((point) => point === root || point === run || isPart(point));
+}
+
+/** Mount points below the directories, deepest and latest first. */
 export function mountsBelow(mountinfo: string, directories: readonly string[]): readonly string[] {
   return mountPoints(mountinfo).filter((point) => directories.some((dir) => point.startsWith(`${dir}/`))).toReversed();
 }
@@ -96,23 +105,32 @@ export async function removeFromHost(place: Place, leaseDir = LEASE_DIR): Promis
     await removeLeases(place, tag, leaseDir);
   }
   const mountinfo = await fs.promises.readFile('/proc/self/mountinfo', 'utf8');
-  for (const point of mountsBelow(mountinfo, [place.root, place.run])) unmount(point, MNT_DETACH);
-  const stays = mountPoints(mountinfo);
-  await removeTree(place.run, 'i', stays.includes(place.run));
-  await removeTree(place.root, 'state', stays.includes(place.root));
+  const given = givenDisks(mountinfo, place);
+  for (const point of mountsBelow(mountinfo, [place.root, place.run])) if (!given.includes(point)) unmount(point, MNT_DETACH);
+  await removeTree(place.run, 'i', given);
+  await removeTree(place.root, 'state', given);
 }
 
 const REMOVAL_TIMEOUT_MS = 1_800_000;
 
 /**
  * `last` is what tells that the directory is ours: it goes at the end, so that an interrupted removal can be repeated.
- * Never into another file system: a mount that would not come off must not be emptied. `emptied`: the directory itself stays.
+ * Never into another file system that is not among `given`: a mount that would not come off must not be emptied. Given
+ * disks and the directories that they are in stay.
  */
-async function removeTree(dir: string, last: string, emptied: boolean): Promise<void> {
+async function removeTree(dir: string, last: string | undefined, given: readonly string[]): Promise<void> {
   const entries = await fs.promises.readdir(dir).catch(() => undefined);
   if (entries === undefined) return;
-  const rest = entries.filter((name) => name !== last).map((name) => path.join(dir, name));
-  for (const targets of [rest, [emptied ? path.join(dir, last) : dir]]) if (targets.length > 0) await run('rm', ['-rf', '--one-file-system', '--', ...targets], { timeoutMs: REMOVAL_TIMEOUT_MS });
+  const paths = entries.map((name) => path.join(dir, name));
+  const leads = (to: string): boolean => given.some((point) => point === to || point.startsWith(`${to}/`));
+  for (const one of paths.filter(leads)) await removeTree(one, undefined, given);
+  const rest = paths.filter((one) => !leads(one));
+  await removeAll(rest.filter((one) => path.basename(one) !== last));
+  await removeAll(leads(dir) ? rest.filter((one) => path.basename(one) === last) : [dir]);
+}
+
+async function removeAll(targets: readonly string[]): Promise<void> {
+  if (targets.length > 0) await run('rm', ['-rf', '--one-file-system', '--', ...targets], { timeoutMs: REMOVAL_TIMEOUT_MS });
 }
 
 async function removeGroups(parent: string): Promise<void> {

@@ -93,16 +93,23 @@ test('a root that is not one is refused', async () => {
   assert.ok(fs.existsSync(path.join(precious, 'photos')));
 });
 
-test('down --all empties a disk that the admin mounted as the root, and leaves it mounted', { timeout: 120_000 }, async () => {
-  await using daemon = await TestDaemon.start({
-    prepareRoot: async (rootDir) => {
-      await run('mount', ['-t', 'tmpfs', 'disk', rootDir]);
-      return async () => { await run('umount', [rootDir]); };
-    },
+for (const [part, where] of [['.', 'as the root'], ['pool', 'as a directory of the root']] as const) {
+  test(`down --all empties a disk that the admin mounted ${where}, and leaves it mounted`, { timeout: 120_000 }, async () => {
+    let disk = '';
+    await using daemon = await TestDaemon.start({
+      prepareRoot: async (rootDir) => {
+        disk = path.join(rootDir, part);
+        fs.mkdirSync(disk, { recursive: true, mode: 0o711 });
+        await run('mount', ['-t', 'tmpfs', '-o', 'mode=711', 'disk', disk]);
+        return async () => { await run('umount', [disk]); };
+      },
+    });
+    await daemon.bootstrapBusybox();
+    await daemon.ok('POST', '/v1/projects/default/volumes?waitMs=60000', { meta: { name: 'data' }, spec: {} });
+    await down(daemon, '--all');
+    await daemon.ended();
+    assert.deepEqual(fs.readdirSync(disk), []);
+    assert.deepEqual(fs.readdirSync(daemon.rootDir), part === '.' ? [] : [part]);
+    assert.ok(fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${disk} `));
   });
-  await daemon.bootstrapBusybox();
-  await down(daemon, '--all');
-  await daemon.ended();
-  assert.deepEqual(fs.readdirSync(daemon.rootDir), []);
-  assert.ok(fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${daemon.rootDir} `));
-});
+}
