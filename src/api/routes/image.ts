@@ -11,6 +11,7 @@ import { bootstrapImage, deleteImage, exportImage, importDisk, importImage, tagI
 import { findImage } from '../../control/image/find.ts';
 import type { DiskFormat } from '../../drivers/content/driver.ts';
 import { BerthError } from '../../model/errors.ts';
+import { bodyBytes } from '../body-bytes.ts';
 import type { Call, Handler } from '../context.ts';
 import { keyOf } from '../idempotency-key.ts';
 import { leftBy } from '../left-by.ts';
@@ -67,7 +68,7 @@ export const imageRoutes: Readonly<Record<string, Handler>> = {
     if (!(call.body instanceof Readable)) throw new BerthError('invalid', 'The body must be the archive, as application/octet-stream.');
     const format = call.query['disk'] as DiskFormat | undefined;
     const as = call.query['as'] as string | undefined;
-    const body = call.body as AsyncIterable<Uint8Array>;
+    const body = bodyBytes(call.body);
     const images = format !== undefined ? [await importDisk(services(call), call.caller, call.project, body, { as, format }, leftBy(call))] : await importImage(services(call), call.caller, call.project, body, as, leftBy(call));
     return { images: images.map((image) => ({ reference: image.spec.references[0], references: image.spec.references, id: image.meta.name, digest: image.status.digest })) };
   },
