@@ -35,6 +35,8 @@ const DISK = `#!/bin/sh
 set -e
 [ -e /srv/inside.img ] || { truncate -s 16G /srv/inside.img; mkfs.ext4 -q -m 0 -E lazy_itable_init=1,lazy_journal_init=1 /srv/inside.img; }
 mkdir -p /srv/inside
+# So early there may be no node yet that would load it.
+modprobe loop
 mountpoint -q /srv/inside || mount -o loop /srv/inside.img /srv/inside
 for dir in /tmp /var/tmp /var/lib/berth /opt; do
   mkdir -p /srv/inside$dir $dir
