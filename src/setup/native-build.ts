@@ -3,7 +3,8 @@ import path from 'node:path';
 import { run } from '../host/run.ts';
 import { BerthError } from '../model/errors.ts';
 
-const COMPILE_TIMEOUT_MS = 300_000;
+/** Half a minute; an emulated machine takes ten times that. */
+const COMPILE_TIMEOUT_MS = 1_200_000;
 
 /** @throws BerthError `unavailable` with the compiler's own words. */
 export async function buildNative(home: string): Promise<void> {
