@@ -2,13 +2,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/random.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -86,6 +89,20 @@ static int mount_root(struct fields f, struct failure *why) {
   return 0;
 }
 
+/* The disk may have grown since its file system was made or last grew: the kernel makes it as large as its disk, and has
+ * nothing to do where it is. One that it cannot grow is as good as it was. */
+static void grow_to_disk(const char *device, const char *path) {
+  int disk = open(device, O_RDONLY | O_CLOEXEC), top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  uint64_t bytes;
+  struct statfs s;
+  if (disk >= 0 && top >= 0 && ioctl(disk, BLKGETSIZE64, &bytes) == 0 && fstatfs(top, &s) == 0 && s.f_bsize > 0) {
+    uint64_t blocks = bytes / (uint64_t)s.f_bsize;
+    ioctl(top, _IOW('f', 16, uint64_t) /* EXT4_IOC_RESIZE_FS, fs/ext4/ext4.h */, &blocks);
+  }
+  if (disk >= 0) close(disk);
+  if (top >= 0) close(top);
+}
+
 /* volume=SERIAL ro|rw TARGET */
 static int mount_volumes(struct fields f, struct failure *why) {
   const char *text;
@@ -98,7 +115,10 @@ static int mount_volumes(struct fields f, struct failure *why) {
     snprintf(path, sizeof path, "/volumes/%d", volume_count);
     make_directories(path, 0755);
     bool fixed = strcmp(mode, "ro") == 0;
-    if (mount(device, path, "ext4", MS_NODEV | MS_NOSUID | (fixed ? MS_RDONLY : 0), NULL) == 0) continue;
+    if (mount(device, path, "ext4", MS_NODEV | MS_NOSUID | (fixed ? MS_RDONLY : 0), NULL) == 0) {
+      if (!fixed) grow_to_disk(device, path);
+      continue;
+    }
     /* Whose last user was cut off has to be written before it can be read. */
     if (fixed && errno == EROFS) return fail(why, "wrongState", "the volume at %.100s was not left clean by whoever wrote it: start somebody who may write it first", text + used);
     return fail(why, "internal", "volume at %.100s: %s", text + used, strerror(errno));

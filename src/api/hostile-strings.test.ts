@@ -13,7 +13,7 @@ import { textPlaces } from '../../test/lib/text-places.ts';
 import { FRAME } from '../lib/frames.ts';
 import { ERROR_CODES } from '../model/errors.ts';
 import { NAME_PATTERN } from '../model/ids.ts';
-import { attachRequest, createInstanceBody, createProjectBody, execRequest, ROUTES, runRequest, type Route } from '../model/routes.ts';
+import { attachRequest, createInstanceBody, createProjectBody, createVolumeBody, execRequest, ROUTES, runRequest, type Route } from '../model/routes.ts';
 import { VERBS } from '../model/verbs.ts';
 
 const PROJECT = '/v1/projects/default';
@@ -88,7 +88,7 @@ async function everyText(route: Route, where: string, send: (text: string, url: 
 function bodyPlaces(route: Route) {
   if (route.body === undefined) return [];
   if (route.method !== 'PATCH') return textPlaces(route.body);
-  const created = route.verb === 'project.update' ? createProjectBody : createInstanceBody;
+  const created = route.verb === 'project.update' ? createProjectBody : route.verb === 'volume.update' ? createVolumeBody : createInstanceBody;
   return [...textPlaces(route.body), ...textPlaces(created)];
 }
 

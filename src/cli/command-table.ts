@@ -53,7 +53,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   describe: { group: 'kinds', summary: 'Show one object for people, with its latest events.' },
   explain: { group: 'kinds', summary: 'Say what a kind, a field or a state means.' },
   image: { group: 'kinds', summary: 'Images: pull, push, bootstrap, import, tag, prune …', verbs: ['list', 'get', 'pull', 'push', 'copy', 'bootstrap', 'import', 'export', 'tag', 'history', 'delete', 'prune'] },
-  volume: { group: 'kinds', summary: 'Volumes: data that outlives instances.', verbs: ['list', 'get', 'create', 'delete'] },
+  volume: { group: 'kinds', summary: 'Volumes: data that outlives instances.', verbs: ['list', 'get', 'create', 'update', 'delete'] },
   network: { group: 'kinds', summary: 'Networks: addresses, names and rules.', verbs: ['list', 'get', 'create', 'delete'] },
   project: { group: 'kinds', summary: 'Projects: names, quotas and rights.', verbs: ['list', 'get', 'create', 'update', 'delete'] },
   pool: { group: 'kinds', summary: 'Pools: where disks lie.', verbs: ['list', 'get'] },

@@ -51,14 +51,14 @@ async function applyOne(context: Context, client: Client, manifest: Manifest, wo
   const spec = specPatch(manifest.spec, current.spec as Readonly<Record<string, unknown>>, FIELD_TABLE[manifest.kind] ?? []);
   const meta = metaPatch(manifest.meta, current.meta as unknown as Readonly<Record<string, unknown>>);
   if (manifest.kind === 'Project' ? spec === undefined : spec === undefined && meta === undefined) return { outcome: 'unchanged', warnings: [] };
-  if (manifest.kind !== 'Instance' && manifest.kind !== 'Project') {
+  if (!['Instance', 'Project', 'Volume'].includes(manifest.kind)) {
     throw new BerthError('unsupported', `${manifest.singular} '${manifest.name}' is there already and differs in ${Object.keys({ ...spec, ...meta }).join(', ')}, and a ${manifest.singular} cannot be changed.`, {
       hint: `\`berth get ${manifest.singular} ${manifest.name} -o yaml\` shows it as it is. Make one with another name, or delete this one first.`,
     });
   }
   const input = { project: manifest.project, name: manifest.name, ifMatch: current.meta.generation, body: { ...(meta === undefined || manifest.kind === 'Project' ? {} : { meta }), ...(spec === undefined ? {} : { spec }) } };
-  if (manifest.kind !== 'Project') return { outcome: 'updated', warnings: (await client.call('instance.update', input)).status.warnings ?? [] };
-  await client.call('project.update', input);
+  if (manifest.kind === 'Instance') return { outcome: 'updated', warnings: (await client.call('instance.update', input)).status.warnings ?? [] };
+  await client.call(manifest.kind === 'Volume' ? 'volume.update' : 'project.update', input);
   return { outcome: 'updated', warnings: [] };
 }
 

@@ -55,6 +55,7 @@ export interface Answers {
   'volume.create': Operation;
   'volume.get': Volume;
   'volume.delete': Operation;
+  'volume.update': Volume;
   'network.list': ListOf<Network>;
   'network.create': Operation;
   'network.get': Network;

@@ -31,7 +31,7 @@ import { createNetwork, deleteNetwork } from './network/network.ts';
 import { cancelOperation } from './operation/cancel.ts';
 import { createProject, deleteProject, updateProject } from './project/project.ts';
 import type { Caller } from './services.ts';
-import { createVolume, deleteVolume } from './volume/volume.ts';
+import { createVolume, deleteVolume, updateVolume } from './volume/volume.ts';
 
 interface Act {
   /** By another caller than the verb's. */
@@ -81,6 +81,7 @@ const ACTS: Readonly<Partial<Record<VerbName, Act>>> = {
   'image.prune': { run: ({ services }, caller) => pruneImages(services, caller, 'default', true), effect: 'content.sweep' },
   'registry.login': { run: ({ services }, caller) => checkLogin(services, caller, 'registry.example', { username: 'me', password: 'secret' }, new AbortController().signal), effect: 'registries.checkLogin' },
   'volume.create': { run: makeVolume, effect: 'storage.createVolume' },
+  'volume.update': { prepare: (world) => makeVolume(world, ROOT), run: (world, caller) => updateVolume(world.services, caller, volume(world), { meta: { purpose: 'tests' } }) },
   'volume.delete': { prepare: (world) => makeVolume(world, ROOT), run: (world, caller) => ended(deleteVolume(world.services, caller, volume(world))), effect: 'storage.removeVolume' },
   'network.create': { run: makeNetwork, effect: 'network.ensureNetwork' },
   'network.delete': { prepare: (world) => makeNetwork(world, ROOT), run: (world, caller) => ended(deleteNetwork(world.services, caller, network(world))), effect: 'network.removeNetwork' },

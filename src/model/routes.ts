@@ -144,6 +144,7 @@ export const ROUTES: readonly Route[] = [
   { verb: 'volume.create', method: 'POST', path: `${P}/volumes`, body: createVolumeBody, query: waitQuery },
   { verb: 'volume.get', method: 'GET', path: `${P}/volumes/{name}` },
   { verb: 'volume.delete', method: 'DELETE', path: `${P}/volumes/{name}`, query: waitQuery },
+  { verb: 'volume.update', method: 'PATCH', path: `${P}/volumes/{name}`, body: patchBody },
   { verb: 'network.list', method: 'GET', path: `${P}/networks`, query: listQuery, stream: 'watch' },
   { verb: 'network.create', method: 'POST', path: `${P}/networks`, body: createNetworkBody, query: waitQuery },
   { verb: 'network.get', method: 'GET', path: `${P}/networks/{name}` },

@@ -61,6 +61,7 @@ const table = {
   'image.get': { ...read, summary: 'Show one.' },
   'image.list': { ...read, summary: 'List.' },
   'volume.create': { ...long, summary: 'Make a volume.' },
+  'volume.update': { ...quick, summary: 'Make it larger.' },
   'volume.delete': { ...long, summary: 'Delete it with its data.' },
   'volume.get': { ...read, summary: 'Show one.' },
   'volume.list': { ...read, summary: 'List.' },

@@ -50,6 +50,22 @@ describe('volumes, networks and limits of machines', { timeout: 600_000 }, () =>
     assert.match(await inside('one', `nslookup peer.default.berth ${second}`), new RegExp(`Address[^\n]*${peer.addresses.second[0]}`));
   });
 
+  test('a volume grows, and never shrinks; what runs has the new size from its next start on', async () => {
+    const kibibytes = async (): Promise<number> => Number(await inside('one', 'df -k /data | awk \'NR == 2 { print $2 }\''));
+    const before = await kibibytes();
+    const { code, stdout, stderr } = await say('volume', 'update', 'data', '--size', '96m');
+    assert.deepEqual([code, stdout, stderr], [0, 'data\n', "berth: 'one' will see the new size from the next start on.\n"]);
+    assert.equal(await kibibytes(), before);
+    await refused(['volume', 'update', 'data', '--size', '64m'], /cannot be made smaller[^]*hint: Make a smaller one/);
+    await ok('volume', 'create', 'directory');
+    await refused(['volume', 'update', 'directory', '--size', '64m'], /no quotas/);
+    await ok('volume', 'delete', 'directory');
+    await ok('restart', 'one');
+    assert.ok(await kibibytes() > 80 * 1024, `${await kibibytes()} KiB, ${before} before`);
+    assert.equal(await inside('one', 'cat /data/kept && dd if=/dev/zero of=/data/much bs=1M count=64 2>/dev/null && rm /data/much && echo room'), 'kept\nroom');
+    assert.equal((await daemon.ok('GET', '/v1/projects/default/volumes/data')).status.sizeBytes, 96 * 1024 * 1024);
+  });
+
   test('limits change while it runs; what waits for a restart is said, and stays said', async () => {
     const kilobytes = async (): Promise<number> => Number(await inside('one', 'awk \'/MemTotal/ {print $2}\' /proc/meminfo'));
     const before = await kilobytes();

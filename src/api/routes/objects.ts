@@ -10,7 +10,7 @@ import { createNetwork, deleteNetwork } from '../../control/network/network.ts';
 import { poolObject } from '../../control/node/pool.ts';
 import { cancelOperation } from '../../control/operation/cancel.ts';
 import { createProject, deleteProject, updateProject } from '../../control/project/project.ts';
-import { createVolume, deleteVolume } from '../../control/volume/volume.ts';
+import { createVolume, deleteVolume, updateVolume } from '../../control/volume/volume.ts';
 import { BerthError } from '../../model/errors.ts';
 import { generationOf } from '../conditional.ts';
 import type { Call, Handler } from '../context.ts';
@@ -34,6 +34,11 @@ export const objectRoutes: Readonly<Record<string, Handler>> = {
     return answerOperation(call, await createVolume(services(call), call.caller, { project: call.project, meta: meta ?? {}, spec, ...keyOf(call) }));
   },
   'volume.delete': async (call) => answerOperation(call, await deleteVolume(services(call), call.caller, services(call).registry.get<Volume>('Volume', call.project, call.name))),
+
+  async 'volume.update'(call) {
+    const { meta, spec } = call.body as z.infer<typeof patchBody>;
+    return updateVolume(services(call), call.caller, services(call).registry.get<Volume>('Volume', call.project, call.name), { meta, spec, generation: generationOf(call) });
+  },
 
   'network.list': (call) => listObjects(call, 'Network'),
   'network.get': getter('Network'),

@@ -1,6 +1,7 @@
 /** create and update of volumes, networks and projects: their flags are the fields of the model. */
 import { BerthError } from '../../model/errors.ts';
-import type { Command, Flag } from '../command.ts';
+import type { Client } from '../../client/client.ts';
+import type { Command, Context, Flag } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
 import type { FieldEntry } from '../field-entry.ts';
 import { FIELD_TABLE } from '../generated/field-table.ts';
@@ -27,7 +28,8 @@ export function objectCommand(singular: string, verb: 'create' | 'update'): Comm
       const spec = Object.fromEntries(fields.filter((field) => words.given(field.flag!)).map((field) => [field.path, fieldValue(field, words)]));
       if (verb === 'update') {
         if (Object.keys(spec).length === 0) throw new BerthError('invalid', 'Say what to change.', { hint: `\`berth ${singular} update --help\` lists the flags.` });
-        await client.call('project.update', { name, body: { spec } });
+        if (singular === 'project') await client.call('project.update', { name, body: { spec } });
+        else await growVolume(context, client, name, spec);
       } else {
         const body = { meta: { ...metaOf(words), name }, spec };
         if (singular === 'project') await client.call('project.create', { body });
@@ -37,6 +39,12 @@ export function objectCommand(singular: string, verb: 'create' | 'update'): Comm
       return 0;
     },
   };
+}
+
+async function growVolume(context: Context, client: Client, name: string, spec: Readonly<Record<string, unknown>>): Promise<void> {
+  await client.call('volume.update', { name, body: { spec } });
+  const { items } = await client.call('instance.list', { query: { filter: [`volume=${name}`, 'state=running'] } });
+  if (items.length > 0) await context.tell(`berth: ${items.map(({ meta }) => `'${meta.name}'`).join(', ')} will see the new size from the next start on.`);
 }
 
 function fieldValue(field: FieldEntry, words: Words): unknown {

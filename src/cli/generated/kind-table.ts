@@ -11,7 +11,7 @@ export interface KindEntry {
 export const KIND_TABLE: Readonly<Record<string, KindEntry>> = {
   "Instance": {"kind":"Instance","plural":"instances","singular":"instance","scoped":true,"summary":"One running unit, of any form.","verbs":["create","run","start","stop","restart","kill","pause","resume","rename","update","delete","exec","attach","copyIn","copyOut","resize","get","list","logs","screenshot","wait","stats","top","evidence"]},
   "Image": {"kind":"Image","plural":"images","singular":"image","scoped":true,"summary":"What instances are made from.","verbs":["import","pull","push","copy","bootstrap","tag","delete","prune","usage","export","get","list"]},
-  "Volume": {"kind":"Volume","plural":"volumes","singular":"volume","scoped":true,"summary":"Data that outlives instances.","verbs":["create","delete","get","list"]},
+  "Volume": {"kind":"Volume","plural":"volumes","singular":"volume","scoped":true,"summary":"Data that outlives instances.","verbs":["create","update","delete","get","list"]},
   "Network": {"kind":"Network","plural":"networks","singular":"network","scoped":true,"summary":"Addresses, names and rules.","verbs":["create","delete","get","list"]},
   "Operation": {"kind":"Operation","plural":"operations","singular":"operation","scoped":true,"summary":"A long verb at work.","verbs":["get","list","wait","cancel"]},
   "Event": {"kind":"Event","plural":"events","singular":"event","scoped":true,"summary":"What happened.","verbs":["list"]},

@@ -42,6 +42,7 @@ export const ROUTE_TABLE: Readonly<Record<VerbName, { readonly method: string; r
   "volume.create": {"method":"POST","path":"/v1/projects/{project}/volumes"},
   "volume.get": {"method":"GET","path":"/v1/projects/{project}/volumes/{name}"},
   "volume.delete": {"method":"DELETE","path":"/v1/projects/{project}/volumes/{name}"},
+  "volume.update": {"method":"PATCH","path":"/v1/projects/{project}/volumes/{name}"},
   "network.list": {"method":"GET","path":"/v1/projects/{project}/networks"},
   "network.create": {"method":"POST","path":"/v1/projects/{project}/networks"},
   "network.get": {"method":"GET","path":"/v1/projects/{project}/networks/{name}"},

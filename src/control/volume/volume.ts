@@ -1,10 +1,12 @@
-/** volume.create and volume.delete. */
+/** volume.create, volume.update and volume.delete. */
+import { mergePatch } from '../../lib/merge-patch.ts';
+import { parseInput } from '../../model/define.ts';
 import { assertName, makeObjectId, objectId } from '../../model/ids.ts';
 import { BerthError, errorBody } from '../../model/errors.ts';
 import type { Instance } from '../../model/instance-status.ts';
-import { API_VERSION, type MetaInput } from '../../model/meta.ts';
+import { API_VERSION, metaInput, type MetaInput } from '../../model/meta.ts';
 import type { Project } from '../../model/project.ts';
-import { DEFAULT_DISK_BYTES, LEAST_DISK_BYTES, type Volume, type VolumeSpec } from '../../model/volume.ts';
+import { DEFAULT_DISK_BYTES, LEAST_DISK_BYTES, volumeSpec, type Volume, type VolumeSpec } from '../../model/volume.ts';
 import { timestamp } from '../clock.ts';
 import { makersTurn } from '../instance/create.ts';
 import type { Started, StepContext, StepList } from '../journal.ts';
@@ -65,6 +67,35 @@ async function beginCreate(services: Services, caller: Caller, request: CreateVo
     },
     failure: (transaction) => { transaction.delete(volume); },
     result: () => ({ name, id: volume.meta.id }),
+  });
+}
+
+/** Grows it. A size that is written down is there: the disk is made larger first, and again when that was not written. */
+export function updateVolume(services: Services, caller: Caller, volume: Volume, patch: { readonly meta?: unknown; readonly spec?: unknown; readonly generation?: number | undefined }): Promise<Volume> {
+  return services.locks.hold(makersTurn(volume.meta.project), 'volume.update', async () => {
+    const { registry, journal, storage } = services;
+    const current = registry.byId<Volume>(volume.meta.id);
+    if (current === undefined) throw registry.notFound('Volume', volume.meta.project, volume.meta.name);
+    const { meta } = current;
+    if (patch.generation !== undefined && patch.generation !== meta.generation) throw new BerthError('changed', `Volume '${meta.name}' is at generation ${meta.generation}, not ${patch.generation}.`, { hint: 'Read it again and repeat.' });
+    if (current.status.state !== 'ready') throw new BerthError('wrongState', `Volume '${meta.name}' is ${current.status.state}.`);
+    const spec = parseInput(volumeSpec, mergePatch(current.spec, patch.spec ?? {}), 'volume', 'spec');
+    const { name, project, labels, owner, purpose } = parseInput(metaInput, mergePatch({ labels: meta.labels, owner: meta.owner, purpose: meta.purpose }, patch.meta ?? {}), 'volume', 'meta');
+    if ((name ?? meta.name) !== meta.name || (project ?? meta.project) !== meta.project) throw new BerthError('invalid', 'The name and the project of a volume cannot be changed.', { fields: [{ path: 'meta.name', message: 'cannot be changed' }] });
+    for (const field of ['type', 'pool'] as const) if (spec[field] !== current.spec[field]) throw new BerthError('unsupported', `The ${field} of a volume cannot be changed.`, { hint: 'Make a new one, and copy the data by an instance that has both.', fields: [{ path: `spec.${field}`, message: 'cannot be changed' }] });
+    const { sizeBytes } = spec, before = current.status.sizeBytes ?? 0;
+    if (sizeBytes !== undefined && sizeBytes < before) {
+      throw new BerthError('unsupported', `Volume '${meta.name}' has ${before} bytes and cannot be made smaller: its file system may use all of them.`, { hint: 'Make a smaller one, and copy the data by an instance that has both.', fields: [{ path: 'spec.sizeBytes', message: `less than ${before}` }] });
+    }
+    const grows = sizeBytes !== undefined && sizeBytes !== current.spec.sizeBytes;
+    const next: Volume = { ...current, spec, meta: { ...meta, labels, owner, purpose, generation: meta.generation + (grows ? 1 : 0) }, status: { ...current.status, ...(grows ? { sizeBytes } : {}) } };
+    await journal.records.audited(caller, 'volume.update', targetOf(current), grows ? { sizeBytes } : undefined, async () => {
+      if (grows) await storage.growVolume({ id: objectId(meta.id), type: spec.type, sizeBytes, specCopy: JSON.stringify(next) });
+      const transaction = new Transaction();
+      transaction.put(next, meta.revision);
+      await registry.commit(transaction);
+    });
+    return registry.get<Volume>('Volume', meta.project, meta.name);
   });
 }
 

@@ -114,6 +114,17 @@ export function storageContract(name: string, openBench: () => Promise<StorageBe
       assert.deepEqual(await driver.leftovers(new Set()), []);
     });
 
+    check('a block volume grows and never shrinks; a directory without quotas does neither', async ({ driver, mentions }) => {
+      const grow = (sizeMib: number, specCopy = '{}') => driver.growVolume({ id: A, type: 'block', sizeBytes: sizeMib * MIB, specCopy });
+      await driver.createVolume({ id: A, type: 'block', sizeBytes: 16 * MIB, specCopy: '{}' });
+      await grow(32, '{"copy":"of-the-grown"}');
+      await grow(32, '{"copy":"of-the-grown"}');
+      assert.equal((await mentions('of-the-grown')).length, 1);
+      await assert.rejects(grow(31), { code: 'invalid' });
+      await driver.createVolume({ id: B, type: 'filesystem', specCopy: '{}' });
+      if (!(await driver.facts()).quota) await assert.rejects(driver.growVolume({ id: B, type: 'filesystem', sizeBytes: 64 * MIB, specCopy: '{}' }), { code: 'unsupported' });
+    });
+
     check('a copy of the object lies beside the disk, and goes with it', async ({ driver, mentions }) => {
       await driver.createRoot({ id: A, form: 'appContainer', specCopy: '{"copy":"of-the-root"}' });
       await driver.createVolume({ id: B, type: 'filesystem', specCopy: '{"copy":"of-the-volume"}' });

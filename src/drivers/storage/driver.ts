@@ -53,6 +53,11 @@ export interface StorageDriver {
   /** Bytes on the disk. */
   rootUsage(id: ObjectId): Promise<number>;
   createVolume(request: VolumeRequest): Promise<void>;
+  /**
+   * Makes it larger; idempotent. What lies on a disk is not looked at: its file system is made larger by the guest that
+   * mounts it. Errors: `unsupported` (a directory where there are no quotas), `invalid` (smaller than it is), `exhausted`.
+   */
+  growVolume(request: VolumeRequest & { readonly sizeBytes: number }): Promise<void>;
   /** Directory (filesystem) or file (block). */
   volumePath(id: ObjectId, type: 'filesystem' | 'block'): string;
   removeVolume(id: ObjectId): Promise<void>;

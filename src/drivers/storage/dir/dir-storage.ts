@@ -7,7 +7,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { isVmForm, type Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { RootKind, RootOptions, RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
-import { makeRawDisk } from './raw-disk.ts';
+import { growRawDisk, makeRawDisk } from './raw-disk.ts';
 
 const GIB = 1024 ** 3;
 const UPPER_DISK_BYTES = 10 * GIB;
@@ -50,13 +50,16 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
     rootUsage: (id) => usage(rootOf(id)),
     async createVolume(request: VolumeRequest) {
       const dir = volumeOf(request.id);
-      if (request.type === 'filesystem' && request.sizeBytes !== undefined) {
-        throw new BerthError('unsupported', 'This pool has no quotas: the size of a directory cannot be limited.', { hint: 'Leave --size out, or make a block volume.', fields: [{ path: 'spec.sizeBytes', message: 'this pool cannot enforce it' }] });
-      }
+      if (request.type === 'filesystem' && request.sizeBytes !== undefined) throw noQuota();
       await fs.mkdir(dir, { recursive: true, mode: 0o711 });
       if (request.type === 'block') await makeDisk(path.join(dir, 'disk.img'), request.sizeBytes ?? GIB, { empty: true });
       else await fs.mkdir(path.join(dir, 'data'), { recursive: true, mode: 0o755 });
       await writeFileAtomic(path.join(dir, 'spec.json'), request.specCopy);
+    },
+    async growVolume(request) {
+      if (request.type === 'filesystem') throw noQuota();
+      await growRawDisk(path.join(volumeOf(request.id), 'disk.img'), request.sizeBytes);
+      await writeFileAtomic(path.join(volumeOf(request.id), 'spec.json'), request.specCopy);
     },
     volumePath: (id, type) => path.join(volumeOf(id), type === 'block' ? 'disk.img' : 'data'),
     removeVolume: (id) => removeTree(volumeOf(id)),
@@ -70,6 +73,10 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
       return found;
     },
   };
+}
+
+function noQuota(): BerthError {
+  return new BerthError('unsupported', 'This pool has no quotas: the size of a directory cannot be limited.', { hint: 'Leave --size out, or make a block volume.', fields: [{ path: 'spec.sizeBytes', message: 'this pool cannot enforce it' }] });
 }
 
 /** A sparse file with ext4, made once: a half-made one has another name. Inode tables are filled in lazily by the guest. */

@@ -34,6 +34,19 @@ export async function makeRawDisk(file: string, { from, sizeBytes }: { readonly 
   await syncDirectory(path.dirname(file));
 }
 
+/** Never smaller: what a guest wrote at its end would be gone. */
+export async function growRawDisk(file: string, sizeBytes: number): Promise<void> {
+  try {
+    await using handle = await fs.open(file, constants.O_WRONLY | constants.O_NOFOLLOW);
+    const { size } = await handle.stat();
+    if (size > sizeBytes) throw new BerthError('invalid', `The disk has ${size} bytes and cannot be cut to ${sizeBytes}.`);
+    await handle.truncate(sizeBytes);
+    await handle.sync();
+  } catch (error) {
+    throw asBerthError(error, 'make the disk larger');
+  }
+}
+
 /** By cp(1): it shares blocks where it can, keeps holes, and does not hold up the daemon. */
 async function copy(from: string, to: string, { signal, onProgress }: RootOptions): Promise<void> {
   const total = ((await fs.stat(from)).blocks ?? 0) * BLOCK_BYTES;

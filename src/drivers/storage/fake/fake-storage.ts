@@ -44,6 +44,12 @@ export function fakeStorage(host: FakeStorageHost): StorageDriver {
       if (!host.volumes.has(request.id)) host.volumes.set(request.id, { type: request.type, sizeBytes: request.sizeBytes, specCopy: request.specCopy, files: new Map() });
       return Promise.resolve();
     },
+    async growVolume(request) {
+      const volume = host.volumes.get(request.id)!;
+      if (request.type === 'filesystem') throw new BerthError('unsupported', 'This pool has no quotas.', { fields: [{ path: 'spec.sizeBytes', message: 'this pool cannot enforce it' }] });
+      if ((volume.sizeBytes ?? 0) > request.sizeBytes) throw new BerthError('invalid', 'A disk cannot be cut.');
+      host.volumes.set(request.id, { ...volume, sizeBytes: request.sizeBytes, specCopy: request.specCopy });
+    },
     volumePath: (id, type) => `${POOL}/volumes/${id}/${type === 'block' ? 'disk.img' : 'data'}`,
     async removeVolume(id) { host.volumes.delete(id); },
     volumeUsage: (id) => Promise.resolve(usage(host.volumes.get(id))),
