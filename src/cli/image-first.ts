@@ -39,7 +39,7 @@ export async function withImage<T>(context: Context, words: Words, image: string
   try {
     return await make();
   } catch (error) {
-    if (policy !== 'missing' || !isMissingImage(error)) throw error;
+    if (policy !== 'missing' || !isMissingImage(error, image)) throw error;
     await fetch().catch((why: unknown) => { throw notFetched(image, why, error.details); });
     return make();
   }
@@ -67,7 +67,7 @@ function notFetched(image: string, why: unknown, details: BerthError['details'])
   return new BerthError(why.code, `There is no image '${printable(image)}' here, and it could not be fetched: ${why.message}`, { hint: why.hint, details: { ...details, ...why.details }, cause: why });
 }
 
-/** Only the image itself: a network or a project that is missing is no reason to fetch anything. */
-function isMissingImage(error: unknown): error is BerthError {
-  return error instanceof BerthError && error.code === 'notFound' && error.details?.['kind'] === 'Image';
+/** Only the image itself: a network, a kernel or a project that is missing is no reason to fetch it. */
+function isMissingImage(error: unknown, image: string): error is BerthError {
+  return error instanceof BerthError && error.code === 'notFound' && error.details?.['kind'] === 'Image' && error.details['name'] === image;
 }

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { cpioArchive, S_IFDIR, S_IFREG, S_IFCHR, type CpioEntry } from '../lib/cpio.ts';
 import { readBounded, writeFileAtomic } from './files.ts';
-import type { GuestKernel, ModuleStage } from './guest-kernel.ts';
+import type { KernelFiles, ModuleStage } from './kernel-layout.ts';
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const KEPT_MS = 30 * 24 * 3600 * 1000;
@@ -16,7 +16,7 @@ export interface GuestInitramfs {
 }
 
 /** Builds it for this kernel and this agent unless it is there; the name carries the digest, so an upgrade makes a new file. */
-export async function prepareGuestInitramfs(kernel: GuestKernel, agentFile: string): Promise<GuestInitramfs> {
+export async function prepareGuestInitramfs(kernel: Pick<KernelFiles, 'dir' | 'modules'>, agentFile: string): Promise<GuestInitramfs> {
   const entries: CpioEntry[] = [
     ...['dev', 'modules', 'proc', 'sys', 'root', 'lower', 'upper', 'files'].map((dir) => ({ path: dir, mode: S_IFDIR | 0o755 })),
     { path: 'dev/console', mode: S_IFCHR | 0o600, device: [5, 1] as const },

@@ -5,45 +5,21 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
-import zlib from 'node:zlib';
 import { BerthError } from '../model/errors.ts';
-import { loadOrder, moduleInfo, packedKernel, unpackLz4Kernel, withoutSignature, type ModuleInfo } from '../lib/kernel-image.ts';
 import { readBounded, syncDirectory, writeFileAtomic } from './files.ts';
+import { layOutKernel, type KernelFiles } from './kernel-layout.ts';
 import { run } from './run.ts';
 
-export interface GuestKernel {
-  /** As `uname -r` says it in the guest. */
-  readonly release: string;
-  /** Directory of the cache entry. */
-  readonly dir: string;
-  /** ELF image with a PVH entry. */
-  readonly vmlinux: string;
-  /**
-   * Modules in the order of loading, by stage: before the agent speaks; before the root is
-   * mounted; where there are interfaces; when there is time.
-   */
-  readonly modules: Readonly<Record<ModuleStage, readonly string[]>>;
+export interface GuestKernel extends KernelFiles {
   readonly packageVersion: string;
-  /** Hexadecimal sha256 by file: `package` and `vmlinux`. */
+  /** Hexadecimal sha256 by file. */
   readonly sha256: Readonly<Record<'package' | 'vmlinux', string>>;
 }
-
-export type ModuleStage = 'early' | 'root' | 'network' | 'idle';
-
-export const MODULE_STAGES: Readonly<Record<ModuleStage, readonly string[]>> = {
-  early: ['virtio_mmio', 'virtio_console'],
-  root: ['virtio_blk', 'erofs', 'overlay'],
-  network: ['virtio_net'],
-  idle: ['virtio_rng', 'virtio_balloon'],
-};
 
 const META_PACKAGE = 'linux-image-cloud-amd64';
 const DESCRIPTION = 'kernel.json';
 const FORMAT = 3;
 const FETCH_TIMEOUT_MS = 10 * 60_000;
-const MAX_KERNEL_BYTES = 256 * 1024 * 1024;
-const MAX_MODULE_BYTES = 8 * 1024 * 1024;
 
 export type KernelProgress = (message: string) => void;
 
@@ -132,19 +108,13 @@ export interface KernelTree {
   readonly packageHash: string;
 }
 
-/** Makes an entry of the cache. Errors: `internal` (no kernel in it, or one of a form that is not known). */
+/** Makes an entry of the cache. Errors: `invalid` (no kernel in it, or one that cannot be a guest's). */
 export async function cacheKernel(cacheDir: string, { tree, release, packageVersion, packageHash }: KernelTree): Promise<GuestKernel> {
   const work = await fs.promises.mkdtemp(path.join(cacheDir, 'fetch-'));
   try {
     const out = path.join(work, 'out');
-    await fs.promises.mkdir(path.join(out, 'modules'), { recursive: true, mode: 0o755 });
-    const vmlinuxHash = await unpackVmlinux(path.join(tree, 'boot', `vmlinuz-${release}`), path.join(out, 'vmlinux'));
-    // Debian 13 has /lib as a link to /usr/lib in its packages.
-    const roots = [path.join(tree, 'lib/modules', release), path.join(tree, 'usr/lib/modules', release)];
-    const modulesDir = roots.find((dir) => fs.existsSync(dir));
-    if (modulesDir === undefined) throw new BerthError('internal', `The package of ${release} holds no modules.`);
-    const modules = await collectModules(modulesDir, path.join(out, 'modules'));
-    const kernel = { format: FORMAT, release, modules, packageVersion, sha256: { package: packageHash, vmlinux: vmlinuxHash } };
+    const laidOut = await layOutKernel({ release, read: (file, maxBytes) => readBounded(path.join(tree, file), maxBytes).catch(missing) }, out);
+    const kernel = { format: FORMAT, release, modules: laidOut.modules, packageVersion, sha256: { package: packageHash, ...laidOut.sha256 } };
     await fs.promises.chmod(work, 0o755);
     await writeFileAtomic(path.join(out, DESCRIPTION), `${JSON.stringify(kernel, null, 2)}\n`, 0o644);
     const dir = path.join(cacheDir, entryName(release));
@@ -160,56 +130,9 @@ export async function cacheKernel(cacheDir: string, { tree, release, packageVers
   }
 }
 
-async function unpackVmlinux(image: string, target: string): Promise<string> {
-  const packed = packedKernel(await readBounded(image, MAX_KERNEL_BYTES));
-  const hash = createHash('sha256');
-  const handle = await fs.promises.open(target, 'wx', 0o644);
-  try {
-    const pieces = packed.packing === 'lz4' ? unpackLz4Kernel(packed)
-      : [await promisify(zlib.zstdDecompress)(packed.payload, { maxOutputLength: MAX_KERNEL_BYTES })];
-    for (const piece of pieces) {
-      hash.update(piece);
-      await handle.writeFile(piece);
-    }
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  return hash.digest('hex');
-}
-
-/** Copies what the stages need, unpacked, and answers names in load order. */
-async function collectModules(modulesDir: string, target: string): Promise<GuestKernel['modules']> {
-  const files = new Map<string, string>();
-  for (const file of await fs.promises.readdir(path.join(modulesDir, 'kernel'), { recursive: true })) {
-    const match = /([^/]+)\.ko(?:\.xz)?$/.exec(file);
-    if (match !== null) files.set(match[1]!.replaceAll('-', '_'), path.join(modulesDir, 'kernel', file));
-  }
-  const wanted = Object.values(MODULE_STAGES).flat();
-  const known = new Map<string, ModuleInfo>();
-  for (const queue = [...wanted]; queue.length > 0;) {
-    const name = queue.pop()!, file = files.get(name);
-    if (known.has(name) || file === undefined) continue;
-    const data = await readModule(file);
-    const info = moduleInfo(data);
-    known.set(name, info);
-    queue.push(...info.depends);
-    await fs.promises.writeFile(path.join(target, `${name}.ko`), withoutSignature(data), { mode: 0o644 });
-  }
-  const placed = new Set<string>();
-  const stage = (name: ModuleStage): readonly string[] => {
-    const order = loadOrder(MODULE_STAGES[name], (module) => known.get(module)).filter((module) => !placed.has(module));
-    for (const module of order) placed.add(module);
-    return order;
-  };
-  return { early: stage('early'), root: stage('root'), network: stage('network'), idle: stage('idle') };
-}
-
-/** Debian 13 packs modules with xz, for which Node has no decoder and busybox has one. */
-async function readModule(file: string): Promise<Uint8Array> {
-  if (!file.endsWith('.xz')) return readBounded(file, MAX_MODULE_BYTES);
-  const { stdout } = await run('busybox', ['xzcat', file], { maxOutputBytes: MAX_MODULE_BYTES, encoding: 'latin1' });
-  return Buffer.from(stdout, 'latin1');
+function missing(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+  throw error;
 }
 
 async function hashFile(file: string): Promise<string> {

@@ -19,11 +19,13 @@ test('the payload of a bzImage is found and unpacked', () => {
   assert.equal(packed.packing, 'lz4');
   assert.equal(Buffer.concat([...unpackLz4Kernel(packed)]).toString(), 'abc');
   assert.equal(packedKernel(bzImage(Buffer.from('28b52ffd2003190000616263', 'hex'))).packing, 'zstd');
+  assert.equal(packedKernel(bzImage(Buffer.from('1f8b08000000000000000000', 'hex'))).packing, 'gzip');
+  assert.equal(packedKernel(bzImage(Buffer.from('fd377a585a0000000000000000', 'hex'))).packing, 'xz');
 });
 
 test('what is no bzImage, or says it is longer than it is, is refused', () => {
   assert.throws(() => packedKernel(Buffer.alloc(4096)), RangeError);
-  assert.throws(() => packedKernel(bzImage(Buffer.from('1f8b08000000000000000000', 'hex'))), /packed in a way/);
+  assert.throws(() => packedKernel(bzImage(Buffer.from('425a6839000000000000000000', 'hex'))), /packed in a way/);
   const long = bzImage(Buffer.from('02214c180400000030616263', 'hex'));
   long.writeUInt32LE(0x7fffffff, 0x24c);
   assert.throws(() => packedKernel(long), RangeError);

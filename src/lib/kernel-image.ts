@@ -1,11 +1,13 @@
-/** Reads a Linux x86 boot image (bzImage) and module files. Pure; the input comes from a package that apt verified. */
+/** Reads a Linux x86 boot image (bzImage) and module files. Pure; the input is hostile. */
 import { legacyLz4Blocks, isLegacyLz4 } from './lz4.ts';
 
 const BOOT_MAGIC = 0x53726448; // "HdrS"
 const ZSTD_MAGIC = 0xfd2fb528;
+const GZIP_MAGIC = 0x8b1f;
+const XZ_MAGIC = Buffer.from('fd377a585a00', 'hex');
 
 export interface PackedKernel {
-  readonly packing: 'lz4' | 'zstd';
+  readonly packing: 'lz4' | 'zstd' | 'gzip' | 'xz';
   readonly payload: Uint8Array;
 }
 
@@ -15,16 +17,19 @@ export function packedKernel(image: Uint8Array): PackedKernel {
   if (image.length < 0x260 || words.getUint32(0x202, true) !== BOOT_MAGIC) throw new RangeError('not a bzImage');
   const setupSectors = image[0x1f1]! === 0 ? 4 : image[0x1f1]!;
   const start = (setupSectors + 1) * 512 + words.getUint32(0x248, true);
-  // The last four bytes are the unpacked size, not part of the stream.
-  const end = start + words.getUint32(0x24c, true) - 4;
-  if (end > image.length || end <= start + 8) throw new RangeError('the payload passes the end of the bzImage');
+  // The last four bytes are the unpacked size, which of these packings only gzip has in its stream.
+  const whole = start + words.getUint32(0x24c, true), end = whole - 4;
+  if (whole > image.length || end <= start + 8) throw new RangeError('the payload passes the end of the bzImage');
   const payload = image.subarray(start, end);
   if (isLegacyLz4(payload)) return { packing: 'lz4', payload };
-  if (new DataView(payload.buffer, payload.byteOffset).getUint32(0, true) === ZSTD_MAGIC) return { packing: 'zstd', payload };
-  throw new RangeError('the kernel is packed in a way that is not known here (lz4 and zstd are)');
+  const first = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+  if (first === ZSTD_MAGIC) return { packing: 'zstd', payload };
+  if ((first & 0xffff) === GZIP_MAGIC) return { packing: 'gzip', payload: image.subarray(start, whole) };
+  if (XZ_MAGIC.equals(payload.subarray(0, XZ_MAGIC.length))) return { packing: 'xz', payload };
+  throw new RangeError('the kernel is packed in a way that is not known here (lz4, zstd, gzip and xz are)');
 }
 
-/** Yields the unpacked pieces of an lz4 kernel; 8 MiB each, so that a caller may let other work in between. */
+/** Yields the unpacked pieces of an lz4 kernel; small, so that a caller may let other work in between. */
 export function unpackLz4Kernel(kernel: PackedKernel): Generator<Uint8Array> {
   return legacyLz4Blocks(kernel.payload);
 }
@@ -80,3 +85,29 @@ export function loadOrder(wanted: readonly string[], load: (name: string) => Mod
   for (const name of wanted) visit(name.replaceAll('-', '_'));
   return order;
 }
+
+const ELF_X86_64 = 62, PT_NOTE = 4, PVH_ENTRY = 18;
+
+/**
+ * Is it a 64-bit ELF kernel with the PVH entry (Xen's note 18) by which a microvm machine is started? `read` gives bytes of
+ * the file from an offset, fewer at its end.
+ */
+export async function hasPvhEntry(read: (offset: number, bytes: number) => Promise<Uint8Array>): Promise<boolean> {
+  const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const head = await read(0, 64), header = view(head);
+  if (head.length < 64 || header.getUint32(0, false) !== 0x7f454c46 || head[4] !== 2 || header.getUint16(18, true) !== ELF_X86_64) return false;
+  const table = await read(Number(header.getBigUint64(32, true)), 56 * Math.min(64, header.getUint16(56, true)));
+  for (let at = 0; at + 56 <= table.length; at += 56) {
+    const row = new DataView(table.buffer, table.byteOffset + at, 56);
+    if (row.getUint32(0, true) !== PT_NOTE) continue;
+    const bytes = await read(Number(row.getBigUint64(8, true)), Math.min(1024 * 1024, Number(row.getBigUint64(32, true)))), notes = view(bytes);
+    for (let note = 0; note + 12 <= bytes.length;) {
+      const name = notes.getUint32(note, true), content = notes.getUint32(note + 4, true);
+      if (notes.getUint32(note + 8, true) === PVH_ENTRY && Buffer.from(bytes.subarray(note + 12, note + 12 + name)).toString('latin1') === 'Xen\0') return true;
+      note += 12 + aligned(name) + aligned(content);
+    }
+  }
+  return false;
+}
+
+const aligned = (bytes: number): number => Math.ceil(bytes / 4) * 4;

@@ -44,6 +44,8 @@ export interface InstanceStatus {
   readonly imageType?: 'disk' | 'iso' | undefined;
   /** Ids of the CDs of `spec.iso`, in that order. */
   readonly isoIds?: readonly string[] | undefined;
+  /** Id of the image of `spec.kernel`. */
+  readonly kernelImageId?: string | undefined;
   readonly boundary?: Boundary | undefined;
   readonly accelerator?: 'kvm' | 'tcg' | undefined;
   readonly kernel?: string | undefined;

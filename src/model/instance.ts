@@ -23,6 +23,8 @@ const NO_FIRST_BOOT: Meaning = { refused: 'An application has no first boot; giv
 const NO_FIRMWARE: Meaning = { refused: 'A container shares the host’s kernel: it boots no disk. Use a VM.' };
 const NO_BOOT: Meaning = { refused: 'A microVM is started with our own kernel and the image’s entrypoint. Use a VM.' };
 
+const SHARES_KERNEL: Meaning = { refused: 'A container shares the host’s kernel. Use a microVM or a VM.' };
+
 const portSchema = z.strictObject({
   protocol: z.enum(['tcp', 'udp']).default('tcp'),
   hostAddress: IP_TEXT.optional().describe('127.0.0.1 and ::1 when missing.'),
@@ -57,6 +59,9 @@ export const instanceSpec = z.strictObject({
   }),
   iso: field(z.array(plainText(512, 'an image reference').min(1)).max(4).optional(), 'CDs in its drives when it boots: images of type iso.', {
     change: 'restart', flag: 'iso', value: 'IMAGE', repeat: true, means: byForm(NO_FIRMWARE, NO_FIRMWARE, NO_BOOT, 'Read-only; the disk is tried first, then the CDs. Refused for an image without a boot loader of its own.'),
+  }),
+  kernel: field(plainText(512, 'an image reference').min(1).optional(), 'A kernel of one’s own: an image that holds /boot/vmlinuz-RELEASE and /lib/modules/RELEASE; the distribution’s when missing.', {
+    change: 'restart', flag: 'kernel', value: 'IMAGE', means: byForm(SHARES_KERNEL, SHARES_KERNEL, 'What its machine boots, with our agent and the modules that a guest needs.', 'What it boots, with our agent and the modules that a guest needs; refused for a disk image, which boots its own.'),
   }),
   entrypoint: field(z.array(dataText(131_072)).max(1024).optional(), 'Replaces the image’s entrypoint.', {
     change: 'restart', flag: 'entrypoint', value: 'COMMAND', means: byForm('First words of the process.', 'The init and its first arguments; /sbin/init when the image names none.', 'First words of the process in the guest.', 'The init and its first arguments; /sbin/init when the image names none.'),

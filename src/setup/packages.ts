@@ -26,6 +26,7 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'lxcfs', use: 'run', why: 'shows OS containers their own memory, processors, load and uptime' },
   { name: 'qemu-system-x86', use: 'vm', why: 'runs virtual machines' },
   { name: 'qemu-utils', use: 'vm', why: 'converts qcow2 disk images, jailed' },
+  { name: 'xz-utils', use: 'vm', why: 'unpacks kernels and modules for guests, jailed' },
   { name: 'ovmf', use: 'vm', why: 'UEFI firmware of VMs that boot a disk image' },
   { name: 'gcc', use: 'build', why: 'compiles the native programs' },
   { name: 'libc6-dev', use: 'build', why: 'headers for the native programs' },

@@ -97,6 +97,7 @@ export const FIELD_LOOKS: { readonly [K in keyof Required<InstanceSpec>]: Row<K>
   firmware: { value: 'uefi', see: { vm: 'test/e2e/foreign-boot.test.ts' } },
   machinePreset: { value: 'ahci-e1000', see: { vm: 'test/e2e/disk-image.test.ts' } },
   iso: { value: ['plain'], see: { vm: 'test/e2e/disk-image.test.ts' } },
+  kernel: { value: 'plain', see: { microVM: 'test/e2e/own-kernel.test.ts', vm: 'test/e2e/own-kernel.test.ts' } },
   entrypoint: {
     value: (form) => (isOs(form) ? ['/sbin/start', 'first'] : ['/bin/sh', '-c']),
     see: async ({ form, inside, said }) => { assert.match(isOs(form) ? await inside('cat /etc/arguments') : await said('arguments'), isOs(form) ? /^\/sbin\/start,first,/ : /^zero,/); },

@@ -27,7 +27,7 @@ export function isInUse(services: Pick<Services, 'registry' | 'imageUses'>, imag
 }
 
 export function usersOf(registry: Registry, image: Image): readonly Instance[] {
-  return registry.list<Instance>('Instance', image.meta.project).filter(({ status }) => status.imageId === image.status.digest || status.isoIds?.includes(image.status.digest) === true);
+  return registry.list<Instance>('Instance', image.meta.project).filter(({ status }) => status.imageId === image.status.digest || status.kernelImageId === image.status.digest || status.isoIds?.includes(image.status.digest) === true);
 }
 
 /** As it is at the moment of each question: an image may come while a sweep goes on. */

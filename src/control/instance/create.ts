@@ -25,6 +25,7 @@ import { assertFitsImage, chooseCds } from './disk-image.ts';
 import { closeUnused, withStatus, type InstanceContext, type InstanceServices } from './context.ts';
 import { takeDisks } from './disk-holders.ts';
 import { makeName } from './names.ts';
+import { chooseKernel } from './own-kernel.ts';
 import { capabilitiesOf, osProcessPlan, processPlan, stopSignalOf } from './process.ts';
 import { runningStatus } from './start.ts';
 import { CREATE, CREATE_AND_START } from './step-lists.ts';
@@ -166,6 +167,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   if (limit !== undefined && registry.entries('Instance', project).length >= limit) throw new BerthError('exhausted', `Project '${project}' may have ${limit} instances and has them.`, { hint: 'Delete some, or raise the limit.' });
   if (type === 'oci') assertRunsHere(image);
   const cds = chooseCds(services, project, spec);
+  const kernel = await chooseKernel(services, project, spec);
   const name = request.meta.name === undefined ? makeName(randomness, (taken) => registry.find('Instance', project, taken) !== undefined) : assertName(request.meta.name);
   if (registry.find('Instance', project, name) !== undefined) throw new BerthError('alreadyExists', `There is already an instance '${name}'.`, { hint: `Choose another name, or delete it first: berth rm ${name}`, details: { name } });
   assertNoConflicts(spec);
@@ -176,6 +178,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   const networks = (spec.networks ?? [{ name: DEFAULT_NETWORK }]).map((wanted) => ({ wanted, network: registry.get<Network>('Network', project, wanted.name) }));
   if (published.length > 0 && networks.length === 0) throw new BerthError('invalid', 'Ports cannot be published without a network.', { fields: [{ path: 'spec.ports', message: 'needs a network' }] });
   assertFits(published.length, volumes.made.length);
+  const extra = [...cds, ...(kernel === undefined ? [] : [kernel])];
   const { ports, sandbox } = takePorts(services, networks, isolation);
   const createdAt = timestamp(services.clock);
   const instance: Instance = {
@@ -186,10 +189,11 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
       state: 'creating', observedGeneration: 1, form, isolation, mode, node: services.nodeName, boundary: available.boundary,
       imageId: image.status.digest, imageReference: image.spec.references.includes(spec.image) ? spec.image : (image.spec.references[0] ?? spec.image),
       ...(type === 'oci' ? {} : { imageType: type }), ...(cds.length === 0 ? {} : { isoIds: cds.map((cd) => cd.status.digest) }),
+      ...(kernel === undefined ? {} : { kernelImageId: kernel.status.digest }),
       ...(decision === undefined ? {} : { decision }), ports, addresses: Object.fromEntries(ports.map((port) => [port.network, [port.ipv4, port.ipv6]])), published, volumes: volumes.ids, restarts: 0,
     },
   };
-  return { instance, images: [image, ...cds], volumes: volumes.made, disks: spec.running === true ? takeDisks(services, instance) : [], relied: [...new Set([owner, image, ...cds, ...networks.map(({ network }) => network)])], sandbox };
+  return { instance, images: [image, ...extra], volumes: volumes.made, disks: spec.running === true ? takeDisks(services, instance) : [], relied: [...new Set([owner, image, ...extra, ...networks.map(({ network }) => network)])], sandbox };
 }
 
 /** One that was fetched for another processor can be kept and sent on. */
@@ -207,6 +211,7 @@ const HOST_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm
 function settleIsolation(services: InstanceServices, { meta, spec }: CreateRequest, image: Image): { readonly isolation: SettledIsolation; readonly decision?: AutoDecision | undefined } {
   if (spec.isolation !== 'auto') return { isolation: spec.isolation ?? 'container' };
   if (imageType(image) !== 'oci') return { isolation: 'vm', decision: { isolation: 'vm', reasons: ['A disk image has a kernel of its own: only a VM can boot it.'] } };
+  if (spec.kernel !== undefined) return { isolation: 'vm', decision: { isolation: 'vm', reasons: ['It asks for a kernel of its own: only a machine can boot one.'] } };
   const decision = decideIsolation(services, { name: meta.name ?? 'instance', meta, spec, image });
   return { isolation: decision.isolation, decision };
 }

@@ -11,6 +11,7 @@ import type { Services } from '../services.ts';
 import { idOf, imageOf, rangeOf, runtimeOf, withStatus, type InstanceContext } from './context.ts';
 import { hasCloudInit } from './boot-plan.ts';
 import { diskRequest, diskRootPlan } from './disk-image.ts';
+import { kernelDirOf } from './own-kernel.ts';
 import { unitPlan } from './unit-plan.ts';
 import { volumePlans } from './volumes.ts';
 
@@ -37,7 +38,7 @@ export const makeRoot: InstanceStep = {
 };
 
 function specCopy(instance: InstanceContext['instance']): string {
-  return JSON.stringify({ kind: instance.kind, meta: instance.meta, spec: instance.spec, status: { imageId: instance.status.imageId, imageReference: instance.status.imageReference, imageType: instance.status.imageType, isoIds: instance.status.isoIds, form: instance.status.form, ports: instance.status.ports, volumes: instance.status.volumes } });
+  return JSON.stringify({ kind: instance.kind, meta: instance.meta, spec: instance.spec, status: { imageId: instance.status.imageId, imageReference: instance.status.imageReference, imageType: instance.status.imageType, isoIds: instance.status.isoIds, kernelImageId: instance.status.kernelImageId, form: instance.status.form, ports: instance.status.ports, volumes: instance.status.volumes } });
 }
 
 /** Refuses a start that would leave the host without its reserve; the sum is shown. */
@@ -114,7 +115,7 @@ export const makeUnit: InstanceStep = {
     const image = imageOf(services, instance);
     const taps = new Map<string, { name: string; bridge: string }>();
     if (isVm(context)) for (const port of ports(context)) taps.set(port.portId, await services.network.prepareTap(port));
-    const plan = unitPlan(services, instance, { image, root: await rootPlan(context), volumes: volumePlans(context), cloudInit: await hasCloudInit(services, instance.spec, image), sandbox: context.sandbox, taps });
+    const plan = unitPlan(services, instance, { image, root: await rootPlan(context), kernelDir: await kernelDirOf(services, instance, context.signal), volumes: volumePlans(context), cloudInit: await hasCloudInit(services, instance.spec, image), sandbox: context.sandbox, taps });
     context.info = await runtimeOf(services, instance).create(plan, context.signal);
     if (context.sandbox !== undefined) await services.network.handOver(context.sandbox);
   },

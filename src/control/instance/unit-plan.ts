@@ -14,6 +14,7 @@ import { resourcePlan } from './resources.ts';
 export interface UnitPlanParts {
   readonly image: Image;
   readonly root: RootPlan;
+  readonly kernelDir: string | undefined;
   readonly volumes: { readonly mounts: readonly MountPlan[]; readonly volumeDisks: readonly VolumeDiskPlan[] };
   /** The image has cloud-init, and there is user data for it. */
   readonly cloudInit: boolean;
@@ -50,6 +51,7 @@ export function unitPlan(services: Services, instance: Instance, parts: UnitPlan
     rlimits: rlimitsOf(spec, status.form),
     resources: resourcePlan(spec, status.form),
     root: parts.root,
+    ...(parts.kernelDir === undefined ? {} : { kernelDir: parts.kernelDir }),
     ...parts.volumes,
     tmpfs: spec.tmpfs ?? [],
     shmBytes: spec.shmBytes ?? defaults.shmBytes,

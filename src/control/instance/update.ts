@@ -12,6 +12,7 @@ import type { Caller } from '../services.ts';
 import { withStatus, type InstanceServices } from './context.ts';
 import { assertFitsType, chooseCds } from './disk-image.ts';
 import type { LimitsContext } from './limits.ts';
+import { chooseKernel } from './own-kernel.ts';
 import { assertVerb, PATIENCE_MS } from './locked.ts';
 import { assertHonoured } from './refused-fields.ts';
 import { RESOURCE_FIELDS } from './resources.ts';
@@ -60,9 +61,11 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   const cds = changed.includes('iso') ? chooseCds(services, current.meta.project, spec) : undefined;
   // Until it is written that this instance has them.
   using uses = new DisposableStack();
-  for (const cd of cds ?? []) uses.use(services.imageUses.hold(cd.meta.id));
+  const kernel = changed.includes('kernel') ? await chooseKernel(services, current.meta.project, spec) : undefined;
+  for (const one of [...(cds ?? []), ...(kernel === undefined ? [] : [kernel])]) uses.use(services.imageUses.hold(one.meta.id));
   assertNoConflicts(spec);
-  const next: Instance = { ...(cds === undefined ? current : withStatus(current, { isoIds: cds.map((cd) => cd.status.digest) })), spec, meta: { ...current.meta, labels, owner, purpose, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
+  const chosen = { ...(cds === undefined ? {} : { isoIds: cds.map((cd) => cd.status.digest) }), ...(changed.includes('kernel') ? { kernelImageId: kernel?.status.digest } : {}) };
+  const next: Instance = { ...withStatus(current, chosen), spec, meta: { ...current.meta, labels, owner, purpose, generation: current.meta.generation + (changed.length > 0 ? 1 : 0) } };
   if (current.status.state === 'running') return await changeRunning(services, caller, current, next, changed);
   await write(services, caller, current, { ...next, status: { ...next.status, observedGeneration: next.meta.generation } }, changed);
   return services.registry.byId<Instance>(current.meta.id)!;

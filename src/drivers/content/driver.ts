@@ -32,7 +32,7 @@ export interface ContentLease extends Disposable {
 export interface ContentInUse {
   readonly blobs: Pick<ReadonlySet<Digest>, 'has'>;
   readonly diffIds: Pick<ReadonlySet<Digest>, 'has'>;
-  /** Keys of image files: digests of configs. */
+  /** Keys of image files and kernels: digests of configs. */
   readonly imageFiles: Pick<ReadonlySet<Digest>, 'has'>;
   readonly disks: Pick<ReadonlySet<Digest>, 'has'>;
 }
@@ -42,7 +42,7 @@ export interface ContentUsage {
   readonly blobBytes: number;
   readonly layers: number;
   readonly layerBytes: number;
-  /** Made for VMs. */
+  /** Made for VMs; kernels, too. */
   readonly imageFiles: number;
   readonly imageFileBytes: number;
   /** Of disk images, CDs included. */
@@ -130,6 +130,11 @@ export interface ContentStore extends AsyncDisposable {
   layerBytes(diffId: Digest): number | undefined;
   /** The layers (lowest first) as one read-only image file for VMs, made at the first use. */
   imageFile(key: Digest, diffIds: readonly Digest[], signal?: AbortSignal): Promise<string>;
+  /**
+   * The kernel in these layers (/boot/vmlinuz-RELEASE, /lib/modules/RELEASE) as machines boot it: a directory, made at the
+   * first use. `invalid` when there is none, or none that a guest can boot, with what it lacks.
+   */
+  guestKernel(key: Digest, diffIds: readonly Digest[], signal?: AbortSignal): Promise<string>;
   /** Takes in an archive of any known format (found by looking): OCI layout tar, docker-archive, rootfs tar; each maybe compressed. */
   importArchive(bytes: AsyncIterable<Uint8Array>, options: { readonly lease?: ContentLease | undefined; readonly signal?: AbortSignal | undefined; readonly onProgress?: ProgressSink | undefined }): Promise<readonly ImageRecord[]>;
   /**

@@ -199,6 +199,8 @@ export interface UnitPlan {
   readonly rlimits: readonly Rlimit[];
   readonly resources: ResourcePlan;
   readonly root: RootPlan;
+  /** VM forms: a kernel of its own, laid out in this directory (host/kernel-layout.ts); the runtime's when missing. */
+  readonly kernelDir?: string | undefined;
   readonly mounts: readonly MountPlan[];
   readonly tmpfs: readonly TmpfsPlan[];
   readonly volumeDisks?: readonly VolumeDiskPlan[] | undefined;

@@ -148,6 +148,11 @@ export function unpackerContract(factory: UnpackerFactory): void {
       assert.equal(await text(layers, '/etc/passwd'), 'root:x:0:0\n');
       assert.equal(await text(layers, 'lnk'), 'root:x:0:0\n');
       assert.equal(await text(layers, 'dirlink/new'), 'new');
+      assert.deepEqual((await unpacker.listDirectory(layers, '/dirlink', 10))?.toSorted(), ['new', 'passwd']);
+      assert.deepEqual((await unpacker.listDirectory(layers, 'etc/../old/', 10))?.toSorted(), ['up'], 'nothing is seen below an opaque directory');
+      assert.deepEqual((await unpacker.listDirectory([lower], '/', 10))?.toSorted(), ['dirlink', 'etc', 'lnk', 'old', 'pipe', 'twin']);
+      for (const none of ['nowhere', 'lnk', 'etc/passwd', 'etc/gone']) assert.equal(await unpacker.listDirectory(layers, none, 10), undefined, none);
+      await assert.rejects(unpacker.listDirectory(layers, '/', 3), (error: unknown) => error instanceof BerthError && error.code === 'exhausted');
       assert.equal(await text(layers, 'etc/../../etc/new'), 'new');
       assert.equal(await text([lower], 'etc/gone'), 'x');
       for (const absent of ['etc/gone', 'old/low', 'nothing', 'etc', 'pipe', 'etc/passwd/x', '/']) assert.equal(await text(layers, absent), undefined, absent);

@@ -57,6 +57,8 @@ export interface Unpacker {
    * resolved inside of it. undefined when there is none or it is not a regular file or is larger than `maxBytes`.
    */
   readFile(layers: readonly string[], path: string, maxBytes: number): Promise<Uint8Array | undefined>;
+  /** Names in a directory, as the root sees it, in no order; undefined when there is none. `exhausted` beyond `maxNames`. */
+  listDirectory(layers: readonly string[], path: string, maxNames: number): Promise<readonly string[] | undefined>;
 }
 
 export type LayerSource =

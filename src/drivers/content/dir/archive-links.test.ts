@@ -54,7 +54,7 @@ const ours: Importer = async (place, archive) => {
   const outcome = await store.importArchive(once(archive), {}).then(() => 'taken', (error: unknown) => error);
   // Where the name means nothing it may be left out; never may it be followed.
   assert.ok(outcome === 'taken' || outcome instanceof BerthError, String(outcome));
-  assert.deepEqual(fs.readdirSync(path.join(place, 'images')).sort(), ['blobs', 'bootstrap', 'disks', 'erofs', 'ingest', 'partial']);
+  assert.deepEqual(fs.readdirSync(path.join(place, 'images')).sort(), ['blobs', 'bootstrap', 'disks', 'erofs', 'ingest', 'kernels', 'partial']);
   const blobs = path.join(place, 'images', 'blobs', 'sha256');
   assert.deepEqual(fs.readdirSync(blobs).filter((one) => !fs.lstatSync(path.join(blobs, one)).isFile()), []);
   return { outcome };

@@ -1,4 +1,4 @@
-/** The content store on plain directories. Below `rootDir`: blobs/, ingest/, bootstrap/, erofs/, disks/; layers lie in `layersDir`. */
+/** The content store on plain directories. Below `rootDir`: blobs/, ingest/, bootstrap/, erofs/, kernels/, disks/; layers lie in `layersDir`. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { removeTree } from '../../../host/remove-tree.ts';
@@ -20,6 +20,7 @@ import { ImageFetcher } from './fetch-image.ts';
 import { assembleFromLayer, emptyConfig } from './image-assembly.ts';
 import { ImageFileStore } from './image-file-store.ts';
 import { importArchive } from './import-archive.ts';
+import { KernelStore } from './kernel-store.ts';
 import { LayerStore } from './layer-store.ts';
 import { PartialBlobs } from './partial-blobs.ts';
 
@@ -45,6 +46,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
   const blobs = new BlobStore(rootDir, arrivals, options.guards);
   const layers = new LayerStore(options.layersDir, unpacker, arrivals, options.layerLimits, options.guards);
   const imageFiles = new ImageFileStore(path.join(rootDir, 'erofs'), layers, unpacker, arrivals);
+  const kernels = new KernelStore(path.join(rootDir, 'kernels'), layers, unpacker, arrivals);
   const disks = new DiskStore({ dir: path.join(rootDir, 'disks'), jobs: options.diskJobs ?? nativeDiskJobs(), arrivals, checkQcow2: blobs.guards.checkQcow2, maxBytes: options.diskLimits });
   const temporaryDir = path.join(rootDir, 'bootstrap');
   await fs.mkdir(rootDir, { recursive: true, mode: 0o711 });
@@ -56,6 +58,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
   await partials.open();
   await layers.open();
   await imageFiles.open();
+  await kernels.open();
   await disks.open();
   /** One sweep after the other. */
   let sweeping: Promise<unknown> = Promise.resolve();
@@ -75,6 +78,7 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     layerPath: (diffId) => layers.pathOf(diffId),
     layerBytes: (diffId) => layers.bytes(diffId),
     imageFile: (key, diffIds, signal) => imageFiles.ensure(key, diffIds, signal),
+    guestKernel: (key, diffIds, signal) => kernels.ensure(key, diffIds, signal),
     fetchImage: (remote, fetchOptions = {}) => fetcher.fetch(remote, fetchOptions),
     async outgoingImage(image) {
       const bytes = await blobs.readWhole(image.manifestDigest, MAX_DOCUMENT_BYTES);
@@ -115,11 +119,15 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     lease: () => arrivals.lease(),
     settled: (image) => arrivals.settle(digestsOf(image)),
     async usage(inUse) {
-      return { ...(await blobs.usage(inUse?.blobs)), ...layers.usage(inUse?.diffIds), ...(await imageFiles.usage(inUse?.imageFiles)), ...disks.usage(inUse?.disks) };
+      const files = await imageFiles.usage(inUse?.imageFiles), own = await kernels.usage(inUse?.imageFiles);
+      return {
+        ...(await blobs.usage(inUse?.blobs)), ...layers.usage(inUse?.diffIds), ...disks.usage(inUse?.disks),
+        imageFiles: files.imageFiles + own.kernels, imageFileBytes: files.imageFileBytes + own.kernelBytes,
+      };
     },
     sweep(inUse, { arrivals: all = false } = {}) {
       const keeps = (digest: Digest): boolean => (all ? arrivals.isHeld(digest) : arrivals.isUnderWay(digest));
-      const swept = sweeping.then(async () => await partials.sweep(all) + await blobs.sweep(inUse.blobs, keeps) + await layers.sweep(inUse.diffIds, keeps) + await imageFiles.sweep(inUse.imageFiles) + await disks.sweep(inUse.disks, keeps));
+      const swept = sweeping.then(async () => await partials.sweep(all) + await blobs.sweep(inUse.blobs, keeps) + await layers.sweep(inUse.diffIds, keeps) + await imageFiles.sweep(inUse.imageFiles) + await kernels.sweep(inUse.imageFiles) + await disks.sweep(inUse.disks, keeps));
       sweeping = swept.catch(() => undefined);
       return swept;
     },

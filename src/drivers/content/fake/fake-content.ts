@@ -96,6 +96,11 @@ export function fakeContent(host: FakeContentHost): ContentStore {
       host.imageFiles.add(key);
       return `/fake/images/${key.slice('sha256:'.length, 'sha256:'.length + 12)}.erofs`;
     },
+    async guestKernel(key, diffIds) {
+      if (!diffIds.some((diffId) => '/boot/vmlinuz-6.1' in (host.layers.get(diffId) ?? {}))) throw new BerthError('invalid', 'The image holds no kernel.');
+      host.imageFiles.add(key);
+      return `/fake/kernels/${key.slice('sha256:'.length, 'sha256:'.length + 12)}`;
+    },
     async fetchImage(remote, { lease: held, onLayer } = {}) {
       await using image = remote;
       const read = async (blob: { digest: Digest; size: number }) => {

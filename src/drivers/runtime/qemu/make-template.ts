@@ -30,7 +30,7 @@ export function blankPlan(plan: UnitPlan, id: UnitPlan['id'], blankFile: string)
     // It runs beside machines that somebody waits for.
     resources: { memoryBytes: plan.resources.memoryBytes, cpus: plan.resources.cpus, cpuWeight: 1 },
     root: { layers: [], imageFile: blankFile, ...(plan.root.upperDisk === undefined ? {} : { upperDisk: blankFile }), readOnly: true, volatile: true },
-    shmBytes: 0, sysctls: {}, log: { maxBytes: 64 * 1024, maxFiles: 1 }, stopSignal: 'SIGKILL',
+    kernelDir: plan.kernelDir, shmBytes: 0, sysctls: {}, log: { maxBytes: 64 * 1024, maxFiles: 1 }, stopSignal: 'SIGKILL',
     network: { nameservers: [], searchDomains: [], interfaces: plan.network.interfaces.map((_one, index) => ({ name: `eth${index}`, mac: templateMac(index), mtu: 1500, addresses: [], gateways: [] })) },
   };
 }

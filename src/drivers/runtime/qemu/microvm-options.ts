@@ -52,6 +52,8 @@ export interface MicroVmRuntimeOptions {
   readonly uids: VmUids;
   /** Called once, at first need. Errors say why there is none. */
   readonly kernel: () => Promise<GuestKernelFiles>;
+  /** From where one was laid out. */
+  readonly ownKernel: (dir: string) => Promise<GuestKernelFiles>;
   readonly accelerator: () => Promise<AcceleratorFinding>;
   readonly firmware: FirmwareFiles;
   readonly deadlines?: Partial<MicroVmDeadlines> | undefined;

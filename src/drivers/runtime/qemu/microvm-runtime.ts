@@ -62,6 +62,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   readonly #warm: WarmStarts;
   readonly #swept: Promise<void>;
   #kernel: Promise<GuestKernelFiles> | undefined;
+  readonly #ownKernels = new Map<string, Promise<GuestKernelFiles>>();
   #tscKhz: Promise<number> | undefined;
   #kept: Promise<void> | undefined;
 
@@ -349,7 +350,7 @@ export class MicroVmRuntime implements RuntimeDriver {
   async #bootParts(plan: UnitPlan, signal: AbortSignal | undefined, start: 'cold' | 'warm'): Promise<BootParts> {
     await this.#keepUids();
     const { accelerator } = await this.#options.accelerator(), { disk } = plan.root;
-    const shape = disk === undefined ? await this.#kernelShape(accelerator) : await this.#diskShape(disk);
+    const shape = disk === undefined ? await this.#kernelShape(accelerator, plan.kernelDir) : await this.#diskShape(disk);
     const record = bootRecord(plan, await this.#options.uids.take(), accelerator, shape.kernel, start);
     this.#records.set(plan.id, record);
     return {
@@ -358,10 +359,10 @@ export class MicroVmRuntime implements RuntimeDriver {
     };
   }
 
-  /** Our kernel and agent, the image's layers. */
-  async #kernelShape(accelerator: 'kvm' | 'tcg'): Promise<MachineShape> {
+  /** Our kernel or its own, our agent, the image's layers. */
+  async #kernelShape(accelerator: 'kvm' | 'tcg', kernelDir: string | undefined): Promise<MachineShape> {
     const { qemu, nativeProgram } = this.#options;
-    const { release, vmlinux, initramfs } = await this.#guestKernel();
+    const { release, vmlinux, initramfs } = kernelDir === undefined ? await this.#guestKernel() : await this.#ownKernel(kernelDir);
     const tscKhz = accelerator === 'tcg' ? await (this.#tscKhz ??= timeStampCounterKhz(nativeProgram)) : 0;
     return { kernel: release, launch: (plan, record, cgroupFiles, warm) => launchPlan(plan, record, { qemu, vmlinux, initramfs, tscKhz, cgroupFiles }, warm) };
   }
@@ -378,7 +379,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     if (plan.root.disk !== undefined) return undefined;
     try {
       await this.#swept;
-      return await this.#warm.key(plan, (await this.#options.accelerator()).accelerator, await this.#guestKernel());
+      return await this.#warm.key(plan, (await this.#options.accelerator()).accelerator, await this.#guestKernel(), plan.kernelDir === undefined ? undefined : await this.#ownKernel(plan.kernelDir));
     } catch {
       return undefined;
     }
@@ -432,6 +433,15 @@ export class MicroVmRuntime implements RuntimeDriver {
       throw error;
     });
     return this.#kernel;
+  }
+
+  async #ownKernel(dir: string): Promise<GuestKernelFiles> {
+    const known = await this.#ownKernels.get(dir)?.catch(() => undefined);
+    // Its image may have gone meanwhile, and have come again.
+    if (known !== undefined && fs.existsSync(known.initramfs)) return known;
+    const opened = this.#options.ownKernel(dir);
+    this.#ownKernels.set(dir, opened);
+    return opened;
   }
 
   /** Machines of an earlier daemon keep their user ids. */

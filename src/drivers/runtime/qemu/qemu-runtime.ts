@@ -4,6 +4,7 @@ import { probeAccelerator, type AcceleratorProbe } from '../../../host/accelerat
 import { openControlGroups, type ControlGroups } from '../../../host/cgroup.ts';
 import { prepareGuestInitramfs } from '../../../host/guest-initramfs.ts';
 import { cachedGuestKernels } from '../../../host/guest-kernel.ts';
+import { openKernel, type KernelFiles } from '../../../host/kernel-layout.ts';
 import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../../host/native.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { DEBIAN_FIRMWARE, type FirmwareFiles } from './firmware.ts';
@@ -55,6 +56,7 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
     groups: options.groups?.(groups) ?? groups,
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
+    ownKernel: async (dir) => bootFiles(await openKernel(dir), options.agent ?? GUEST_AGENT),
     accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),
     firmware: options.firmware ?? DEBIAN_FIRMWARE, deadlines: options.deadlines, warmStart: options.warmStart ?? 'off', templateDir: options.templateDir, templateLimits: options.templateLimits, templateDelayMs: options.templateDelayMs, timings: options.timings, complain: options.complain, guards: options.guards,
   });
@@ -63,6 +65,10 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
 async function guestKernel(kernelDir: string, agent: string): Promise<GuestKernelFiles> {
   const [kernel] = await cachedGuestKernels(kernelDir);
   if (kernel === undefined) throw new BerthError('unavailable', 'No kernel for virtual machines was fetched yet.', { hint: '`berth up` fetches it from the distribution.' });
+  return bootFiles(kernel, agent);
+}
+
+async function bootFiles(kernel: KernelFiles, agent: string): Promise<GuestKernelFiles> {
   const initramfs = await prepareGuestInitramfs(kernel, agent);
   return { release: kernel.release, vmlinux: kernel.vmlinux, initramfs: initramfs.file, digest: `${kernel.sha256.vmlinux} ${initramfs.sha256}` };
 }

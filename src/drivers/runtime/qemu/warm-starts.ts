@@ -50,12 +50,12 @@ export class WarmStarts implements AsyncDisposable {
     ]));
   }
 
-  /** The name of what this machine could resume from. undefined: this one boots. */
-  async key(plan: UnitPlan, accelerator: 'kvm' | 'tcg', kernel: GuestKernelFiles): Promise<string | undefined> {
+  /** The name of what this machine could resume from; `own` is its kernel where it is not the one of all. undefined: this one boots. */
+  async key(plan: UnitPlan, accelerator: 'kvm' | 'tcg', kernel: GuestKernelFiles, own?: GuestKernelFiles): Promise<string | undefined> {
     // A template would have to hold disks of the sizes of its volumes.
     if (this.#parts.mode === 'off' || plan.form !== 'microVM' || (plan.volumeDisks ?? []).length > 0) return undefined;
     await this.settle(kernel);
-    return templateName([this.#parts.mode === 'shared' ? '' : `project ${plan.project}`, ...machineShape(plan, accelerator, this.#parts.qemu)]);
+    return templateName([this.#parts.mode === 'shared' ? '' : `project ${plan.project}`, ...(own === undefined ? [] : [`kernel ${own.digest}`]), ...machineShape(plan, accelerator, this.#parts.qemu)]);
   }
 
   find(key: string): Template | undefined {

@@ -15,6 +15,7 @@ export function fakeUnpacker(layers: FakeLayers): Unpacker {
     pack: () => Promise.resolve({ diffId: NOTHING, bytes: 0 }),
     packMerged: () => Promise.resolve({ diffId: NOTHING, bytes: 0 }),
     inflate: () => Promise.resolve({ bytes: 0 }),
+    listDirectory: () => Promise.resolve(undefined),
     readFile(paths, file, maxBytes) {
       const text = paths.map((path) => layers(path, file)).findLast((one) => one !== undefined);
       const bytes = text === undefined ? undefined : new TextEncoder().encode(text);

@@ -86,25 +86,38 @@ export function treeUnpacker(): Unpacker {
 
     async readFile(layers, where, maxBytes) {
       const tree = merge(await Promise.all(layers.map(treeOf)));
-      const todo = where.split('/').reverse();
-      const at: string[] = [];
-      for (let links = 0; todo.length > 0; ) {
-        const name = todo.pop()!;
-        if (name === '' || name === '.') continue;
-        if (name === '..') { at.pop(); continue; }
-        const node = tree[[...at, name].join('/')];
-        if (node?.type === 'directory') at.push(name);
-        else if (node?.type === 'symlink' && ++links <= 40) {
-          if (node.link!.startsWith('/')) at.length = 0;
-          todo.push(...node.link!.split('/').reverse());
-        } else {
-          const content = node?.type === 'file' && todo.length === 0 ? Buffer.from(node.content!, 'base64') : undefined;
-          return content === undefined || content.length > maxBytes ? undefined : content;
-        }
-      }
-      return undefined;
+      const node = tree[resolved(tree, where) ?? ''];
+      const content = node?.type === 'file' ? Buffer.from(node.content!, 'base64') : undefined;
+      return content === undefined || content.length > maxBytes ? undefined : content;
+    },
+
+    async listDirectory(layers, where, maxNames) {
+      const tree = merge(await Promise.all(layers.map(treeOf)));
+      const dir = resolved(tree, where);
+      if (dir === undefined || (dir !== '' && tree[dir]?.type !== 'directory')) return undefined;
+      const names = Object.keys(tree).filter((name) => name !== '' && path.posix.dirname(name) === (dir === '' ? '.' : dir)).map((name) => path.posix.basename(name));
+      if (names.length > maxNames) throw new BerthError('exhausted', `A directory of the image has more than ${maxNames} entries.`);
+      return names;
     },
   };
+}
+
+/** Where a path leads, links followed; undefined when nowhere. */
+function resolved(tree: Tree, where: string): string | undefined {
+  const todo = where.split('/').reverse();
+  const at: string[] = [];
+  for (let links = 0; todo.length > 0; ) {
+    const name = todo.pop()!;
+    if (name === '' || name === '.') continue;
+    if (name === '..') { at.pop(); continue; }
+    const node = tree[[...at, name].join('/')];
+    if (node?.type === 'symlink' && ++links <= 40) {
+      if (node.link!.startsWith('/')) at.length = 0;
+      todo.push(...node.link!.split('/').reverse());
+    } else if (node?.type === 'directory') at.push(name);
+    else return node?.type === 'file' && todo.length === 0 ? [...at, name].join('/') : undefined;
+  }
+  return at.join('/');
 }
 
 function refusal(rule: string, message: string, entry: string): BerthError {

@@ -9,7 +9,7 @@ import { runNativeJob } from '../../../host/native-job.ts';
 import { lastOccurrences } from '../../../lib/last-occurrences.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { DEFAULT_LAYER_LIMITS, type LayerLimits, type LayerReport, type LayerSource, type Unpacker } from '../driver.ts';
-import { readMerged } from './read-merged.ts';
+import { listMerged, readMerged } from './read-merged.ts';
 
 const PACK_TIMEOUT_MS = 3_600_000;
 const IMAGE_TIMEOUT_MS = 1_800_000;
@@ -74,6 +74,7 @@ export function createNativeUnpacker(options: NativeUnpackerOptions = {}): Unpac
     },
 
     readFile: readMerged,
+    listDirectory: listMerged,
   };
 }
 
