@@ -4,9 +4,9 @@ import fs from 'node:fs';
 export const NAMESPACES = ['mnt', 'net', 'ipc', 'uts', 'pid'];
 
 /** What a hostile guest that took over this process could build on; nothing of it may be there. */
-export function footholds(pid: number, ownFiles = /\/(root\.erofs|upper-\d\.ext4|null)$/): readonly string[] {
+export function footholds(pid: number, ownFiles = /\/(root\.erofs|upper-\d\.ext4|null)$/, ownNames: readonly string[] = []): readonly string[] {
   const status = Object.fromEntries(fs.readFileSync(`/proc/${pid}/status`, 'utf8').split('\n').map((line) => line.split(':\t')));
-  const root = fs.readdirSync(`/proc/${pid}/root`).filter((name) => !['dev', 'etc', 'kernel', 'lib', 'lib64', 'usr'].includes(name));
+  const root = fs.readdirSync(`/proc/${pid}/root`).filter((name) => !['dev', 'etc', 'kernel', 'lib', 'lib64', 'usr', ...ownNames].includes(name));
   const devices = fs.readdirSync(`/proc/${pid}/root/dev`).filter((name) => !['null', 'urandom'].includes(name));
   const writable = fs.readFileSync(`/proc/${pid}/mountinfo`, 'utf8').trim().split('\n').filter((line) => !line.split(' ')[5]!.startsWith('ro,nosuid'));
   const files = fs.readdirSync(`/proc/${pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`)).filter((target) => target.startsWith('/'));
@@ -28,7 +28,7 @@ export function openDoors(pid: number, dir: string, secrets: readonly string[]):
   const internet = ['tcp', 'tcp6', 'udp', 'udp6', 'raw', 'raw6'].filter((name) => table(name).some((row) => inodes.has(row[9]!)));
   // Flag 10000: it listens (net/unix/af_unix.c).
   const local = fs.readFileSync('/proc/net/unix', 'latin1').trim().split('\n').slice(1).map((line) => line.trim().split(/\s+/)).filter((row) => inodes.has(row[6]!) && row[3] === '00010000').map((row) => row[7] ?? '');
-  const modes = [dir, `${dir}/agent.sock`, `${dir}/qmp.sock`].filter((file) => (fs.statSync(file).mode & 0o077) !== 0);
+  const modes = [dir, `${dir}/agent.sock`, `${dir}/qmp.sock`].filter((file) => fs.existsSync(file) && (fs.statSync(file).mode & 0o077) !== 0);
   const shown = fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1') + fs.readFileSync(`/proc/${pid}/environ`, 'latin1');
   return [
     ...internet, ...local.filter((name) => !['agent.sock', 'qmp.sock'].includes(name)).map((name) => `unix ${name}`), ...modes.map((file) => `mode of ${file}`),
