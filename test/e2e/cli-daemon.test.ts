@@ -119,7 +119,7 @@ describe('the command line and the daemon', () => {
   test('stats: what runs, and why something is not shown', async () => {
     await say('run', '-d', '--name', 'busy', 'busybox', 'sh', '-c', 'while :; do :; done');
     await say('create', '--name', 'idle', 'busybox');
-    assert.match(await say('stats', 'busy'), /^NAME +FORM +CPU +MEMORY +LIMIT +PIDS\nbusy +app container +\d+\.\d % +\S+iB +512MiB +\d+\n$/);
+    assert.match(await say('stats', 'busy'), /^NAME +FORM +CPU +MEMORY +LIMIT +NET I\/O +PIDS\nbusy +app container +\d+\.\d % +\S+iB +512MiB +\d\S* \/ \d\S* +\d+\n$/);
     assert.deepEqual(JSON.parse(await say('stats', '-o', 'json')).map((one: { name: string }) => one.name), ['busy']);
     const { code, stderr } = await berth(daemon, ['stats', 'idle']);
     assert.deepEqual([code, stderr], [7, "berth: 'idle' does not run: it is stopped.\n"]);

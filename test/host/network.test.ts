@@ -50,6 +50,21 @@ test('members of an open network reach each other', async () => {
   assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv6])).code, 0);
 });
 
+test('what an instance sends and receives is counted from its side', async () => {
+  await using lab = await NetworkLab.open();
+  const plan = await lab.network();
+  const [a, b] = await Promise.all([lab.sandbox(plan), lab.sandbox(plan)]);
+  const [ofA, ofB] = [a, b].map(({ ports }) => ports[0]!.portId) as [string, string];
+  const before = await lab.driver.traffic([ofA, ofB]);
+  // Larger questions than answers: an echo that b refuses to give.
+  await lab.inside(b, ['sysctl', '-qw', 'net.ipv4.icmp_echo_ignore_all=1']);
+  await lab.inside(a, ['ping', '-c20', '-i0.01', '-W1', '-s1000', b.ports[0]!.ipv4]);
+  const after = await lab.driver.traffic([ofA, ofB]);
+  const grown = (port: string, what: 'receivedBytes' | 'sentBytes'): number => after.get(port)![what] - before.get(port)![what];
+  assert.ok(grown(ofA, 'sentBytes') >= 20_000 && grown(ofA, 'receivedBytes') < 10_000, JSON.stringify([...after]));
+  assert.ok(grown(ofB, 'receivedBytes') >= 20_000 && grown(ofB, 'sentBytes') < 10_000, JSON.stringify([...after]));
+});
+
 test('the world sees the host’s address, in IPv4 and IPv6', async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network({ isolated: true });

@@ -6,17 +6,16 @@ import { INSTANCE_STATES, type Instance } from '../../model/instance-status.ts';
 import type { createInstanceBody, patchBody } from '../../model/routes.ts';
 import { copyIn, copyOut } from '../../control/instance/files.ts';
 import { createInstance } from '../../control/instance/create.ts';
-import { runtimeOf, idOf } from '../../control/instance/context.ts';
 import { deleteInstance } from '../../control/instance/delete.ts';
 import { killInstance, pauseInstance, renameInstance, resizeInstance, resumeInstance } from '../../control/instance/lifecycle.ts';
 import { restartInstance } from '../../control/instance/restart.ts';
 import { startInstance } from '../../control/instance/start.ts';
+import { instanceStats } from '../../control/instance/stats.ts';
 import { stopInstance } from '../../control/instance/stop.ts';
 import { screenshot } from '../../control/instance/screenshot.ts';
 import { topInstances } from '../../control/instance/top.ts';
 import { updateInstance } from '../../control/instance/update.ts';
 import { BOOTED, waitInstance } from '../../control/instance/wait.ts';
-import { objectId } from '../../model/ids.ts';
 import { generationOf } from '../conditional.ts';
 import type { Call, Handler } from '../context.ts';
 import { keyOf } from '../idempotency-key.ts';
@@ -86,14 +85,7 @@ export const instanceRoutes: Readonly<Record<string, Handler>> = {
   'instance.logs': (call) => streamLogs(call, instanceOf(call)),
   async 'instance.stats'(call) {
     const { services } = call.edge.control;
-    const running = services.registry.list<Instance>('Instance', call.project === '-' ? undefined : call.project).filter((one) => one.status.state === 'running' || one.status.state === 'paused');
-    const items: Record<string, unknown>[] = [];
-    for (const isolation of ['container', 'vm'] as const) {
-      const some = running.filter((one) => one.status.isolation === isolation);
-      if (some.length === 0) continue;
-      const stats = await runtimeOf(services, some[0]!).stats(some.map(idOf));
-      for (const instance of some) items.push({ name: instance.meta.name, project: instance.meta.project, id: instance.meta.id, form: instance.status.form, ...stats.get(objectId(instance.meta.id)) });
-    }
+    const items = await instanceStats(services, services.registry.list<Instance>('Instance', call.project === '-' ? undefined : call.project));
     return { kind: 'InstanceStatsList', revision: services.registry.revision, items };
   },
 };

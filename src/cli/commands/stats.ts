@@ -18,6 +18,9 @@ interface Usage {
   readonly insideMemoryBytes?: number;
   readonly pids?: number;
   readonly oomKills?: number;
+  /** What it received and sent by its networks since its start. */
+  readonly networkReceivedBytes?: number;
+  readonly networkSentBytes?: number;
   /** Names of fields that only the guest says. */
   readonly claimed?: readonly string[];
 }
@@ -72,11 +75,12 @@ async function tableOf(context: Context, items: readonly Usage[], before: readon
     const mark = (field: string): string => (one.claimed?.includes(field) === true ? CLAIMED : '');
     return [
       one.name, FORM_LABEL[one.form] ?? '-', share, amount(one.memoryBytes), amount(one.memoryLimitBytes),
-      ...(hasGuests ? [`${amount(one.insideMemoryBytes)}${mark('insideMemoryBytes')}`] : []), `${one.pids ?? '-'}${mark('pids')}`,
+      ...(hasGuests ? [`${amount(one.insideMemoryBytes)}${mark('insideMemoryBytes')}`] : []),
+      one.networkReceivedBytes === undefined ? '-' : `${amount(one.networkReceivedBytes)} / ${amount(one.networkSentBytes)}`, `${one.pids ?? '-'}${mark('pids')}`,
     ];
   });
   const right = (title: string) => ({ title, align: 'right' as const });
-  const columns = [{ title: 'NAME' }, { title: 'FORM' }, right('CPU'), right('MEMORY'), right('LIMIT'), ...(hasGuests ? [right('INSIDE')] : []), right('PIDS')];
+  const columns = [{ title: 'NAME' }, { title: 'FORM' }, right('CPU'), right('MEMORY'), right('LIMIT'), ...(hasGuests ? [right('INSIDE')] : []), right('NET I/O'), right('PIDS')];
   const table = textTable(columns, rows, { width: await terminalWidth(context) });
   return items.some((one) => (one.claimed?.length ?? 0) > 0) ? `${table}${CLAIMED} the guest’s own word\n` : table;
 }

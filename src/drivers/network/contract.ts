@@ -120,6 +120,15 @@ export function networkContract(name: string, openBench: () => Promise<NetworkBe
       await next.release(undefined, pooled.ports);
     });
 
+    check('what went through ports is told for those that are there', async ({ driver }) => {
+      const network = await plan(driver, A);
+      const sandbox = await driver.openSandbox({ ports: [port(network, 11), { ...port(network, 12), interfaceName: 'eth1' }] });
+      const traffic = await driver.traffic([...sandbox.ports.map(({ portId }) => portId), port(network, 13).portId]);
+      assert.deepEqual([...traffic.keys()], sandbox.ports.map(({ portId }) => portId));
+      for (const { receivedBytes, sentBytes } of traffic.values()) assert.ok(Number.isSafeInteger(receivedBytes) && Number.isSafeInteger(sentBytes));
+      await driver.closeSandbox(sandbox);
+    });
+
     check('a tap has a name that fits and a bridge', async ({ driver }) => {
       const network = await plan(driver, A);
       const one = await driver.prepareTap(port(network, 11));

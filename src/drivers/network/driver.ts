@@ -62,6 +62,12 @@ export interface PublishedPort {
   readonly targetPort: number;
 }
 
+/** As the instance sees it, counted at the host's end since the port was made. */
+export interface PortTraffic {
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
 export interface NameRecord {
   /** Labels without the domain: `web`. */
   readonly name: string;
@@ -92,6 +98,8 @@ export interface NetworkDriver extends AsyncDisposable {
   /** `alreadyExists` when someone else on this host listens there. Replaces what `owner` had. */
   publish(owner: ObjectId, ports: readonly PublishedPort[]): Promise<void>;
   unpublish(owner: ObjectId): Promise<void>;
+  /** What went through these ports, in one look at all; a port that is not there is not in it. */
+  traffic(portIds: Iterable<string>): Promise<ReadonlyMap<string, PortTraffic>>;
   /** Compares the kernel with what it should hold and repairs; returns a sentence for each repair. */
   reconcile(): Promise<readonly string[]>;
   /** Where the network's own name server listens, for resolv.conf inside. */

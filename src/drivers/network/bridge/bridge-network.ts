@@ -7,10 +7,11 @@ import type { ObjectId } from '../../../model/ids.ts';
 import { Forwarding } from '../../../host/forwarding.ts';
 import { IDS_PER_RANGE, Leases } from '../../../host/leases.ts';
 import { closeDescriptor } from '../../../host/libc.ts';
+import { readLinkTraffic } from '../../../host/link-traffic.ts';
 import { Nft } from '../../../host/nft.ts';
 import { SandboxMaker } from '../../../host/sandbox-maker.ts';
 import type { SandboxInterface } from '../../../host/sandbox-maker.ts';
-import type { NameRecord, NetworkDriver, NetworkPlan, PortPlan, PublishedPort, Sandbox, SandboxPlan } from '../driver.ts';
+import type { NameRecord, NetworkDriver, NetworkPlan, PortPlan, PortTraffic, PublishedPort, Sandbox, SandboxPlan } from '../driver.ts';
 import { portFacts } from './facts.ts';
 import type { Fact } from './facts.ts';
 import { hostNames } from './names.ts';
@@ -190,6 +191,17 @@ class BridgeNetwork implements NetworkDriver {
   nameservers(network: ObjectId): readonly string[] {
     const { plan } = this.#networks.get(network);
     return [plan.ipv4.gateway, plan.ipv6.gateway];
+  }
+
+  async traffic(portIds: Iterable<string>): Promise<ReadonlyMap<string, PortTraffic>> {
+    const links = await readLinkTraffic();
+    const found = new Map<string, PortTraffic>();
+    for (const portId of portIds) {
+      const link = links.get(this.#names.port(portId));
+      // What the host's end receives, the instance has sent.
+      if (link !== undefined) found.set(portId, { receivedBytes: link.sentBytes, sentBytes: link.receivedBytes });
+    }
+    return found;
   }
 
   async leftovers(known: { readonly networks: ReadonlySet<ObjectId>; readonly portIds: ReadonlySet<string> }): Promise<readonly string[]> {

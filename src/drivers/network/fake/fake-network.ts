@@ -133,6 +133,7 @@ export function fakeNetwork(host: FakeNetworkHost): NetworkDriver {
       const plan = bridge(network);
       return [plan.ipv4.gateway, plan.ipv6.gateway];
     },
+    traffic: (portIds) => Promise.resolve(new Map([...portIds].filter((portId) => host.ports.has(portId)).map((portId) => [portId, { receivedBytes: 1000, sentBytes: 10 }]))),
     async leftovers(known) {
       return [
         ...[...host.ports.keys()].filter((portId) => !known.portIds.has(portId)).map((portId) => `network interface ${portId}`),
