@@ -18,7 +18,7 @@ import { rename } from './commands/rename.ts';
 import { login, logout } from './commands/login.ts';
 import { pullCommand, pullForCommand, pushCommand } from './commands/registry.ts';
 import { stats } from './commands/stats.ts';
-import { systemDf } from './commands/system.ts';
+import { systemCommand } from './commands/system.ts';
 import { top } from './commands/top.ts';
 import { update } from './commands/update.ts';
 import { wait } from './commands/wait.ts';
@@ -36,7 +36,7 @@ function command(name: string, verb: string): Command {
   if (LIFECYCLE.includes(name)) return lifecycleCommand(name);
   if (name === 'debug') return debugCommand(verb);
   if (name === 'advise') return adviseCommand(verb);
-  if (name === 'system') return systemDf;
+  if (name === 'system') return systemCommand(verb);
   return COMMANDS[name] ?? kindCommand(name, verb);
 }
 

@@ -63,7 +63,7 @@ export const COMMANDS: Readonly<Record<string, TableEntry>> = {
   advise: { group: 'manifests', summary: 'Say which form each workload should have, why, and what it costs.', verbs: ['manifests', 'review', 'calibrate'], alone: true },
   events: { group: 'other', summary: 'Show or follow what happens.' },
   audit: { group: 'other', summary: 'Show who did what.' },
-  system: { group: 'machine', summary: 'What the daemon keeps on the disk.', verbs: ['df'] },
+  system: { group: 'machine', summary: 'What the daemon keeps on the disk.', verbs: ['df', 'templates', 'prune-templates'] },
   debug: { group: 'other', summary: 'Look behind the scenes: leaks, steps.', verbs: ['leaks', 'steps'] },
   completion: { group: 'other', summary: 'Print a completion script for bash, zsh or fish.', room: 'show' },
   version: { group: 'other', summary: 'Show the version.' },

@@ -1,6 +1,6 @@
 /** What each verb answers, for the compiler alone. */
 import type { AuditRecord } from '../model/audit-record.ts';
-import type { DiskUsage, ImageUsage } from '../model/disk-usage.ts';
+import type { DiskUsage, ImageUsage, WarmTemplate } from '../model/disk-usage.ts';
 import type { InstanceEvidence, InstanceReview } from '../model/evidence.ts';
 import type { Event } from '../model/event.ts';
 import type { Image } from '../model/image.ts';
@@ -77,6 +77,8 @@ export interface Answers {
   'registry.list': { readonly search: readonly string[]; readonly items: readonly { readonly name: string; readonly mirrors: readonly string[] }[] };
   'registry.login': { readonly registry: string; readonly identityToken?: string };
   'system.df': DiskUsage;
+  'system.templates': { readonly items: readonly WarmTemplate[] };
+  'system.pruneTemplates': { readonly deleted: readonly WarmTemplate[]; readonly freedBytes: number };
   'debug.leaks': { readonly leaks: readonly unknown[] };
   'debug.steps': { readonly steps: readonly { readonly verb: string; readonly step: string; readonly undo: boolean; readonly onCrash: string }[] };
 }

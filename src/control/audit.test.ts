@@ -31,6 +31,7 @@ import { createNetwork, deleteNetwork } from './network/network.ts';
 import { cancelOperation } from './operation/cancel.ts';
 import { createProject, deleteProject, updateProject } from './project/project.ts';
 import type { Caller } from './services.ts';
+import { pruneTemplates } from './node/templates.ts';
 import { createVolume, deleteVolume, updateVolume } from './volume/volume.ts';
 
 interface Act {
@@ -79,6 +80,7 @@ const ACTS: Readonly<Partial<Record<VerbName, Act>>> = {
   'image.push': { prepare: publish, run: ({ services }, caller) => ended(pushImage(services, caller, 'default', { reference: 'busybox', destination: PUBLISHED })), effect: 'registries.push' },
   'image.copy': { prepare: publish, run: ({ services }, caller) => ended(copyImage(services, caller, 'default', { source: PUBLISHED, destination: 'other.example/app:2' })), effect: 'registries.copy' },
   'image.prune': { run: ({ services }, caller) => pruneImages(services, caller, 'default', true), effect: 'content.sweep' },
+  'system.pruneTemplates': { run: ({ services }, caller) => pruneTemplates(services, caller, 0) },
   'registry.login': { run: ({ services }, caller) => checkLogin(services, caller, 'registry.example', { username: 'me', password: 'secret' }, new AbortController().signal), effect: 'registries.checkLogin' },
   'volume.create': { run: makeVolume, effect: 'storage.createVolume' },
   'volume.update': { prepare: (world) => makeVolume(world, ROOT), run: (world, caller) => updateVolume(world.services, caller, volume(world), { meta: { purpose: 'tests' } }) },

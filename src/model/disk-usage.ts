@@ -24,6 +24,20 @@ export interface ImageUsage {
   readonly instances: number;
 }
 
+/** Memory of a booted machine, for microVMs of its shape to start from. */
+export interface WarmTemplate {
+  readonly id: string;
+  /** Missing: all projects. */
+  readonly project?: string | undefined;
+  /** Of the machine. */
+  readonly memoryBytes?: number | undefined;
+  /** On the disk. */
+  readonly bytes: number;
+  /** RFC 3339, UTC. */
+  readonly madeAt: string;
+  readonly usedAt: string;
+}
+
 export interface DiskUsageRow {
   readonly what: keyof typeof DISK_USAGE_OF;
   readonly count: number;

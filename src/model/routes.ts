@@ -172,6 +172,8 @@ export const ROUTES: readonly Route[] = [
   /** Answers {registry, identityToken?}: a token is to be kept in the password's place. */
   { verb: 'registry.login', method: 'POST', path: '/v1/registries/-/login', body: registryCredentials.extend({ registry: registryName }) },
   { verb: 'system.df', method: 'GET', path: '/v1/system/df' },
+  { verb: 'system.templates', method: 'GET', path: '/v1/system/templates' },
+  { verb: 'system.pruneTemplates', method: 'POST', path: '/v1/system/templates/prune', body: z.strictObject({ unusedForMs: z.number().int().min(0).max(100 * 366 * 86_400_000).default(0) }) },
   { verb: 'node.setFigures', method: 'POST', path: '/v1/nodes/{name}/figures', body: figures },
   /** Answers the advice in the format that the body asks for; nothing is kept. */
   { verb: 'advise.estate', method: 'POST', path: '/v1/advise', body: adviseRequest },

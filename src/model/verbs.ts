@@ -81,6 +81,8 @@ const table = {
   'registry.list': { ...read, summary: 'List the registries that this node has settings for.' },
   'registry.login': { ...quick, summary: 'Ask a registry whether it takes these credentials.' },
   'system.df': { ...read, summary: 'Show what lies on the disk and what could be freed.' },
+  'system.templates': { ...read, permission: 'admin', summary: 'List the memory of booted machines that microVMs start from.' },
+  'system.pruneTemplates': { ...quick, permission: 'admin', summary: 'Delete templates that nothing started from for a while.' },
   'operation.get': { ...read, summary: 'Show one.' },
   'operation.list': { ...read, summary: 'List.' },
   'operation.wait': { ...read, summary: 'Wait until it is finished.' },

@@ -30,6 +30,16 @@ test('the second microVM of a kind starts warm, is what the first was, and outli
   assert.equal((await berth(daemon, ['logs', 'second'])).stdout, 'second says\n');
   for (const words of [['pause', 'second'], ['resume', 'second'], ['stop', 'second'], ['start', 'second']]) assert.equal((await berth(daemon, words)).code, 0, words.join(' '));
   assert.equal((await daemon.instance('second')).status.start, 'warm', 'the template outlived the daemon that made it');
+  // What nothing started from for a while goes, and what runs goes on.
+  assert.match((await berth(daemon, ['system', 'templates'])).stdout, /^TEMPLATE +PROJECT +MEMORY +SIZE +AGE +UNUSED FOR\n[0-9a-f]{12} +default +256MiB +\S+iB +\d+[smh] +\d+[smh]\n$/);
+  const [template] = JSON.parse((await berth(daemon, ['system', 'templates', '-o', 'json'])).stdout);
+  assert.deepEqual([template.project, template.bytes > 1 << 20], ['default', true]);
+  assert.deepEqual(await berth(daemon, ['system', 'prune-templates', '--unused-for', '1h']), { code: 0, stdout: '', stderr: '0B freed.\n' }, 'system.pruneTemplates keeps what is used');
+  const pruned = await berth(daemon, ['system', 'prune-templates']);
+  assert.deepEqual([pruned.code, pruned.stdout], [0, `${template.id}\n`]);
+  assert.match(pruned.stderr, /iB freed/);
+  assert.deepEqual([(await templates()).count, fs.readdirSync(path.join(daemon.rootDir, 'templates')).flatMap((facts) => fs.readdirSync(path.join(daemon.rootDir, 'templates', facts)))], [0, []]);
+  assert.equal((await berth(daemon, ['exec', 'second', 'hostname'])).stdout, 'second\n');
   for (const name of ['first', 'second']) assert.equal((await berth(daemon, ['rm', '-f', name])).code, 0);
   await daemon.untilNoLeaks();
   // Switched off, nothing of it stays.

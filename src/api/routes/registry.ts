@@ -1,5 +1,6 @@
 /** Routes of registries and of the disk. */
 import { checkLogin } from '../../control/image/login.ts';
+import { pruneTemplates, warmTemplates } from '../../control/node/templates.ts';
 import { diskUsage } from '../../control/node/disk-usage.ts';
 import type { CredentialsByRegistry } from '../../model/registry-access.ts';
 import type { Handler } from '../context.ts';
@@ -15,4 +16,6 @@ export const registryRoutes: Readonly<Record<string, Handler>> = {
     return checkLogin(call.edge.control.services, call.caller, registry, credentials, leftBy(call));
   },
   'system.df': (call) => diskUsage(call.edge.control.services),
+  'system.templates': async (call) => ({ kind: 'WarmTemplateList', revision: call.edge.control.services.registry.revision, items: warmTemplates(call.edge.control.services) }),
+  'system.pruneTemplates': (call) => pruneTemplates(call.edge.control.services, call.caller, (call.body as { unusedForMs: number }).unusedForMs),
 };

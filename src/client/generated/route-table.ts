@@ -65,6 +65,8 @@ export const ROUTE_TABLE: Readonly<Record<VerbName, { readonly method: string; r
   "registry.list": {"method":"GET","path":"/v1/registries"},
   "registry.login": {"method":"POST","path":"/v1/registries/-/login"},
   "system.df": {"method":"GET","path":"/v1/system/df"},
+  "system.templates": {"method":"GET","path":"/v1/system/templates"},
+  "system.pruneTemplates": {"method":"POST","path":"/v1/system/templates/prune"},
   "node.setFigures": {"method":"POST","path":"/v1/nodes/{name}/figures"},
   "advise.estate": {"method":"POST","path":"/v1/advise"},
   "advise.review": {"method":"GET","path":"/v1/projects/{project}/advise"},

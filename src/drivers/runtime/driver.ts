@@ -319,6 +319,20 @@ export type UnitProcess = Omit<ProcessRow, 'user'>;
 /** `problem`: it is paused, has no agent, or does not answer. */
 export type UnitProcesses = Omit<InstanceProcesses, 'name' | 'project' | 'id' | 'form'>;
 
+/** What is kept on the disk so that units of one shape start faster. */
+export interface TemplateInfo {
+  readonly key: string;
+  /** Units of this project alone start from it; undefined: all. */
+  readonly project?: string | undefined;
+  /** Of the machine. */
+  readonly memoryBytes?: number | undefined;
+  /** On the disk. */
+  readonly bytes: number;
+  /** Milliseconds since 1970. */
+  readonly madeAtMs: number;
+  readonly usedAtMs: number;
+}
+
 export interface RemoveOptions {
   readonly keepLog: boolean;
   readonly keepExit?: boolean | undefined;
@@ -385,6 +399,9 @@ export interface RuntimeDriver extends AsyncDisposable {
   rotateLog(id: ObjectId): Promise<void>;
   /** What is kept on the disk so that units start faster. Nothing is lost with it. */
   templateUsage?(): { readonly count: number; readonly bytes: number };
+  templates?(): readonly TemplateInfo[];
+  /** Takes those away that nothing started from since then (milliseconds since 1970); resolves with them. What runs is not touched. */
+  pruneTemplates?(usedBeforeMs: number): Promise<readonly TemplateInfo[]>;
   /** Everything on the host that carries this root's names and belongs to the runtime: ids found, with where. */
   leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]>;
 }

@@ -18,7 +18,7 @@ import { monitorIdentity } from '../../../host/monitor.ts';
 import { isAlive, signalProcess } from '../../../host/process.ts';
 import { timeStampCounterKhz } from '../../../host/tsc.ts';
 import type {
-  CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TerminalSize, UnitInfo, UnitPlan, UnitProcesses, UnitStats,
+  CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TemplateInfo, TerminalSize, UnitInfo, UnitPlan, UnitProcesses, UnitStats,
 } from '../driver.ts';
 import type { BootState } from '../program-inside.ts';
 import { copyInto, copyOutOf } from '../unit-files.ts';
@@ -325,6 +325,14 @@ export class MicroVmRuntime implements RuntimeDriver {
 
   templateUsage(): { readonly count: number; readonly bytes: number } {
     return this.#warm.usage();
+  }
+
+  templates(): readonly TemplateInfo[] {
+    return this.#warm.list();
+  }
+
+  pruneTemplates(usedBeforeMs: number): Promise<readonly TemplateInfo[]> {
+    return this.#warm.prune(usedBeforeMs);
   }
 
   /** Resolves when no template is being made. */

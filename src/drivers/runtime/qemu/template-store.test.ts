@@ -36,6 +36,24 @@ test('what was admitted is found, also by the next store', async (t) => {
   await Promise.all([next.settle('facts'), next.settle('facts').then(() => { assert.equal(stateOf(next.find('a')), 'a'); })]);
 });
 
+test('what was not used since then is pruned, and told', async (t) => {
+  const dir = place(t);
+  const store = new TemplateStore(dir);
+  await store.settle('facts');
+  for (const key of ['a', 'b']) {
+    const begun = await store.begin(key);
+    for (const file of [begun.ramFile, begun.stateFile]) fs.writeFileSync(file, key);
+    await store.admit(key, begun.dir, NONCE, key === 'a' ? { project: 'one', memoryBytes: 1024 } : {});
+  }
+  const next = new TemplateStore(dir);
+  await next.settle('facts');
+  const { madeAtMs, usedAtMs } = next.list()[0]!;
+  assert.deepEqual(next.list().map(({ key, project, memoryBytes }) => [key, project, memoryBytes]).toSorted(), [['a', 'one', 1024], ['b', undefined, undefined]]);
+  assert.deepEqual(await next.prune(Math.min(madeAtMs, usedAtMs) - 60_000), []);
+  assert.deepEqual((await next.prune(Date.now() + 1)).map(({ key }) => key).toSorted(), ['a', 'b']);
+  assert.deepEqual([next.usage(), fs.readdirSync(path.join(dir, 'facts'))], [{ count: 0, bytes: 0 }, []]);
+});
+
 test('when something changed that all depend on, all are gone, and what was begun before is not taken', async (t) => {
   const dir = place(t);
   const store = new TemplateStore(dir);

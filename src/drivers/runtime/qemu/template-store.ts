@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import type { TemplateInfo } from '../driver.ts';
 
 export interface TemplateLimits {
   readonly count: number;
@@ -25,13 +26,21 @@ export interface Template {
   readonly nonce: string;
 }
 
-interface Entry extends Template {
+/** For whom and of what size it was made. */
+export interface TemplateOrigin {
+  /** undefined: for all. */
+  readonly project?: string | undefined;
+  readonly memoryBytes?: number | undefined;
+}
+
+interface Entry extends Template, TemplateOrigin {
   readonly dir: string;
   readonly bytes: number;
+  readonly madeAtMs: number;
   usedAtMs: number;
 }
 
-const DESCRIPTION = z.object({ nonce: z.string().regex(/^[0-9a-f]{32}$/) });
+const DESCRIPTION = z.object({ nonce: z.string().regex(/^[0-9a-f]{32}$/), project: z.string().max(63).optional(), memoryBytes: z.number().optional() });
 const FORMAT = 1;
 
 /** A name for what must be the same, whatever its parts hold. */
@@ -77,8 +86,8 @@ export class TemplateStore {
   }
 
   /** False: what it depends on changed meanwhile. */
-  async admit(key: string, dir: string, nonce: string): Promise<boolean> {
-    await fs.promises.writeFile(path.join(dir, 'template.json'), JSON.stringify({ nonce }), { mode: 0o600 });
+  async admit(key: string, dir: string, nonce: string, origin: TemplateOrigin = {}): Promise<boolean> {
+    await fs.promises.writeFile(path.join(dir, 'template.json'), JSON.stringify({ nonce, ...origin }), { mode: 0o600 });
     const final = path.join(this.#dir, this.#facts, key);
     if (path.dirname(dir) !== path.dirname(final)) return false;
     await this.discard(key);
@@ -100,6 +109,17 @@ export class TemplateStore {
   usage(): { readonly count: number; readonly bytes: number } {
     const entries = [...this.#entries.values()];
     return { count: entries.length, bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0) };
+  }
+
+  list(): readonly TemplateInfo[] {
+    return [...this.#entries.values()].map(({ key, project, memoryBytes, bytes, madeAtMs, usedAtMs }) => ({ key, ...(project === undefined ? {} : { project }), ...(memoryBytes === undefined ? {} : { memoryBytes }), bytes, madeAtMs, usedAtMs }));
+  }
+
+  /** Takes those away that nothing resumed from since then; resolves with them. */
+  async prune(usedBeforeMs: number): Promise<readonly TemplateInfo[]> {
+    const unused = this.list().filter(({ usedAtMs }) => usedAtMs <= usedBeforeMs);
+    for (const { key } of unused) await this.discard(key);
+    return unused;
   }
 
   async #read(facts: string): Promise<void> {
@@ -129,9 +149,9 @@ const BLOCK_BYTES = 512;
 async function readEntry(dir: string, key: string): Promise<Entry | undefined> {
   const ramFile = path.join(dir, 'ram'), stateFile = path.join(dir, 'state'), description = path.join(dir, 'template.json');
   try {
-    const { nonce } = DESCRIPTION.parse(JSON.parse(await fs.promises.readFile(description, 'utf8')));
+    const { nonce, ...origin } = DESCRIPTION.parse(JSON.parse(await fs.promises.readFile(description, 'utf8')));
     const [ram, state, said] = await Promise.all([ramFile, stateFile, description].map((file) => fs.promises.stat(file)));
-    return { key, dir, ramFile, stateFile, nonce, bytes: (ram!.blocks + state!.blocks) * BLOCK_BYTES, usedAtMs: said!.mtimeMs };
+    return { key, dir, ramFile, stateFile, nonce, ...origin, bytes: (ram!.blocks + state!.blocks) * BLOCK_BYTES, madeAtMs: ram!.mtimeMs, usedAtMs: said!.mtimeMs };
   } catch {
     return undefined;
   }

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { BerthError } from '../../../model/errors.ts';
-import type { UnitPlan } from '../driver.ts';
+import type { TemplateInfo, UnitPlan } from '../driver.ts';
 import { machineShape } from './machine.ts';
 import type { GuestKernelFiles } from './microvm-options.ts';
 import { TemplateStore, templateName, type Template, type TemplateLimits } from './template-store.ts';
@@ -88,6 +88,14 @@ export class WarmStarts implements AsyncDisposable {
     return this.#store.usage();
   }
 
+  list(): readonly TemplateInfo[] {
+    return this.#store.list();
+  }
+
+  prune(usedBeforeMs: number): Promise<readonly TemplateInfo[]> {
+    return this.#store.prune(usedBeforeMs);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
     await this.settled();
@@ -101,7 +109,7 @@ export class WarmStarts implements AsyncDisposable {
       this.#parts.timings?.('begun');
       const nonce = await this.#parts.make(plan, files, signal);
       this.#parts.timings?.('blank gone');
-      if (!await this.#store.admit(key, dir, nonce)) throw new BerthError('exhausted', 'A template has no place: what it depends on changed meanwhile, or it takes more than all of them may.');
+      if (!await this.#store.admit(key, dir, nonce, { ...(this.#parts.mode === 'shared' ? {} : { project: plan.project }), memoryBytes: plan.resources.memoryBytes })) throw new BerthError('exhausted', 'A template has no place: what it depends on changed meanwhile, or it takes more than all of them may.');
       this.#parts.timings?.('admitted');
     } finally {
       await fs.promises.rm(dir, { recursive: true, force: true });
