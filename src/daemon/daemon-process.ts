@@ -3,11 +3,15 @@ import { describe } from '../control/journal.ts';
 import { hostGoesDown } from '../host/host-shutdown.ts';
 import { asBerthError } from '../model/errors.ts';
 import { makeLog } from './log.ts';
-import { parseDaemonOptions } from './options.ts';
+import { DAEMON_HELP, parseDaemonOptions } from './options.ts';
 import { runDaemon, type DaemonParts } from './run-daemon.ts';
 
 /** Resolves when it is ready. `parts` is for tests. */
 export async function daemonProcess(parts: Omit<DaemonParts, 'log'> = {}): Promise<void> {
+  if (process.argv.includes('--help') || process.argv.includes('-h')) {
+    process.stdout.write(DAEMON_HELP);
+    return;
+  }
   const log = makeLog();
   process.on('unhandledRejection', (error) => {
     log.error({ error: describe(error) }, 'a promise was rejected and nobody looked');
@@ -35,7 +39,7 @@ export async function daemonProcess(parts: Omit<DaemonParts, 'log'> = {}): Promi
   } catch (error) {
     const known = asBerthError(error, 'start the daemon');
     if (known.code === 'internal') log.error({ error: describe(error) }, 'the daemon could not start');
-    process.stderr.write(`berth: ${known.message}\n${known.hint === undefined ? '' : `hint: ${known.hint}\n`}`);
+    process.stderr.write(`berth: ${known.message}\n${known.hint === undefined ? '' : `  hint: ${known.hint}\n`}`);
     process.exit(known.rule.exitCode);
   }
 }

@@ -23,6 +23,19 @@ const DEFAULT_WARM_START: WarmStart = 'project';
 
 export const DAEMON_USAGE = 'usage: berth daemon [--root DIR] [--run DIR] [--registries FILE] [--warm-start off|project|shared]';
 
+export const DAEMON_HELP = `Run the daemon in the foreground.
+
+U${DAEMON_USAGE.slice(1)}
+
+Flags:
+  --root DIR                       What it keeps (BERTH_ROOT); /var/lib/berth when missing.
+  --run DIR                        Its sockets, and what runs (BERTH_RUN); /run/berth when missing.
+  --registries FILE                Settings of registries; ROOT/registries.yaml when missing.
+  --warm-start off|project|shared  Whether microVMs resume from templates, and whose (BERTH_WARM_START); project when missing.
+
+SIGTERM ends it; instances go on.
+`;
+
 export function parseDaemonOptions(args: readonly string[], env: Readonly<Record<string, string | undefined>>): DaemonOptions {
   try {
     const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' }, run: { type: 'string' }, leases: { type: 'string' }, kernels: { type: 'string' }, registries: { type: 'string' }, listen: { type: 'string' }, 'warm-start': { type: 'string' } }, strict: true, allowPositionals: false });

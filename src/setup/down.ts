@@ -9,6 +9,7 @@ import type { Progress } from './progress.ts';
 import { askYes } from './question.ts';
 import { isDefault, removeService, stopDaemons } from './service.ts';
 import { LEASE_DIR, removeFromHost } from './teardown.ts';
+import { USAGE } from './usage.ts';
 
 export interface DownOptions {
   readonly all: boolean;
@@ -18,8 +19,6 @@ export interface DownOptions {
   readonly leaseDir: string;
 }
 
-const USAGE = 'berth down [--all] [--yes] [--root DIR --run DIR]';
-
 export function parseDownArguments(words: readonly string[]): DownOptions {
   const options = { all: false, yes: false, root: DEFAULT_PLACE.root, run: DEFAULT_PLACE.run, leases: LEASE_DIR };
   for (let index = 0; index < words.length; index++) {
@@ -28,11 +27,11 @@ export function parseDownArguments(words: readonly string[]): DownOptions {
     else if (word === '--yes' || word === '-y') options.yes = true;
     else if (word === '--root' || word === '--run' || word === '--leases') {
       const value = inline ?? words[++index];
-      if (value === undefined || !path.isAbsolute(value)) throw new BerthError('invalid', `${word} takes an absolute path.`, { hint: USAGE });
+      if (value === undefined || !path.isAbsolute(value)) throw new BerthError('invalid', `${word} takes an absolute path.`, { hint: USAGE.down });
       options[word.slice(2) as 'root' | 'run' | 'leases'] = path.resolve(value);
-    } else throw new BerthError('invalid', `down does not know ${JSON.stringify(words[index])}.`, { hint: USAGE });
+    } else throw new BerthError('invalid', `down does not know ${JSON.stringify(words[index])}.`, { hint: USAGE.down });
   }
-  if ((options.root === DEFAULT_PLACE.root) !== (options.run === DEFAULT_PLACE.run)) throw new BerthError('invalid', '--root and --run belong together: give both or neither.', { hint: USAGE });
+  if ((options.root === DEFAULT_PLACE.root) !== (options.run === DEFAULT_PLACE.run)) throw new BerthError('invalid', '--root and --run belong together: give both or neither.', { hint: USAGE.down });
   return { all: options.all, yes: options.yes, place: { root: options.root, run: options.run }, leaseDir: options.leases };
 }
 

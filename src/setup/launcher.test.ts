@@ -42,6 +42,13 @@ test('set-up commands run on the pinned Node', async () => {
   for (const name of ['up', 'down', 'doctor', 'test']) assert.deepEqual(await launch(home, [name, '--yes']), [`node HOME/src/setup/main.ts ${name} --yes`]);
 });
 
+test('help about what is not the CLI’s is asked of the program that does it', async () => {
+  const home = smallCheckout();
+  for (const name of ['up', 'down', 'doctor', 'test']) assert.deepEqual(await launch(home, ['help', name]), [`node HOME/src/setup/main.ts ${name} --help`]);
+  assert.deepEqual(await launch(home, ['help', 'daemon']), ['node --max-semi-space-size=4 HOME/dist/daemon/main.js --help']);
+  assert.deepEqual(await launch(home, ['help', 'list']), [`${BUN} HOME/dist/cli/main.js help list`]);
+});
+
 test('the daemon is the very process that was started, without the word daemon', async () => {
   const home = smallCheckout();
   const { stdout } = await run('/bin/sh', ['-c', 'echo $$; exec "$0" daemon --root /r', path.join(home, 'berth')]);

@@ -2,6 +2,7 @@
 import { BerthError } from '../model/errors.ts';
 import { HOME, PINNED_BUN } from './home.ts';
 import { printedProgress } from './progress.ts';
+import { helpPage, USAGE, wantsHelp, type SetupCommand } from './usage.ts';
 
 type Command = (words: readonly string[]) => Promise<number>;
 
@@ -11,7 +12,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { up } = await import('./up.ts');
     const known = ['--yes', '-y', '--no-estate'];
     const unknown = words.find((word) => !known.includes(word));
-    if (unknown !== undefined) throw new BerthError('invalid', `up does not know ${JSON.stringify(unknown)}.`, { hint: 'berth up [--yes] [--no-estate]' });
+    if (unknown !== undefined) throw new BerthError('invalid', `up does not know ${JSON.stringify(unknown)}.`, { hint: USAGE.up });
     await up({ home: HOME, yes: words.includes('--yes') || words.includes('-y'), estate: !words.includes('--no-estate') }, printedProgress(), (text) => void process.stdout.write(text));
     return 0;
   },
@@ -45,7 +46,7 @@ function outputFormat(words: readonly string[]): 'json' | 'table' {
   const text = words.join(' ');
   if (text === '') return 'table';
   const match = /^(?:-o|--output)[ =]?(json|table)$/.exec(text);
-  if (match === null) throw new BerthError('invalid', `doctor does not know ${JSON.stringify(text)}.`, { hint: 'berth doctor [-o json]' });
+  if (match === null) throw new BerthError('invalid', `doctor does not know ${JSON.stringify(text)}.`, { hint: USAGE.doctor });
   return match[1] as 'json' | 'table';
 }
 
@@ -53,7 +54,8 @@ try {
   const [name = '', ...words] = process.argv.slice(2);
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) throw new BerthError('invalid', `Unknown command ${JSON.stringify(name)}.`, { hint: 'up, down, doctor, test' });
-  process.exitCode = await command(words);
+  if (Object.hasOwn(USAGE, name) && wantsHelp(words)) process.stdout.write(helpPage(name as SetupCommand));
+  else process.exitCode = await command(words);
 } catch (error) {
   if (!(error instanceof BerthError)) throw error;
   process.stderr.write(`berth: ${error.message}\n${error.hint === undefined ? '' : `  hint: ${error.hint}\n`}`);

@@ -11,6 +11,7 @@ import { buildNative } from './native-build.ts';
 import { packagesFor } from './packages.ts';
 import type { Progress } from './progress.ts';
 import { filesOfLane, lanesOf, SELECTIONS, TEST_PACKAGES, type Selection } from './test-lanes.ts';
+import { USAGE } from './usage.ts';
 
 export interface Limits {
   /** One test. */
@@ -54,7 +55,7 @@ export function parseTestArguments(words: readonly string[], cwd: string): Pick<
 }
 
 function usageError(message: string): BerthError {
-  return new BerthError('invalid', message, { hint: 'berth test [--lane fast|all|long] [FILE…]' });
+  return new BerthError('invalid', message, { hint: USAGE.test });
 }
 
 /** @returns the exit code of the run. */
