@@ -6,7 +6,7 @@ import { JsonError, parseJsonStrict } from '../lib/json-strict.ts';
 import { parseInput } from '../model/define.ts';
 import { BerthError } from '../model/errors.ts';
 import { hasTerminal, hasWindow, type Instance } from '../model/instance-status.ts';
-import { attachRequest, execRequest, runRequest, terminalSize } from '../model/routes.ts';
+import { attachRequest, createInstanceBody, execRequest, runRequest, terminalSize } from '../model/routes.ts';
 import { createInstance } from '../control/instance/create.ts';
 import { attachInstance, execInstance } from '../control/instance/exec.ts';
 import { idOf, runtimeOf } from '../control/instance/context.ts';
@@ -16,6 +16,9 @@ import type { Caller } from '../control/services.ts';
 import type { Edge } from './context.ts';
 import type { FrameSocket } from './frame-socket.ts';
 import { assertSameProject } from './same-project.ts';
+
+/** Its object is looked at by itself: what is wrong in it is named as where it is the whole request. */
+const runFrame = runRequest.extend({ object: z.unknown() });
 
 export interface StreamCall {
   readonly edge: Edge;
@@ -99,7 +102,8 @@ async function converse(call: StreamCall, session: IoSession, instance: Instance
 
 export async function runStream(call: StreamCall): Promise<void> {
   const { services } = call.edge.control;
-  const { object, size } = parseInput(runRequest, call.body, 'request') as z.infer<typeof runRequest>;
+  const { object: wished, size } = parseInput(runFrame, call.body, 'request') as z.infer<typeof runFrame>;
+  const object = parseInput(createInstanceBody, wished, 'request', '', 'instance');
   assertSameProject(object, call.project);
   let session: IoSession | undefined;
   try {

@@ -92,7 +92,7 @@ function bodyMustArrive(edge: Edge, request: IncomingMessage, upload: boolean): 
 
 /** What a route does not take is refused, not ignored. */
 function bodyOf(route: Route, guards: EdgeGuards, body: unknown): unknown {
-  if (route.body !== undefined) return guards.input(route.body, body, 'request');
+  if (route.body !== undefined) return guards.input(route.body, body, 'request', '', route.verb.split('.')[0]);
   if (route.stream === 'upload') return body;
   const empty = body === undefined || body === null || (typeof body === 'object' && Object.keys(body).length === 0 && !(body instanceof Readable));
   if (!empty) throw new BerthError('invalid', `${route.verb} takes no body.`, { fields: [{ path: '', message: 'no body is due here' }] });

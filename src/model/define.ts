@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { BerthError, type FieldError } from './errors.ts';
 import { FORMS, type Form } from './forms.ts';
+import { issueSentence } from './issue-sentence.ts';
 
 /** What a field means in one form: a sentence, or a refusal with its reason. */
 export type Meaning = string | { readonly refused: string };
@@ -81,24 +82,32 @@ export function unwrap(schema: z.ZodType): z.ZodType {
   return inner;
 }
 
-/** Validates input of unknown origin. Unknown fields are errors; every problem is named by its path. */
-export function parseInput<T>(schema: z.ZodType<T>, input: unknown, what: string, prefix = ''): T {
+/** Validates input of unknown origin. Unknown fields are errors; every problem is named by its path. `kind` is what its `spec` is of, for the hint. */
+export function parseInput<T>(schema: z.ZodType<T>, input: unknown, what: string, prefix = '', kind?: string): T {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  throw invalidInput(result.error, what, prefix);
+  throw invalidInput(result.error, what, prefix, kind);
 }
 
 const MAX_FIELD_ERRORS = 20;
+const NO_SUCH_FIELD = 'no such field';
 
-function invalidInput(error: z.ZodError, what: string, prefix: string): BerthError {
+function invalidInput(error: z.ZodError, what: string, prefix: string, kind: string | undefined): BerthError {
   const fields: FieldError[] = error.issues.slice(0, MAX_FIELD_ERRORS).flatMap((issue) => {
     const base = [...(prefix === '' ? [] : [prefix]), ...issue.path.map(String)].join('.');
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.slice(0, MAX_FIELD_ERRORS).map((key) => ({ path: base === '' ? key : `${base}.${key}`, message: 'no such field' }));
+      return issue.keys.slice(0, MAX_FIELD_ERRORS).map((key) => ({ path: base === '' ? key : `${base}.${key}`, message: NO_SUCH_FIELD }));
     }
-    return [{ path: base, message: issue.message }];
+    return [{ path: base, message: issueSentence(issue, String(issue.path.at(-1) ?? '')) }];
   });
   const first = fields[0];
   const detail = first === undefined ? '' : `: ${first.path === '' ? '' : `${first.path}: `}${first.message}`;
-  return new BerthError('invalid', `The ${what} is not valid${detail}.`, { fields, hint: '`berth explain instance` lists the fields.' });
+  return new BerthError('invalid', `The ${what} is not valid${detail}.`, { fields, hint: kind === undefined || first === undefined ? undefined : explained(kind, first) });
+}
+
+/** Where more is said about a field of a spec. */
+function explained(kind: string, { path, message }: FieldError): string | undefined {
+  const [room, field] = path.split('.');
+  if (room !== 'spec') return undefined;
+  return field === undefined || message === NO_SUCH_FIELD ? `\`berth explain ${kind}\` lists the fields.` : `\`berth explain ${kind}.${field}\` says what it takes.`;
 }

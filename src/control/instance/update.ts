@@ -50,7 +50,7 @@ async function change(services: InstanceServices, caller: Caller, current: Insta
   if (patch.generation !== undefined && patch.generation !== current.meta.generation) {
     throw new BerthError('changed', `'${current.meta.name}' is at generation ${current.meta.generation}, not ${patch.generation}.`, { hint: 'Read it again and repeat.' });
   }
-  const spec = parseInput(instanceSpec, mergePatch(current.spec, patch.spec ?? {}), 'instance', 'spec');
+  const spec = parseInput(instanceSpec, mergePatch(current.spec, patch.spec ?? {}), 'instance', 'spec', 'instance');
   const changed = (Object.keys({ ...current.spec, ...spec }) as (keyof InstanceSpec)[]).filter((name) => !isDeepStrictEqual(current.spec[name], spec[name]));
   const fixed = changed.filter((name) => FIXED.has(name));
   if (fixed.length > 0) throw new BerthError('unsupported', `${fixed.join(', ')} cannot be changed after the instance was made.`, { hint: 'Make a new instance; named volumes keep the data.', fields: fixed.map((name) => ({ path: `spec.${name}`, message: 'cannot be changed' })) });

@@ -49,7 +49,7 @@ export async function ensureDefaultNetwork(services: InstanceServices, project: 
 
 export async function updateProject(services: InstanceServices, caller: Caller, project: Project, patch: { readonly spec?: Readonly<Record<string, unknown>> | undefined; readonly generation?: number | undefined }): Promise<Project> {
   if (patch.generation !== undefined && patch.generation !== project.meta.generation) throw new BerthError('changed', `Project '${project.meta.name}' is at generation ${project.meta.generation}, not ${patch.generation}.`, { hint: 'Read it again and repeat.' });
-  const spec = parseInput(projectSpec, mergePatch(project.spec, patch.spec ?? {}), 'project', 'spec');
+  const spec = parseInput(projectSpec, mergePatch(project.spec, patch.spec ?? {}), 'project', 'spec', 'project');
   const transaction = new Transaction();
   transaction.put({ ...project, spec, meta: { ...project.meta, generation: project.meta.generation + 1 } }, project.meta.revision);
   const audit = services.journal.records.intent(transaction, caller, 'project.update', targetOf(project));
