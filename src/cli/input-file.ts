@@ -34,7 +34,7 @@ export async function* inputBytes(path: string, stdio: Stdio): AsyncGenerator<Ui
 }
 
 export function fileError(error: unknown, path: string, doing: 'read' | 'written'): unknown {
-  const reason = { ENOENT: 'there is no such file', EACCES: 'you may not', EISDIR: 'it is a directory', ENOSPC: 'the disk is full', EEXIST: 'it is there already' }[(error as { code?: string }).code ?? ''];
+  const reason = { ENOENT: doing === 'read' ? 'there is no such file' : 'there is no such directory', EACCES: 'you may not', EISDIR: 'it is a directory', ENOSPC: 'the disk is full', EEXIST: 'it is there already' }[(error as { code?: string }).code ?? ''];
   if (reason === undefined) return error;
   return new BerthError('invalid', `'${printable(path)}' cannot be ${doing}: ${reason}.`, { cause: error });
 }

@@ -34,7 +34,7 @@ export function integerValue(flag: string, text: string): number {
 }
 
 export function numberValue(flag: string, text: string): number {
-  if (!/^\d{1,9}(\.\d{1,9})?$|^\.\d{1,9}$/.test(text)) refuse(flag, text, 'not a number');
+  if (!/^\d{1,9}(\.\d{1,9})?$|^\.\d{1,9}$/.test(text)) refuse(flag, text, /^-\.?\d/.test(text) ? 'must not be less than 0' : 'not a number');
   return Number(text);
 }
 
@@ -94,7 +94,7 @@ function readOnlyOption(text: string, options: string | undefined): boolean {
 
 export function choice<const T extends string>(flag: string, text: string, choices: readonly T[]): T {
   const chosen = choices.find((one) => one === text);
-  return chosen ?? refuse(flag, text, 'there is no such one', `There are ${choices.join(' and ')}.`);
+  return chosen ?? refuse(flag, text, 'there is no such one', `There are ${choices.join(', ')}.`);
 }
 
 const ULIMIT_NAMES = ['core', 'cpu', 'data', 'fsize', 'memlock', 'msgqueue', 'nofile', 'nproc', 'rss', 'sigpending', 'stack'] as const;

@@ -20,21 +20,31 @@ export async function writeAnswer({ stdio }: Context, file: string, what: string
   }
 }
 
-async function writeFileWhole(path: string, source: Pick<HttpResponse, 'read'>): Promise<void> {
+/** What is no file (/dev/stdout, a pipe) is written to as it is: a rename would put a file in its place. What a link leads to is replaced, and not the link. */
+export async function writeFileWhole(path: string, source: Pick<HttpResponse, 'read'>): Promise<void> {
   const fs = await import('node:fs');
-  const temporary = `${path}.${process.pid}.part`;
+  let temporary: string | undefined;
   try {
-    const file = await fs.promises.open(temporary, 'wx', 0o644);
-    try {
-      for (let chunk = await source.read(); chunk !== undefined; chunk = await source.read()) await writeAll(file, chunk);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await fs.promises.rename(temporary, path);
+    const there = await fs.promises.stat(path).catch(() => undefined);
+    if (there !== undefined && !there.isFile()) return await writeAndClose(await fs.promises.open(path, fs.constants.O_WRONLY), source);
+    const place = there === undefined ? path : await fs.promises.realpath(path);
+    const beside = `${place}.${process.pid}.part`;
+    const file = await fs.promises.open(beside, 'wx', 0o644);
+    temporary = beside;
+    await writeAndClose(file, source, () => file.sync());
+    await fs.promises.rename(beside, place);
   } catch (error) {
-    await fs.promises.rm(temporary, { force: true });
+    if (temporary !== undefined) await fs.promises.rm(temporary, { force: true });
     throw fileError(error, path, 'written');
+  }
+}
+
+async function writeAndClose(file: FileHandle, source: Pick<HttpResponse, 'read'>, atEnd?: () => Promise<void>): Promise<void> {
+  try {
+    for (let chunk = await source.read(); chunk !== undefined; chunk = await source.read()) await writeAll(file, chunk);
+    await atEnd?.();
+  } finally {
+    await file.close();
   }
 }
 

@@ -14,10 +14,12 @@ it('aligns text to the left, numbers to the right, and leaves no blanks at the e
   ].join('\n'));
 });
 
-it('cuts the widest text first, and numbers last', () => {
-  const table = textTable(COLUMNS, [['a-rather-long-name', '1048576', 'registry.example/some/image:tag']], { width: 40 });
-  assert.deepEqual(table.split('\n'), ['NAME             MEMORY  IMAGE', 'a-rather-long…  1048576  registry.examp…', '']);
-  for (const line of table.split('\n')) assert.ok(displayWidth(line) <= 40);
+it('cuts the widest text first, then numbers, and last what tells the rows apart', () => {
+  const drawn = (width: number): string[] => textTable(COLUMNS, [['a-rather-long-name', '1048576', 'registry.example/some/image:tag']], { width }).trimEnd().split('\n');
+  assert.deepEqual(drawn(40), ['NAME                 MEMORY  IMAGE', 'a-rather-long-name  1048576  registry.e…']);
+  assert.deepEqual(drawn(30), ['NAME                MEM…  IMA…', 'a-rather-long-name  104…  reg…']);
+  assert.deepEqual(drawn(24), ['NAME          MEM…  IMA…', 'a-rather-lo…  104…  reg…']);
+  for (const width of [40, 30, 24]) for (const line of drawn(width)) assert.ok(displayWidth(line) <= width);
 });
 
 it('counts the cells that a terminal uses', () => {

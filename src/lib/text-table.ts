@@ -53,11 +53,11 @@ function placed(cell: Measured, width: number, isRight: boolean): string {
   return isRight ? blank + text : text + blank;
 }
 
-/** Takes cells from the widest columns until the sum fits: first from text, then from numbers. */
+/** Takes cells from the widest columns until the sum fits: first from text, then from numbers; from the first column, which tells the rows apart, when nothing else is left. */
 function fit(natural: readonly number[], columns: readonly Column[], room: number): number[] {
   const widths = [...natural];
-  for (const aligns of [['left'], ['left', 'right']]) {
-    const may = columns.map(({ align }) => aligns.includes(align ?? 'left'));
+  const isText = columns.map(({ align }) => align !== 'right');
+  for (const may of [isText.map((text, i) => text && i > 0), columns.map((_, i) => i > 0), columns.map(() => true)]) {
     for (let over = sum(widths) - room; over > 0; over = sum(widths) - room) {
       const open = widths.map((width, i) => (may[i]! && width > MIN_COLUMN ? width : 0));
       const widest = Math.max(...open);

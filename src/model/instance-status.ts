@@ -109,10 +109,10 @@ export interface StateRule {
 
 export const STATE_RULES: Readonly<Record<InstanceState, StateRule>> = {
   creating: { verbs: [], adoption: 'the journal decides: finish or undo', means: 'Disks, addresses and ranges are being made.' },
-  stopped: { verbs: ['start', 'update', 'snapshot', 'restore', 'copy', 'convert', 'rename', 'delete'], adoption: 'the same', means: 'Nothing runs; exitCode, finishedAt and reason say how it ended.' },
+  stopped: { verbs: ['start', 'update', 'rename', 'delete'], adoption: 'the same', means: 'Nothing runs; exitCode, finishedAt and reason say how it ended.' },
   starting: { verbs: ['stop'], adoption: 'process found → running, else failed', means: 'The monitor is being started.' },
-  running: { verbs: ['stop', 'restart', 'kill', 'pause', 'exec', 'attach', 'cp', 'update', 'snapshot', 'copy', 'convert', 'rename'], adoption: 'monitor, pid and start time match → running; exit record → stopped', means: 'The first process is alive.' },
-  paused: { verbs: ['resume', 'kill', 'snapshot'], adoption: 'the same', means: 'Frozen.' },
+  running: { verbs: ['stop', 'restart', 'kill', 'pause', 'exec', 'attach', 'cp', 'update', 'rename'], adoption: 'monitor, pid and start time match → running; exit record → stopped', means: 'The first process is alive.' },
+  paused: { verbs: ['resume', 'kill'], adoption: 'the same', means: 'Frozen.' },
   stopping: { verbs: ['kill'], adoption: 'exit record, or the grace goes on', means: 'The grace period runs.' },
   backoff: { verbs: ['start', 'stop'], adoption: 'the timer resumes', means: 'Will be started again at retryAt.' },
   updating: { verbs: [], adoption: 'the journal decides', means: 'An update holds it.' },

@@ -1,10 +1,10 @@
 /** `berth cp`, with the habits of `docker cp`. */
 import type { HttpResponse } from '../../client/http-exchange.ts';
-import { parseBytes } from '../../lib/bytes.ts';
-import { BerthError } from '../../model/errors.ts';
+import { asBerthError, BerthError } from '../../model/errors.ts';
 import { printable } from '../../model/ids.ts';
 import type { Command, Context } from '../command.ts';
 import { daemonClient } from '../daemon-client.ts';
+import { bytesValue } from '../instance-values.ts';
 import { packCopy } from '../copy-pack.ts';
 import { unpackCopy } from '../copy-unpack.ts';
 
@@ -49,13 +49,14 @@ export const cp: Command = {
       return 0;
     }
     if (to === '-' && (await context.stdio.isTerminal(1))) throw new BerthError('invalid', 'An archive is not written to a terminal.', { hint: 'Name a file, or send the output somewhere.' });
+    const most = maxBytes(words.text('max-size'));
     const response = await client.open('instance.copyOut', { name: source.name, query: { path: source.path, follow: follow ? 1 : undefined } });
     try {
-      if (destination !== undefined) await client.upload('instance.copyIn', { name: destination.name, query: { path: destination.path, archive: archive ? 1 : undefined } }, bodyOf(response));
-      else if (to === '-') for await (const chunk of bodyOf(response)) await context.stdio.out(chunk);
+      if (destination !== undefined) await client.upload('instance.copyIn', { name: destination.name, query: { path: destination.path, archive: archive ? 1 : undefined } }, archiveOf(response, from));
+      else if (to === '-') for await (const chunk of archiveOf(response, from)) await context.stdio.out(chunk);
       else {
-        await unpackCopy(bodyOf(response), {
-          root: rootNameOf(source.path), destination: to, owners: archive, maxBytes: maxBytes(words.text('max-size')), warn: warning(context),
+        await unpackCopy(archiveOf(response, from), {
+          root: rootNameOf(source.path), destination: to, owners: archive, maxBytes: most, warn: warning(context),
         });
       }
     } finally {
@@ -68,13 +69,20 @@ export const cp: Command = {
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
 
 function maxBytes(text: string | undefined): number {
-  return text === undefined ? DEFAULT_MAX_BYTES : parseBytes(text);
+  return text === undefined ? DEFAULT_MAX_BYTES : bytesValue('max-size', text);
 }
 
 function warning(context: Context): (sentence: string) => Promise<void> {
   return (sentence) => context.stdio.err(`${sentence}\n`);
 }
 
-async function* bodyOf(response: HttpResponse): AsyncGenerator<Uint8Array> {
-  for (let chunk = await response.read(); chunk !== undefined; chunk = await response.read()) yield chunk;
+/** What was to come and did not has no other way to be told: the answer had begun. */
+async function* archiveOf(response: HttpResponse, from: string): AsyncGenerator<Uint8Array> {
+  try {
+    for (let chunk = await response.read(); chunk !== undefined; chunk = await response.read()) yield chunk;
+  } catch (error) {
+    const known = asBerthError(error, 'read the archive');
+    if (known.code !== 'unavailable') throw known;
+    throw new BerthError('unavailable', `The archive of ${printable(from)} broke off.`, { hint: 'A file in it could not be read to its end, as those of /proc and /sys, or the instance or the daemon ended.', cause: error });
+  }
 }

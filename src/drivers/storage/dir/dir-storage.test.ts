@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -7,6 +7,7 @@ import { run } from '../../../host/run.ts';
 import { objectId, type ObjectId } from '../../../model/ids.ts';
 import { storageContract, type StorageBench } from '../contract.ts';
 import { dirStorage } from './dir-storage.ts';
+import { setDiskSize } from './disk-size.ts';
 
 storageContract('dir', async (): Promise<StorageBench> => {
   const base = await mkdtemp(path.join(os.tmpdir(), 'berth-storage-'));
@@ -28,6 +29,27 @@ storageContract('dir', async (): Promise<StorageBench> => {
     },
     [Symbol.asyncDispose]: () => rm(base, { recursive: true, force: true }),
   };
+});
+
+test('a size that no file can have is refused as such', async () => {
+  const tooLarge = { truncate: () => Promise.reject(Object.assign(new Error('EFBIG: file too large, ftruncate'), { code: 'EFBIG' })) };
+  await assert.rejects(setDiskSize(tooLarge, 900 * 1024 ** 4), { code: 'invalid', message: 'A disk of 900TiB is larger than a file of this pool can be.' });
+  const broken = { truncate: () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) };
+  await assert.rejects(setDiskSize(broken, 1), { code: 'EIO' });
+});
+
+test('a disk that could not be made leaves no open file: one that the collector finds would end the daemon', async () => {
+  const base = await mkdtemp(path.join(os.tmpdir(), 'berth-storage-'));
+  try {
+    const driver = dirStorage({ rootDir: path.join(base, 'pool') });
+    const id = objectId('disk00000001');
+    // No file has half a byte, on any file system.
+    await assert.rejects(driver.createVolume({ id, type: 'block', sizeBytes: 1.5, specCopy: '{}' }));
+    const open = await Promise.all((await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+    assert.deepEqual(open.filter((file) => file.startsWith(base)), []);
+  } finally {
+    await rm(base, { recursive: true, force: true });
+  }
 });
 
 test('a disk is a copy of its own, sparse and grown; a copy that fails leaves nothing', async () => {

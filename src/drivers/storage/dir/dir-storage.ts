@@ -7,6 +7,7 @@ import { BerthError } from '../../../model/errors.ts';
 import { isVmForm, type Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
 import type { RootKind, RootOptions, RootPaths, RootRequest, StorageDriver, VolumeRequest } from '../driver.ts';
+import { setDiskSize } from './disk-size.ts';
 import { growRawDisk, makeRawDisk } from './raw-disk.ts';
 
 const GIB = 1024 ** 3;
@@ -84,9 +85,10 @@ async function makeDisk(file: string, bytes: number, { empty = false }: { readon
   if (await exists(file)) return;
   const temporary = `${file}.making`;
   await fs.rm(temporary, { force: true });
-  const handle = await fs.open(temporary, 'wx', 0o600);
-  await handle.truncate(bytes);
-  await handle.close();
+  {
+    await using handle = await fs.open(temporary, 'wx', 0o600);
+    await setDiskSize(handle, bytes);
+  }
   await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0', temporary]);
   // Programs that want an empty directory (initdb) take this one for somebody's data; e2fsck makes it again when it needs it.
   if (empty) await run('debugfs', ['-w', '-R', 'rmdir lost+found', temporary]);

@@ -6,6 +6,7 @@ import { exists, syncDirectory } from '../../../host/files.ts';
 import { run } from '../../../host/run.ts';
 import { asBerthError, BerthError } from '../../../model/errors.ts';
 import type { RootOptions } from '../driver.ts';
+import { setDiskSize } from './disk-size.ts';
 
 const COPY_TIMEOUT_MS = 6 * 3_600_000;
 const TELL_EVERY_MS = 500;
@@ -22,7 +23,7 @@ export async function makeRawDisk(file: string, { from, sizeBytes }: { readonly 
     const { size } = await handle.stat();
     if (size > sizeBytes) throw new BerthError('invalid', `The disk has ${size} bytes and cannot be cut to ${sizeBytes}.`);
     await handle.chmod(0o600);
-    await handle.truncate(sizeBytes);
+    await setDiskSize(handle, sizeBytes);
     await handle.sync();
   } catch (error) {
     await fs.rm(temporary, { force: true });
@@ -40,7 +41,7 @@ export async function growRawDisk(file: string, sizeBytes: number): Promise<void
     await using handle = await fs.open(file, constants.O_WRONLY | constants.O_NOFOLLOW);
     const { size } = await handle.stat();
     if (size > sizeBytes) throw new BerthError('invalid', `The disk has ${size} bytes and cannot be cut to ${sizeBytes}.`);
-    await handle.truncate(sizeBytes);
+    await setDiskSize(handle, sizeBytes);
     await handle.sync();
   } catch (error) {
     throw asBerthError(error, 'make the disk larger');
