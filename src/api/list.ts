@@ -50,6 +50,9 @@ function current(call: Call, operation: Operation): Operation {
   return call.edge.control.services.journal.get(operation.meta.project, operation.meta.name) ?? operation;
 }
 
+/** So many records are looked at for a filter that few pass. */
+const MOST_LOOKED_AT = 20_000;
+
 /** Records that only grow are read from the store, newest last. */
 export async function listRecords(call: Call, kind: 'Event' | 'AuditRecord'): Promise<unknown> {
   const { registry } = call.edge.control.services;
@@ -57,16 +60,23 @@ export async function listRecords(call: Call, kind: 'Event' | 'AuditRecord'): Pr
   if (call.query['watch'] === true) return watchObjects(call, kind);
   const limit = Math.min((call.query['limit'] as number | undefined) ?? 1000, 5000);
   const matches = matcher(kind, call.query['filter']);
-  const first = Math.max(0, registry.sequence - limit * 4);
+  const keep = (item: BerthObject): boolean => inProject(item, call.project) && matches(item);
+  // The newest first: mostly there are enough of them.
+  for (let back = limit * 4; ; back *= 8) {
+    const items = await recordsSince(registry, kind, registry.sequence - Math.min(back, MOST_LOOKED_AT), keep);
+    if (items.length >= limit || back >= registry.sequence || back >= MOST_LOOKED_AT) return { kind: `${kind}List`, revision: registry.revision, items: items.slice(-limit) };
+  }
+}
+
+async function recordsSince(registry: Registry, kind: 'Event' | 'AuditRecord', sequence: number, keep: (item: BerthObject) => boolean): Promise<BerthObject[]> {
   const items: BerthObject[] = [];
-  let after: string | undefined = String(first).padStart(14, '0');
+  let after: string | undefined = String(Math.max(0, sequence)).padStart(14, '0');
   for (;;) {
     const page: { readonly items: readonly BerthObject[]; readonly more: boolean } = await registry.records(kind, after);
-    for (const item of page.items) if (inProject(item, call.project) && matches(item)) items.push(item);
+    items.push(...page.items.filter(keep));
     after = page.items.at(-1)?.meta.name;
-    if (!page.more || after === undefined) break;
+    if (!page.more || after === undefined) return items;
   }
-  return { kind: `${kind}List`, revision: registry.revision, items: items.slice(-limit) };
 }
 
 function inProject(object: BerthObject, project: string): boolean {

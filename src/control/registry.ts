@@ -144,8 +144,14 @@ export class Registry {
         after = page.values.at(-1)!.key;
       }
     }
+    registry.#sortByAge();
     await registry.#assertSequence();
     return registry;
+  }
+
+  /** The store has them by name; lists show the oldest first, before and after a start of the daemon. */
+  #sortByAge(): void {
+    for (const [kind, entries] of this.#byKind) this.#byKind.set(kind, new Map([...entries].sort(([, a], [, b]) => (a.object.meta.createdAt < b.object.meta.createdAt ? -1 : a.object.meta.createdAt > b.object.meta.createdAt ? 1 : 0))));
   }
 
   /** A sequence that is behind its records, or no number, would have new records take the place of old ones. */
