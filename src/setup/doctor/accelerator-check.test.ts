@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { acceleratorFinding } from './accelerator-check.ts';
 import type { HostView } from './finding.ts';
 
-const host = (over: Partial<HostView> = {}): HostView => ({ isRoot: true, readText: () => undefined, list: () => [], exists: () => true, run: async () => undefined, ...over });
+const host = (over: Partial<HostView> = {}): HostView => ({ isRoot: true, readText: () => undefined, list: () => [], readLink: () => undefined, exists: () => true, run: async () => undefined, ...over });
 
 test('what the probe says is what doctor says', async () => {
   const of = async (accelerator: 'kvm' | 'tcg', stage: string) => (await acceleratorFinding(host(), async () => ({ accelerator, stage, reason: 'The reason.' })))[0]!;

@@ -23,6 +23,8 @@ export interface HostView {
   /** undefined: not there, or not readable. */
   readText(file: string): string | undefined;
   list(dir: string): readonly string[];
+  /** What a link leads to, as it is written; undefined: not there, or no link. */
+  readLink(file: string): string | undefined;
   exists(file: string): boolean;
   /** undefined: not installed, or it did not end in time. */
   run(file: string, args: readonly string[], input?: string): Promise<RunResult | undefined>;

@@ -22,6 +22,13 @@ export function hostView(): HostView {
         return [];
       }
     },
+    readLink(file) {
+      try {
+        return fs.readlinkSync(file);
+      } catch {
+        return undefined;
+      }
+    },
     exists: (file) => fs.existsSync(file),
     async run(file, args, input) {
       try {

@@ -4,6 +4,7 @@ import { finding, type Check, type Finding, type HostView } from './finding.ts';
 interface Listener {
   readonly protocol: 'tcp' | 'udp';
   readonly port: number;
+  readonly inode: string;
 }
 
 const LISTEN_STATE = { tcp: '0A', udp: '07' } as const;
@@ -11,17 +12,28 @@ const LISTEN_STATE = { tcp: '0A', udp: '07' } as const;
 /** Sockets bound to every address, from /proc/net/{tcp,udp}{,6}. */
 export function wildcardListeners(protocol: 'tcp' | 'udp', table: string): readonly Listener[] {
   return table.split('\n').slice(1).flatMap((line) => {
-    const [, local = '', , state] = line.trim().split(/\s+/);
+    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
     const [address = '', port = ''] = local.split(':');
-    return /^0+$/.test(address) && address !== '' && state === LISTEN_STATE[protocol] ? [{ protocol, port: Number.parseInt(port, 16) }] : [];
+    return /^0+$/.test(address) && address !== '' && state === LISTEN_STATE[protocol] ? [{ protocol, port: Number.parseInt(port, 16), inode }] : [];
   });
 }
 
 const OURS: Readonly<Record<number, string>> = { 53: 'names on networks', 67: 'addresses on networks', 547: 'addresses on networks (IPv6)' };
 
+/** The configuration of a network's name server (drivers/network/bridge/name-server.ts). */
+const NAME_SERVER = /^--conf-file=\/.*\/networks\/[a-z0-9]+\/dnsmasq\.conf$/;
+
+/** Sockets of our own name servers: each is bound to its bridge, of which the table of sockets says nothing. */
+function ownSockets(host: HostView): ReadonlySet<string> {
+  const servers = host.list('/proc').filter((pid) => /^\d+$/.test(pid) && (host.readText(`/proc/${pid}/cmdline`) ?? '').split('\0').some((word) => NAME_SERVER.test(word)));
+  return new Set(servers.flatMap((pid) => host.list(`/proc/${pid}/fd`).flatMap((fd) => /^socket:\[(\d+)\]$/.exec(host.readLink(`/proc/${pid}/fd/${fd}`) ?? '')?.[1] ?? [])));
+}
+
 export const ports: Check = (host) => {
   const found = (['tcp', 'udp'] as const).flatMap((protocol) => ['', '6'].flatMap((suffix) => wildcardListeners(protocol, host.readText(`/proc/net/${protocol}${suffix}`) ?? '')));
-  const taken = [...new Set(found.filter((one) => OURS[one.port] !== undefined).map((one) => `${one.protocol}/${one.port}`))];
+  const onOurs = found.filter((one) => OURS[one.port] !== undefined);
+  const own = onOurs.length === 0 ? new Set<string>() : ownSockets(host);
+  const taken = [...new Set(onOurs.filter((one) => !own.has(one.inode)).map((one) => `${one.protocol}/${one.port}`))];
   return [taken.length === 0
     ? finding('network.ports', 'Ports 53, 67, 547', 'ok', 'nobody listens on every address', 'Networks can answer names and hand out addresses at their gateways.')
     : finding('network.ports', 'Ports 53, 67, 547', 'warn', `taken on every address: ${taken.join(', ')}`, 'Another server also listens at the gateways of our networks, and may answer there instead of Berth.', 'Bind that server to the addresses it serves (dnsmasq: bind-interfaces; named, unbound: listen-on, interface).')];

@@ -10,13 +10,14 @@ import { fileSystemOf, idRanges, parseIdRanges } from './space-checks.ts';
 import { tools, versionOf } from './tool-checks.ts';
 import { isOlder, WEAKNESSES, weaknessesOf } from './weaknesses.ts';
 
-interface Stand { readonly files?: Record<string, string>; readonly run?: (file: string, args: readonly string[], input?: string) => Partial<RunResult> | undefined; readonly isRoot?: boolean }
+interface Stand { readonly files?: Record<string, string>; readonly links?: Record<string, string>; readonly run?: (file: string, args: readonly string[], input?: string) => Partial<RunResult> | undefined; readonly isRoot?: boolean }
 
-function host({ files = {}, run = () => undefined, isRoot = true }: Stand = {}): HostView {
+function host({ files = {}, links = {}, run = () => undefined, isRoot = true }: Stand = {}): HostView {
   return {
     isRoot,
     readText: (file) => files[file],
-    list: (dir) => Object.keys(files).filter((file) => file.startsWith(`${dir}/`)).map((file) => file.slice(dir.length + 1)),
+    list: (dir) => [...new Set(Object.keys({ ...files, ...links }).filter((file) => file.startsWith(`${dir}/`)).map((file) => file.slice(dir.length + 1).split('/')[0]!))],
+    readLink: (file) => links[file],
     exists: (file) => files[file] !== undefined,
     async run(file, args, input) {
       const answer = run(file, args, input);
@@ -105,9 +106,21 @@ test('the file system of a directory is the deepest mount above it', () => {
 
 test('a server on every address of port 53 is a warning, one on a single address is not', async () => {
   const table = (address: string, state: string): string => `  sl  local_address\n   0: ${address}:0035 00000000:0000 ${state} 0 0\n`;
-  assert.deepEqual(wildcardListeners('udp', table('00000000', '07')), [{ protocol: 'udp', port: 53 }]);
+  assert.deepEqual(wildcardListeners('udp', table('00000000', '07')), [{ protocol: 'udp', port: 53, inode: '' }]);
   assert.equal((await ports(host({ files: { '/proc/net/udp': table('00000000', '07') } })))[0]!.status, 'warn');
   assert.equal((await ports(host({ files: { '/proc/net/udp': table('0100007F', '07'), '/proc/net/tcp': table('00000000', '01') } })))[0]!.status, 'ok');
+});
+
+test('our own name servers, bound to their bridges, are no foreign ones', async () => {
+  const table = '  sl  local_address\n   0: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2\n   1: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2\n';
+  const server = (pid: number, inode: number, config: string) => ({ files: { [`/proc/${pid}/cmdline`]: `dnsmasq\0--conf-file=${config}\0` }, links: { [`/proc/${pid}/fd/4`]: `socket:[${inode}]`, [`/proc/${pid}/fd/0`]: '/dev/null' } });
+  const own = server(7, 4711, '/run/berth/networks/hex82m0rcjik/dnsmasq.conf');
+  const second = server(8, 4712, '/run/berth/networks/marhbr304evx/dnsmasq.conf');
+  const foreign = server(8, 4712, '/etc/dnsmasq.conf');
+  const status = async (...servers: (typeof own)[]) => (await ports(host({ files: Object.assign({ '/proc/net/udp': table }, ...servers.map((one) => one.files)), links: Object.assign({}, ...servers.map((one) => one.links)) })))[0]!.status;
+  assert.equal(await status(own, second), 'ok');
+  assert.equal(await status(own, foreign), 'warn');
+  assert.equal(await status(own), 'warn');
 });
 
 test('foreign rules that drop forwarded packets are named with a way through; ours are not foreign', async () => {
