@@ -25,7 +25,10 @@ export function insideTables(results: readonly InsideResult[]): string {
   const files = [...first, ...rest].map((name) => `test/host/${name}`);
   const seen = results.flatMap(({ parts }) => parts.map(({ part }) => part));
   const others = [...new Set(seen)].filter((part) => !files.includes(part));
-  const times = (result: InsideResult): string => result.parts.map(({ at }) => at).sort().filter((_, index, all) => [0, all.length - 1].includes(index)).map((at) => at.slice(0, 16).replace('T', ' ')).join(' to ');
+  const times = (result: InsideResult): string => {
+    const all = result.parts.map(({ at }) => at.slice(0, 16).replace('T', ' ')).sort();
+    return [...new Set([all[0], all.at(-1)])].join(' to ');
+  };
   const facts = [...new Set(results.flatMap((one) => Object.keys(one.facts)))];
   const reasons = [...new Set(Object.values(NOT_INSIDE))];
   return [
