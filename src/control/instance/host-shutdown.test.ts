@@ -7,20 +7,30 @@ import { Life } from '../../../test/lib/mortal.ts';
 import { goesRed } from '../../../test/lib/red.ts';
 import { settle } from '../../../test/lib/test-clock.ts';
 import type { ControlParts } from '../control.ts';
+import { makesSystems } from '../../../test/lib/fake-systems.ts';
 import { endWithHost } from './host-shutdown.ts';
 import { stopInstance } from './stop.ts';
 
 /** The host as it is after its next boot. */
-const boot = (bootId: string) => ({ parts: (parts: ControlParts): ControlParts => ({ ...parts, describeNode: async () => ({ ...(await parts.describeNode()), bootId }) }) });
+const boot = (bootId: string) => ({ parts: (parts: ControlParts): ControlParts => ({ ...makesSystems(parts), describeNode: async () => ({ ...(await parts.describeNode()), bootId }) }) });
 
-async function estate(): Promise<FakeWorld> {
-  const world = await FakeWorld.open();
-  const command = { command: ['graceful', '0'] };
-  await world.run('always', { restart: { policy: 'always' }, ...command });
-  await world.run('on-failure', { restart: { policy: 'on-failure', maxRetries: 1 }, ...command });
+const hostReboots = (world: FakeWorld): void => {
+  world.kill();
+  world.containers.reboot();
+  world.machines.reboot();
+};
+
+/** What each form asks for: the same words hold for all of them. */
+const FORMS = { 'app containers': {}, 'OS containers': { mode: 'os' }, microVMs: { isolation: 'vm' }, VMs: { isolation: 'vm', mode: 'os' } } as const;
+
+async function estate(form: object = {}): Promise<FakeWorld> {
+  const world = await FakeWorld.open({ parts: makesSystems });
+  const command = { entrypoint: ['graceful', '0'], restart: { policy: 'no' }, ...form };
+  await world.run('always', { ...command, restart: { policy: 'always' } });
+  await world.run('on-failure', { ...command, restart: { policy: 'on-failure', maxRetries: 1 } });
   await world.run('never', command);
   await world.run('gone', { removeOnExit: true, ...command });
-  await world.run('off', { restart: { policy: 'always' }, ...command });
+  await world.run('off', { ...command, restart: { policy: 'always' } });
   await ended(stopInstance(world.services, ROOT, world.get('off')));
   return world;
 }
@@ -36,16 +46,31 @@ async function assertBack(world: FakeWorld): Promise<void> {
   await assertConsistent(world);
 }
 
-async function powerCut(bootId: string): Promise<FakeWorld> {
-  const world = await estate();
-  world.kill();
-  world.containers.reboot();
+async function powerCut(bootId: string, form: object = {}): Promise<FakeWorld> {
+  const world = await estate(form);
+  hostReboots(world);
   await world.reopen(boot(bootId));
   await assertBack(world);
   return world;
 }
 
 describe('a reboot of the host', () => {
+  for (const [form, spec] of Object.entries(FORMS)) {
+    it(`${form} come back after a power cut, and in good order`, async () => {
+      await using cut = await powerCut('boot-2', spec);
+      assert.equal(cut.get('never').status.reason, 'unknown');
+      await using world = await estate(spec);
+      await endWithHost(world.services);
+      await world.clock.advance(60_000);
+      assert.deepEqual(seen(world), { always: 'backoff', 'on-failure': 'backoff', never: 'stopped', off: 'stopped' });
+      hostReboots(world);
+      await world.reopen(boot('boot-2'));
+      await assertBack(world);
+    });
+
+    it(`${form}: goes red without a look at which boot it is`, () => goesRed(async () => { await powerCut('boot-1', spec); }));
+  }
+
   it('after a power cut: at once and uncounted, whatever retries are left', async () => {
     await using world = await powerCut('boot-2');
     assert.equal(world.get('never').status.reason, 'unknown');

@@ -2,28 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ended, FakeWorld, ROOT } from '../../../test/lib/fake-control.ts';
+import { makesSystems } from '../../../test/lib/fake-systems.ts';
 import { goesRed } from '../../../test/lib/red.ts';
 import { settle } from '../../../test/lib/test-clock.ts';
-import type { RuntimeDriver } from '../../drivers/runtime/driver.ts';
 import { FREE_REBOOTS, MAX_BACKOFF_MS } from '../../lib/backoff.ts';
 import type { Event } from '../../model/event.ts';
-import type { ControlParts } from '../control.ts';
 import { pauseBefore, type PauseRule } from './restart-pause.ts';
 import { startInstance } from './start.ts';
 import { stopInstance } from './stop.ts';
-
-/** Runtimes that make systems, too. */
-const systems = (all: ControlParts): ControlParts => {
-  const able = (inner: RuntimeDriver, boundary: 'kernel' | 'emulated'): RuntimeDriver => new Proxy(inner, {
-    get: (target, key: keyof RuntimeDriver) => {
-      if (key === 'available') return () => Promise.resolve({ ok: true, boundary });
-      if (key === 'booted') return () => new Promise(() => undefined);
-      const value = target[key];
-      return typeof value === 'function' ? (value as (...args: never[]) => unknown).bind(target) : value;
-    },
-  });
-  return { ...all, runtimes: { container: able(all.runtimes.container, 'kernel'), vm: able(all.runtimes.vm, 'emulated') } };
-};
 
 /** Without the guard: a reboot is never paused for. */
 const atOnce: PauseRule = (instance, failed, reason) => (reason === 'reboot' ? 0 : pauseBefore(instance, failed, reason));
@@ -35,7 +21,7 @@ const FORMS = [
 ] as const;
 
 async function withLoop(spec: object, work: (world: FakeWorld, reboot: () => Promise<number>) => Promise<void>, restartPause?: PauseRule): Promise<void> {
-  await using world = await FakeWorld.open({ parts: (all) => ({ ...systems(all), restartPause }) });
+  await using world = await FakeWorld.open({ parts: (all) => ({ ...makesSystems(all), restartPause }) });
   await world.run('loop', { ...spec });
   /** It runs for a second, reboots, and is started again: after how many milliseconds? */
   const reboot = async (): Promise<number> => {
@@ -95,7 +81,7 @@ describe('G08: a guest that reboots in a loop', () => {
     for (let round = 0; round < FREE_REBOOTS + 7; round++) await reboot();
     world.unit('loop')!.process.exit(0, 'reboot');
     await settle();
-    await world.reopen({ parts: systems });
+    await world.reopen({ parts: makesSystems });
     await world.clock.advance(5_000);
     assert.deepEqual([world.get('loop').status.state, world.get('loop').status.reboots], ['backoff', FREE_REBOOTS + 8]);
     await ended(stopInstance(world.services, ROOT, world.get('loop')));
