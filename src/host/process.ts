@@ -50,7 +50,8 @@ export function signalProcess(identity: ProcessIdentity, signal: string): boolea
   try {
     fd = openPidDescriptor(identity.pid);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    // EINVAL: it is gone, but its number still names the group or the session of what it left behind.
+    if (['ESRCH', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
     throw error;
   }
   try {

@@ -8,7 +8,7 @@ import { identify, signalProcess } from '../../src/host/process.ts';
 import type { Sandbox } from '../../src/drivers/network/driver.ts';
 import { enterOwnNamespaces } from '../lib/own-namespaces.ts';
 import { newId, NetworkLab } from '../lib/network-lab.ts';
-import { patient } from '../lib/patience.ts';
+import { PATIENCE, patient } from '../lib/patience.ts';
 import { until } from '../lib/until.ts';
 
 enterOwnNamespaces();
@@ -266,9 +266,10 @@ test('150 sandboxes a second are made and taken away', async (t) => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network({ isolated: true });
   const ports = Array.from({ length: 75 }, () => lab.port(plan));
+  const wanted = 150 / PATIENCE;
   let best = 0;
   // The machine has other work: the best of some rounds is what the driver can do.
-  for (let round = 1; round <= 8 && best < 150; round++) {
+  for (let round = 1; round <= 8 && best < wanted; round++) {
     const start = performance.now();
     const sandboxes = await Promise.all(ports.map((port) => lab.driver.openSandbox({ ports: [port] })));
     const opened = performance.now();
@@ -279,5 +280,5 @@ test('150 sandboxes a second are made and taken away', async (t) => {
     t.diagnostic(`round ${round}: ${rate.toFixed(0)} opened/s, ${(ports.length / ((closed - opened) / 1000)).toFixed(0)} closed/s`);
     await until(async () => (await lab.driver.leftovers({ networks: new Set([plan.id]), portIds: new Set() })).length === 0);
   }
-  assert.ok(best >= 150, `${best.toFixed(0)}/s`);
+  assert.ok(best >= wanted, `${best.toFixed(0)}/s`);
 });

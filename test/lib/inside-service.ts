@@ -84,6 +84,6 @@ const sorted = (states: Readonly<Record<string, string>>): [string, string][] =>
 
 /** Prints what is Berth's and still there. */
 const LEFTOVERS = [
-  'ps -eo args | grep -E "[c]onmon|[d]nsmasq|[l]xcfs|/opt/[b]erth"', 'nft list tables | grep berth', 'ip -o link | grep -E "\\bb[tv][a-z0-9]{6}"', 'find /sys/fs/cgroup -maxdepth 1 -name "berth-*"',
+  'ps -eo comm | grep -E "conmon|dnsmasq|lxcfs"', 'readlink /proc/[0-9]*/exe | grep /opt/berth', 'nft list tables | grep berth', 'ip -o link | grep -E "\\bb[tv][a-z0-9]{6}"', 'find /sys/fs/cgroup -maxdepth 1 -name "berth-*"',
   'ls -d /opt/berth /run/berth /run/berth-leases /usr/local/bin/berth /etc/systemd/system/berth.service 2>/dev/null', 'find /var/lib/berth -mindepth 1', 'true',
 ].join('; ');
