@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define JOB(name) int name##_main(int argc, char **argv) __attribute__((weak));
-JOB(unpack) JOB(pack) JOB(inflate) JOB(xz) JOB(erofs) JOB(disk) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep) JOB(boot) JOB(ready) JOB(off) JOB(copy_out) JOB(copy_in) JOB(processes)
+JOB(unpack) JOB(pack) JOB(inflate) JOB(xz) JOB(erofs) JOB(ext4) JOB(disk) JOB(userns) JOB(join) JOB(vm) JOB(proxy) JOB(init) JOB(keep) JOB(boot) JOB(ready) JOB(off) JOB(copy_out) JOB(copy_in) JOB(processes)
 #undef JOB
 
 static const struct { const char *name; int (*run)(int, char **); const char *does; } jobs[] = {
@@ -13,6 +13,7 @@ static const struct { const char *name; int (*run)(int, char **); const char *do
   {"inflate", inflate_main, "decompresses inside a jail"},
   {"xz", xz_main, "decompresses xz inside a jail"},
   {"erofs", erofs_main, "writes layers as one read-only image for VMs"},
+  {"ext4", ext4_main, "writes layers as one file system that a VM writes to"},
   {"disk", disk_main, "takes in a disk image: copies, converts or digests it inside a jail"},
   {"userns", userns_main, "holds a user and a network namespace open"},
   {"join", join_main, "joins control groups, then executes"},

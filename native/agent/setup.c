@@ -21,6 +21,7 @@
 #endif
 
 struct fields setup_fields;
+static const char *upper_place = "/upper";
 static char upper_device[64], volume_devices[MAX_VOLUMES][64];
 static int volume_count;
 
@@ -71,6 +72,12 @@ int set_clock(struct fields f, struct failure *why) {
 static int mount_root(struct fields f, struct failure *why) {
   char device[64], options[256];
   const char *upper = field(f, "upper", "");
+  if (field_number(f, "flat", 0)) {
+    upper_place = "/root";
+    if (find_disk(upper, upper_device, sizeof upper_device)) return fail(why, "internal", "the root disk did not appear");
+    if (mount(upper_device, "/root", "ext4", MS_NOATIME, NULL)) return fail(why, "internal", "root disk: %s", strerror(errno));
+    return 0;
+  }
   if (find_disk(field(f, "root", "root"), device, sizeof device)) return fail(why, "internal", "the root disk did not appear");
   if (mount(device, "/lower", "erofs", MS_RDONLY | MS_NODEV, NULL)) return fail(why, "internal", "root disk: %s", strerror(errno));
   if (*upper) {
@@ -181,12 +188,13 @@ int system_setup(struct fields f, bool resumed, struct failure *why) {
 
 /* Leaves the disks clean: once the exit record is out, the machine may vanish at any moment. */
 void system_teardown(void) {
+  int fd = open(upper_place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0 && *upper_device) syncfs(fd);
+  if (fd >= 0) close(fd);
   umount2("/root", MNT_DETACH);
   let_go_of_volumes();
   for (int i = 0; i < volume_count; i++) wait_for_disk(volume_devices[i], O_RDONLY);
   if (!*upper_device) return;
-  int fd = open("/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) { syncfs(fd); close(fd); }
-  umount2("/upper", MNT_DETACH);
+  umount2(upper_place, MNT_DETACH);
   wait_for_disk(upper_device, O_RDWR);
 }

@@ -71,6 +71,7 @@ export const FIELD_FLAGS: readonly FieldFlag[] = [
   { name: 'ulimit', value: 'NAME=SOFT[:HARD]', repeat: true, help: 'A resource limit of the process.', apply(spec, words) { spec.ulimits = Object.fromEntries(words.all('ulimit').map(values.ulimitValue)); } },
   { name: 'firmware', value: 'bios|uefi', help: 'What starts the system of a disk image; bios when missing.', apply(spec, words) { spec.firmware = values.choice('firmware', words.text('firmware')!, ['bios', 'uefi']); } },
   { name: 'machine-preset', value: 'virtio|ahci-e1000', help: 'Devices that the system of a disk image finds; ahci-e1000 where it has no virtio drivers.', apply(spec, words) { spec.machinePreset = values.choice('machine-preset', words.text('machine-preset')!, ['virtio', 'ahci-e1000']); } },
+  { name: 'root', value: 'layers|flat', help: 'Of a VM: flat gives it one file system of its own instead of the image’s layers and an upper one.', apply(spec, words) { spec.root = values.choice('root', words.text('root')!, ['layers', 'flat']); } },
   { name: 'kernel', value: 'IMAGE', help: 'A kernel of your own for a microVM or VM: an image that holds one.', apply(spec, words) { spec.kernel = words.text('kernel')!; } },
   { name: 'iso', value: 'IMAGE', repeat: true, help: 'A CD in its drive: an image that was imported with --disk iso.', apply(spec, words) { spec.iso = [...words.all('iso')]; } },
   { name: 'init', help: 'A small init reaps orphans.', apply: on('init', 'init') },

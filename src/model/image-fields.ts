@@ -6,6 +6,7 @@ const NO_AGENT = 'a disk image boots its own system, and nobody inside could app
 const NO_FIRMWARE = 'the image has no boot loader of its own; it is for disk images';
 
 const BOOTS_ITSELF: Partial<Record<keyof InstanceSpec, string>> = {
+  root: 'a disk image has the file systems that are on it',
   kernel: 'a disk image boots the kernel that is on it',
   entrypoint: NO_AGENT, command: NO_AGENT, env: NO_AGENT, ulimits: NO_AGENT, shmBytes: NO_AGENT, tmpfs: NO_AGENT, volumes: 'a disk image boots its own system, and nobody inside could mount them', capabilities: NO_AGENT, stopSignal: `${NO_AGENT}: it is asked by its power button`,
 };

@@ -9,6 +9,9 @@ import { bytesNumber, dataText, environmentName, insidePath, mountTarget, nameTe
 export const FIRMWARES = ['bios', 'uefi'] as const;
 export const MACHINE_PRESETS = ['virtio', 'ahci-e1000'] as const;
 
+/** Of a VM: the image's layers under a writable part, or one file system of its own. */
+export const ROOTS = ['layers', 'flat'] as const;
+
 export const RESTART_POLICIES = ['no', 'on-failure', 'always', 'unless-stopped'] as const;
 
 const SIGNAL = z.string().regex(/^SIG[A-Z0-9+-]{2,12}$/, 'not a signal name such as SIGTERM');
@@ -24,6 +27,9 @@ const NO_FIRMWARE: Meaning = { refused: 'A container shares the host’s kernel:
 const NO_BOOT: Meaning = { refused: 'A microVM is started with our own kernel and the image’s entrypoint. Use a VM.' };
 
 const SHARES_KERNEL: Meaning = { refused: 'A container shares the host’s kernel. Use a microVM or a VM.' };
+
+const LAYERS_ARE_HERE: Meaning = { refused: 'Its root is the image’s layers, in the host’s memory once for all. A VM can have it flat.' };
+const NO_FLAT_APP: Meaning = { refused: 'An application’s root is the image’s layers and what it wrote, thrown away with it. A VM can have it flat.' };
 
 const portSchema = z.strictObject({
   protocol: z.enum(['tcp', 'udp']).default('tcp'),
@@ -122,6 +128,9 @@ export const instanceSpec = z.strictObject({
   }),
   rootDiskBytes: field(bytesNumber.min(16 * 1024 * 1024).optional(), 'Size of the writable part of the root.', {
     change: 'never', flag: 'disk', value: 'BYTES', means: byForm('Refused where the pool has no quotas.', 'Refused where the pool has no quotas.', 'Size of the upper disk.', 'Size of the upper disk, or of the copy of a disk image, which is as large as the image when missing and never smaller.'),
+  }),
+  root: field(z.enum(ROOTS).optional(), 'How the root is made of the image; layers when missing.', {
+    change: 'never', flag: 'root', value: 'layers|flat', means: byForm(LAYERS_ARE_HERE, LAYERS_ARE_HERE, NO_FLAT_APP, 'layers: one read-only disk for all, and an upper one of its own. flat: an ext4 of its own with a copy of the image in it, as large as --disk says. Refused for a disk image.'),
   }),
   tmpfs: field(z.array(z.strictObject({ target: mountTarget, sizeBytes: bytesNumber.min(4096) })).max(32).optional(), 'Memory-backed directories.', {
     change: 'restart', flag: 'tmpfs', value: 'DIR[:size=BYTES]', repeat: true, means: byForm('tmpfs, counted as the instance’s memory.', 'tmpfs, counted as the instance’s memory.', 'tmpfs in the guest.', 'tmpfs in the guest.'),

@@ -208,6 +208,7 @@ export const FIELD_LOOKS: { readonly [K in keyof Required<InstanceSpec>]: Row<K>
       assert.ok(kibibytes > 48 * 1024 && kibibytes <= 96 * 1024, `${kibibytes} KiB`);
     },
   },
+  root: { value: 'flat', see: { vm: 'test/e2e/flat-root.test.ts' } },
   tmpfs: { value: [{ target: '/scratch', sizeBytes: 8 * MIB }], see: sized('/scratch', 8192) },
   volumes: {
     // A directory for containers, a disk for machines: made when missing.

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 const native = path.resolve(import.meta.dirname, '../../native');
-const SOURCES = ['main', 'jail', 'syscall-filter', 'job-report', 'sha256', 'byte-stream', 'tar-entry', 'tar-write', 'layer-tree', 'merged-root', 'unpack', 'pack', 'inflate', 'xz', 'erofs', 'disk'];
+const SOURCES = ['main', 'jail', 'syscall-filter', 'job-report', 'sha256', 'byte-stream', 'tar-entry', 'tar-write', 'layer-tree', 'merged-root', 'unpack', 'pack', 'inflate', 'xz', 'root-image', 'disk'];
 const gcc = (args: readonly string[]) => promisify(execFile)('gcc', args);
 
 /** The path of the program, made in `dir`; objects that the rule does not change are kept there for the next one. */

@@ -28,7 +28,7 @@ export const makeRoot: InstanceStep = {
   name: 'root',
   async run({ services, instance, signal, progress }) {
     const disk = bootsItself(instance) ? diskRequest(services, imageOf(services, instance), instance.spec) : undefined;
-    await services.storage.createRoot({ id: idOf(instance), form: instance.status.form, sizeBytes: instance.spec.rootDiskBytes, ...(disk === undefined ? {} : { disk }), specCopy: specCopy(instance) }, { signal, onProgress: progress });
+    await services.storage.createRoot({ id: idOf(instance), form: instance.status.form, sizeBytes: instance.spec.rootDiskBytes, ...(disk === undefined ? {} : { disk }), ...(instance.spec.root === 'flat' ? { flat: flatMaker(services, instance, signal) } : {}), specCopy: specCopy(instance) }, { signal, onProgress: progress });
   },
   /** Its maker is undone altogether: the log has nobody to read it any more. */
   async undo({ services, instance }) {
@@ -36,6 +36,12 @@ export const makeRoot: InstanceStep = {
     await services.storage.removeRoot(idOf(instance));
   },
 };
+
+/** The image as one file system, made in a jail of what the layers hold: no guest has written to it yet. */
+function flatMaker(services: Services, instance: Instance, signal: AbortSignal | undefined): (file: string, sizeBytes: number) => Promise<void> {
+  const layers = imageOf(services, instance).status.layers.map((layer) => services.content.layerPath(layer.diffId));
+  return (file, sizeBytes) => services.unpacker.buildExt4(layers, file, sizeBytes, signal);
+}
 
 function specCopy(instance: InstanceContext['instance']): string {
   return JSON.stringify({ kind: instance.kind, meta: instance.meta, spec: instance.spec, status: { imageId: instance.status.imageId, imageReference: instance.status.imageReference, imageType: instance.status.imageType, isoIds: instance.status.isoIds, kernelImageId: instance.status.kernelImageId, form: instance.status.form, ports: instance.status.ports, volumes: instance.status.volumes } });
@@ -131,12 +137,13 @@ async function rootPlan(context: InstanceContext): Promise<RootPlan> {
   if (bootsItself(instance)) return { layers: [], readOnly: false, volatile: false, disk: diskRootPlan(services, instance) };
   const image = imageOf(services, instance);
   const layers = image.status.layers.map((layer) => services.content.layerPath(layer.diffId));
-  const paths = services.storage.rootPaths(idOf(instance), instance.status.form);
-  const imageFile = isVm(context) ? await services.content.imageFile(image.status.configDigest, image.status.layers.map((layer) => layer.diffId), context.signal) : undefined;
+  const flat = instance.spec.root === 'flat';
+  const paths = services.storage.rootPaths(idOf(instance), instance.status.form, flat ? 'flat' : 'layers');
+  const imageFile = isVm(context) && !flat ? await services.content.imageFile(image.status.configDigest, image.status.layers.map((layer) => layer.diffId), context.signal) : undefined;
   return {
     layers, ...(imageFile === undefined ? {} : { imageFile }),
     ...(paths.upperDir === undefined ? {} : { upperDir: paths.upperDir }),
-    ...(paths.upperDisk === undefined || instance.spec.removeOnExit === true ? {} : { upperDisk: paths.upperDisk }),
+    ...(paths.upperDisk === undefined || (instance.spec.removeOnExit === true && !flat) ? {} : { upperDisk: paths.upperDisk }), ...(flat ? { flat } : {}),
     readOnly: instance.spec.readOnlyRoot ?? false,
     // A system comes back from its reboots to the same root.
     volatile: instance.spec.removeOnExit === true && instance.status.mode === 'app',

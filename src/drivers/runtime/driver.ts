@@ -105,6 +105,8 @@ export interface RootPlan {
   readonly imageFile?: string | undefined;
   /** Raw ext4 disk for the upper (VM forms); tmpfs in the guest when missing. */
   readonly upperDisk?: string | undefined;
+  /** VM: the upper disk is the whole root, and there is no image file. */
+  readonly flat?: boolean | undefined;
   readonly readOnly: boolean;
   /** Thrown away with the instance: no fsync needed. */
   readonly volatile: boolean;

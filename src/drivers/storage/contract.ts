@@ -1,5 +1,6 @@
 /** What every storage driver must do, as node:test cases. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { BerthError } from '../../model/errors.ts';
 import { FORMS, isVmForm, type Form } from '../../model/forms.ts';
@@ -54,6 +55,18 @@ export function storageContract(name: string, openBench: () => Promise<StorageBe
       assert.notEqual(paths.rootDisk, (await driver.createRoot({ id: B, form: 'vm', disk: { sizeBytes: 4 * MIB }, specCopy: '{}' })).rootDisk);
       await driver.removeRoot(A);
       await driver.removeRoot(B);
+      assert.deepEqual(await driver.leftovers(new Set()), []);
+    });
+
+    check('a root that is whole is written once, found by another driver, and goes', async ({ driver, reopen }) => {
+      const made: number[] = [];
+      const request = { id: A, form: 'vm' as const, sizeBytes: 4 * MIB, specCopy: '{}', flat: async (file: string, sizeBytes: number) => { made.push(sizeBytes); if (!file.startsWith('/fake/')) await fs.writeFile(file, ''); } };
+      const paths = await driver.createRoot(request);
+      assert.notEqual(paths.upperDisk, driver.rootPaths(A, 'vm').upperDisk);
+      assert.deepEqual(reopen().rootPaths(A, 'vm', 'flat'), paths);
+      assert.deepEqual(await reopen().createRoot(request), paths);
+      assert.deepEqual(made, [4 * MIB]);
+      await driver.removeRoot(A);
       assert.deepEqual(await driver.leftovers(new Set()), []);
     });
 

@@ -12,6 +12,8 @@ export interface RootRequest {
   readonly sizeBytes?: number | undefined;
   /** VM of a disk image: its own raw disk instead of an upper one, grown to this size: a copy of `from`, or an empty one. */
   readonly disk?: { readonly from?: string | undefined; readonly sizeBytes: number } | undefined;
+  /** VM of an image: its whole root in a disk of its own, which this writes into a new file of that size, instead of an upper one. */
+  readonly flat?: ((file: string, sizeBytes: number) => Promise<void>) | undefined;
   /** The instance's object as JSON, laid beside the disk so that a lost store can be rebuilt (`berth recover`). */
   readonly specCopy: string;
 }
@@ -19,14 +21,14 @@ export interface RootRequest {
 export interface RootPaths {
   /** Directory with `up` and `work` (container forms). */
   readonly upperDir?: string | undefined;
-  /** Raw disk with an ext4 file system (VM forms). */
+  /** Raw disk with an ext4 file system (VM forms): the writable part of the root, or all of it. */
   readonly upperDisk?: string | undefined;
   /** Raw disk of a VM of a disk image: what lies on it is the guest's alone. */
   readonly rootDisk?: string | undefined;
 }
 
-/** What a VM boots: the layers of an image with an upper disk, or a disk of its own. */
-export type RootKind = 'layers' | 'disk';
+/** What a VM boots: the layers of an image with an upper disk, a disk made of them, or a disk that is an image itself. */
+export type RootKind = 'layers' | 'flat' | 'disk';
 
 export interface RootOptions {
   readonly signal?: AbortSignal | undefined;

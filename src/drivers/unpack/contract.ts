@@ -1,6 +1,8 @@
 /** What every unpacker must do, as node:test cases: the same body for the jailed one and for the fake. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import fs from 'node:fs/promises';
+import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import zlib from 'node:zlib';
@@ -207,6 +209,15 @@ export function unpackerContract(factory: UnpackerFactory): void {
       const { bytes } = await unpacker.buildErofs([dir], target);
       assert.ok(bytes > 0);
       await assert.rejects(unpacker.buildErofs([], target), (error: unknown) => error instanceof BerthError && error.code === 'invalid');
+    });
+
+    it('writes a root of its own of the size that was asked for', async () => {
+      const { dir } = await unpacked(base);
+      const target = await factory.newFilePath();
+      await unpacker.buildExt4([dir], target, 32 * 1024 * 1024);
+      assert.equal((await fs.stat(target)).size, 32 * 1024 * 1024);
+      assert.deepEqual((await fs.readdir(path.dirname(target))).length, 1, 'nothing is left beside it');
+      await assert.rejects(unpacker.buildExt4([], target, 32 * 1024 * 1024), (error: unknown) => error instanceof BerthError && error.code === 'invalid');
     });
 
     it('drops attributes that could steer an overlay', async () => {

@@ -46,6 +46,11 @@ export interface Unpacker {
   unpack(source: LayerSource, targetDir: string, limits?: LayerLimits, signal?: AbortSignal): Promise<LayerReport>;
   /** Writes `layers` (lowest first), as one root file system, into a read-only image file for VMs. */
   buildErofs(layers: readonly string[], targetFile: string, signal?: AbortSignal): Promise<{ readonly bytes: number }>;
+  /**
+   * Writes `layers` (lowest first), as one root file system, into a new sparse file with an ext4 of `sizeBytes`. `exhausted`
+   * when they do not fit.
+   */
+  buildExt4(layers: readonly string[], targetFile: string, sizeBytes: number, signal?: AbortSignal): Promise<void>;
   /** A directory (a layer, or an instance's upper) as a layer tar with OCI whiteouts, written to `target`, which is not ended. */
   pack(dir: string, target: NodeJS.WritableStream, signal?: AbortSignal): Promise<{ readonly diffId: string; readonly bytes: number }>;
   /** The layers (lowest first) merged as an instance sees them, as one tar without whiteouts. `target` is not ended. */

@@ -17,6 +17,8 @@ export interface MachinePlan extends MachineBasics {
   /** Rate of the host's time stamp counter; a guest under TCG cannot measure it. */
   readonly tscKhz: number;
   readonly upperDisk: boolean;
+  /** The upper disk is the whole root. */
+  readonly flat?: boolean | undefined;
   /** Where the guest's memory is: anonymous when missing; a file that becomes a template; a private view of such a file, to resume from. */
   readonly memory?: 'template' | 'clone' | undefined;
   /** Volumes, in the order of their descriptors. */
@@ -77,7 +79,7 @@ export function commonArguments(plan: MachineBasics): readonly string[] {
 }
 
 export function qemuCommandLine(plan: MachinePlan): readonly string[] {
-  const inherited = [DESCRIPTOR.root, ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state, ...(plan.volumes ?? []).map((_, index) => DESCRIPTOR.firstVolume + index)];
+  const inherited = [...(plan.flat === true ? [] : [DESCRIPTOR.root]), ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state, ...(plan.volumes ?? []).map((_, index) => DESCRIPTOR.firstVolume + index)];
   return [
     ...commonArguments(plan),
     ...memoryFile(plan),
@@ -97,7 +99,7 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
     ...port('stdin', 3, 'stdio,id=stdin,signal=off'),
     ...port('stdout', 4, fileChardev('stdout', DESCRIPTOR.stdout)),
     ...port('stderr', 5, fileChardev('stderr', DESCRIPTOR.stderr)),
-    ...disk('root', DESCRIPTOR.root, true),
+    ...(plan.flat === true ? [] : disk('root', DESCRIPTOR.root, true)),
     ...(plan.upperDisk ? disk('upper', DESCRIPTOR.upper, false) : []),
     ...(plan.volumes ?? []).flatMap(({ serial, readOnly }, index) => disk(`volume${index}`, DESCRIPTOR.firstVolume + index, readOnly, serial)),
     ...plan.macs.flatMap((mac, index) => [

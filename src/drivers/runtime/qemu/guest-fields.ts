@@ -28,7 +28,7 @@ export function setupFields(plan: UnitPlan, boot: BootFacts): Fields {
     hosts: hostsFile(plan),
     'resolv-conf': resolvConf(plan),
     'clock-ns': String(boot.clockNs), seed: boot.seed, ...(boot.identity === undefined ? {} : { nonce: boot.identity.nonce }),
-    root: 'root', upper: plan.root.upperDisk === undefined ? undefined : 'upper',
+    ...(plan.root.flat === true ? { flat: true } : { root: 'root' }), upper: plan.root.upperDisk === undefined ? undefined : 'upper',
     'read-only': plan.root.readOnly,
     'shm-bytes': plan.shmBytes,
     tmpfs: plan.tmpfs.map((tmpfs) => `${tmpfs.sizeBytes} ${absolutePath(tmpfs.target)}`),

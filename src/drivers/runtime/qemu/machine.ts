@@ -41,7 +41,7 @@ export function checkPlan(plan: UnitPlan): void {
   const volumes = plan.volumeDisks ?? [];
   if (volumes.length > MAX_VOLUMES || volumes.length + plan.network.interfaces.length > MAX_DEVICES) throw new BerthError('unsupported', `${machine} has at most ${MAX_VOLUMES} volumes.`, { fields: [{ path: 'spec.volumes', message: `more than ${MAX_VOLUMES}` }] });
   if (plan.root.disk !== undefined && plan.root.disk.isoFiles.length > MAX_ISOS) throw new BerthError('invalid', `${machine} takes at most ${MAX_ISOS} ISOs.`, { fields: [{ path: 'spec.iso', message: `more than ${MAX_ISOS}` }] });
-  if (plan.root.disk === undefined && plan.root.imageFile === undefined) throw new BerthError('invalid', `${machine} needs its image as one file.`);
+  if (plan.root.disk === undefined && (plan.root.flat === true ? plan.root.upperDisk : plan.root.imageFile) === undefined) throw new BerthError('invalid', `${machine} needs its root as one file.`);
   if (memoryMiB(plan) < LEAST_MEMORY_MIB) {
     throw new BerthError('invalid', `${machine} needs at least ${LEAST_MEMORY_MIB} MiB of memory.`, { fields: [{ path: 'spec.memoryBytes', message: `less than ${LEAST_MEMORY_MIB} MiB` }] });
   }
@@ -89,7 +89,7 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
     cgroupFiles: parts.cgroupFiles,
     taps: warm?.memory === 'template' ? [] : plan.network.interfaces.map((one, index) => tapOf(one, index)),
     files: [
-      { fd: DESCRIPTOR.root, path: plan.root.imageFile!, writable: false },
+      ...(plan.root.imageFile === undefined ? [] : [{ fd: DESCRIPTOR.root, path: plan.root.imageFile, writable: false }]),
       ...(upper === undefined ? [] : [{ fd: DESCRIPTOR.upper, path: upper, writable: true }]),
       ...(warm?.memory === 'clone' ? [{ fd: DESCRIPTOR.restore, path: warm.stateFile, writable: false }] : []),
       ...volumes.map(({ file, readOnly }, index) => ({ fd: DESCRIPTOR.firstVolume + index, path: file, writable: !readOnly })),
@@ -108,7 +108,7 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
     ],
     args: qemuCommandLine({
       qemu: parts.qemu, name: plan.id, accelerator: record.accelerator, memoryMiB: memoryMiB(plan), virtualCpus: virtualCpus(plan),
-      tscKhz: parts.tscKhz, nonce: record.nonce, upperDisk: upper !== undefined, memory: warm?.memory,
+      tscKhz: parts.tscKhz, nonce: record.nonce, upperDisk: upper !== undefined, flat: plan.root.flat, memory: warm?.memory,
       macs: plan.network.interfaces.map((one, index) => (warm === undefined ? one.mac : templateMac(index))),
       volumes: volumes.map((one, index) => ({ serial: volumeSerial(index, one), readOnly: one.readOnly })),
     }),

@@ -13,12 +13,13 @@ import { growRawDisk, makeRawDisk } from './raw-disk.ts';
 const GIB = 1024 ** 3;
 const UPPER_DISK_BYTES = 10 * GIB;
 
-/** `rootDir` is the pool's own directory. Below it: roots/ID (up, work | upper.img | disk.raw, spec.json), volumes/ID (data, spec.json). */
+/** `rootDir` is the pool's own directory. Below it: roots/ID (up, work | upper.img | root.img | disk.raw, spec.json), volumes/ID (data, spec.json). */
 export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDriver {
   const rootOf = (id: ObjectId) => path.join(rootDir, 'roots', id);
   const volumeOf = (id: ObjectId) => path.join(rootDir, 'volumes', id);
 
   function rootPaths(id: ObjectId, form: Form, kind: RootKind = 'layers'): RootPaths {
+    if (kind === 'flat') return { upperDisk: path.join(rootOf(id), 'root.img') };
     if (kind === 'disk') return { rootDisk: path.join(rootOf(id), 'disk.raw') };
     return isVmForm(form) ? { upperDisk: path.join(rootOf(id), 'upper.img') } : { upperDir: rootOf(id) };
   }
@@ -32,7 +33,7 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
     },
     async createRoot(request: RootRequest, options?: RootOptions) {
       const dir = rootOf(request.id);
-      const paths = rootPaths(request.id, request.form, request.disk === undefined ? 'layers' : 'disk');
+      const paths = rootPaths(request.id, request.form, request.disk !== undefined ? 'disk' : request.flat !== undefined ? 'flat' : 'layers');
       if (paths.upperDir !== undefined && request.sizeBytes !== undefined) {
         throw new BerthError('unsupported', 'This pool has no quotas: the size of a container’s root cannot be limited.', { hint: 'Leave --disk out, or use a pool on a file system with quotas.', fields: [{ path: 'spec.rootDiskBytes', message: 'this pool cannot enforce it' }] });
       }
@@ -41,7 +42,8 @@ export function dirStorage({ rootDir }: { readonly rootDir: string }): StorageDr
         await fs.mkdir(path.join(dir, 'up'), { recursive: true, mode: 0o755 });
         await fs.mkdir(path.join(dir, 'work'), { recursive: true, mode: 0o755 });
       }
-      if (paths.upperDisk !== undefined) await makeDisk(paths.upperDisk, request.sizeBytes ?? UPPER_DISK_BYTES);
+      if (paths.upperDisk !== undefined && request.flat !== undefined) await makeWhole(paths.upperDisk, (file) => request.flat!(file, request.sizeBytes ?? UPPER_DISK_BYTES));
+      else if (paths.upperDisk !== undefined) await makeDisk(paths.upperDisk, request.sizeBytes ?? UPPER_DISK_BYTES);
       if (paths.rootDisk !== undefined && request.disk !== undefined) await makeRawDisk(paths.rootDisk, request.disk, options);
       await fs.writeFile(path.join(dir, 'spec.json'), request.specCopy, { mode: 0o600 });
       return paths;
@@ -93,6 +95,16 @@ async function makeDisk(file: string, bytes: number, { empty = false }: { readon
   // Programs that want an empty directory (initdb) take this one for somebody's data; e2fsck makes it again when it needs it.
   if (empty) await run('debugfs', ['-w', '-R', 'rmdir lost+found', temporary]);
   await fs.rename(temporary, file);
+}
+
+/** Made once: a half-made one has another name. */
+async function makeWhole(file: string, make: (file: string) => Promise<void>): Promise<void> {
+  if (await exists(file)) return;
+  const dir = path.dirname(file), making = `${path.basename(file)}.making`;
+  // What was being made when somebody died, and what its maker laid beside it.
+  for (const name of await fs.readdir(dir)) if (name.startsWith(making)) await fs.rm(path.join(dir, name), { recursive: true });
+  await make(path.join(dir, making));
+  await fs.rename(path.join(dir, making), file);
 }
 
 /** Its writer is dead by now, and no link is followed. Paths deeper than PATH_MAX are left to `rm`, which walks by descriptors. */

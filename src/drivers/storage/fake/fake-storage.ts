@@ -24,6 +24,7 @@ export class FakeStorageHost {
 
 export function fakeStorage(host: FakeStorageHost): StorageDriver {
   function rootPaths(id: ObjectId, form: Form, kind: RootKind = 'layers'): RootPaths {
+    if (kind === 'flat') return { upperDisk: `${POOL}/roots/${id}/root.img` };
     if (kind === 'disk') return { rootDisk: `${POOL}/roots/${id}/disk.raw` };
     return isVmForm(form) ? { upperDisk: `${POOL}/roots/${id}/upper.img` } : { upperDir: `${POOL}/roots/${id}` };
   }
@@ -31,10 +32,13 @@ export function fakeStorage(host: FakeStorageHost): StorageDriver {
   return {
     kind: 'fake',
     facts: () => Promise.resolve({ quota: false, reflink: false, totalBytes: 100 * GIB, freeBytes: 50 * GIB }),
-    createRoot(request: RootRequest) {
+    async createRoot(request: RootRequest) {
       if (!isVmForm(request.form) && request.sizeBytes !== undefined) return Promise.reject(new BerthError('unsupported', 'This pool has no quotas.', { fields: [{ path: 'spec.rootDiskBytes', message: 'this pool cannot enforce it' }] }));
-      if (!host.roots.has(request.id)) host.roots.set(request.id, { form: request.form, sizeBytes: request.sizeBytes, specCopy: request.specCopy, disk: request.disk, files: new Map() });
-      return Promise.resolve(rootPaths(request.id, request.form, request.disk === undefined ? 'layers' : 'disk'));
+      const found = host.roots.has(request.id);
+      if (!found) host.roots.set(request.id, { form: request.form, sizeBytes: request.sizeBytes, specCopy: request.specCopy, disk: request.disk, files: new Map() });
+      const paths = rootPaths(request.id, request.form, request.disk !== undefined ? 'disk' : request.flat !== undefined ? 'flat' : 'layers');
+      if (!found) await request.flat?.(paths.upperDisk!, request.sizeBytes ?? 10 * GIB);
+      return paths;
     },
     rootPaths,
     async removeRoot(id) { host.roots.delete(id); },

@@ -12,6 +12,7 @@ export function fakeUnpacker(layers: FakeLayers): Unpacker {
   return {
     unpack: () => Promise.resolve({ diffId: NOTHING, tarBytes: 0, fileBytes: 0, entries: 0, setuid: [], notes: [] }),
     buildErofs: () => Promise.resolve({ bytes: 4096 }),
+    buildExt4: () => Promise.resolve(),
     pack: () => Promise.resolve({ diffId: NOTHING, bytes: 0 }),
     packMerged: () => Promise.resolve({ diffId: NOTHING, bytes: 0 }),
     inflate: () => Promise.resolve({ bytes: 0 }),

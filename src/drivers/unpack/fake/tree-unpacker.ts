@@ -72,6 +72,12 @@ export function treeUnpacker(): Unpacker {
       return { bytes: names.length + 1 };
     },
 
+    async buildExt4(layers, targetFile, sizeBytes) {
+      if (layers.length === 0) throw new BerthError('invalid', 'An image has 1 to 128 layers, not 0.');
+      await fs.writeFile(targetFile, '');
+      await fs.truncate(targetFile, sizeBytes);
+    },
+
     pack: async (dir, target) => write(await treeOf(dir), target),
     packMerged: async (layers, target) => write(merge(await Promise.all(layers.map(treeOf))), target),
 

@@ -2,7 +2,7 @@
 import fs from 'node:fs/promises';
 import { constants } from 'node:fs';
 import path from 'node:path';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { syncDirectory } from '../../../host/files.ts';
 import { runNativeJob } from '../../../host/native-job.ts';
@@ -36,23 +36,12 @@ export function createNativeUnpacker(options: NativeUnpackerOptions = {}): Unpac
 
     async buildErofs(layers: readonly string[], targetFile: string, signal?: AbortSignal): Promise<{ readonly bytes: number }> {
       assertLayers(layers);
-      const temporary = await fs.mkdtemp(`${targetFile}.tmp-`);
-      try {
-        await using directory = await openDirectory(temporary);
-        await runNativeJob({
-          args: ['erofs', uuidOf(path.basename(targetFile)), String(IMAGE_TIMEOUT_MS / 1000), ...lastOccurrences(layers)],
-          directory, timeoutMs: IMAGE_TIMEOUT_MS, signal, program,
-        });
-        const made = path.join(temporary, 'image');
-        await using file = await fs.open(made, constants.O_RDONLY | constants.O_NOFOLLOW);
-        await file.sync();
-        const { size } = await file.stat();
-        await fs.rename(made, targetFile);
-        await syncDirectory(path.dirname(targetFile));
-        return { bytes: size };
-      } finally {
-        await fs.rm(temporary, { recursive: true, force: true });
-      }
+      return { bytes: await makeImage(['erofs', uuidOf(path.basename(targetFile)), String(IMAGE_TIMEOUT_MS / 1000), ...lastOccurrences(layers)], targetFile, { signal, program }) };
+    },
+
+    async buildExt4(layers: readonly string[], targetFile: string, sizeBytes: number, signal?: AbortSignal): Promise<void> {
+      assertLayers(layers);
+      await makeImage(['ext4', randomUUID(), String(IMAGE_TIMEOUT_MS / 1000), String(sizeBytes), ...lastOccurrences(layers)], targetFile, { signal, program });
     },
 
     async pack(dir: string, target: NodeJS.WritableStream, signal?: AbortSignal): Promise<{ readonly diffId: string; readonly bytes: number }> {
@@ -76,6 +65,24 @@ export function createNativeUnpacker(options: NativeUnpackerOptions = {}): Unpac
     readFile: readMerged,
     listDirectory: listMerged,
   };
+}
+
+/** Its size. Nothing is at the target until all of it is there, and synced. */
+async function makeImage(args: readonly string[], targetFile: string, options: { readonly signal: AbortSignal | undefined; readonly program: string | undefined }): Promise<number> {
+  const temporary = await fs.mkdtemp(`${targetFile}.tmp-`);
+  try {
+    await using directory = await openDirectory(temporary);
+    await runNativeJob({ args, directory, timeoutMs: IMAGE_TIMEOUT_MS, ...options });
+    const made = path.join(temporary, 'image');
+    await using file = await fs.open(made, constants.O_RDONLY | constants.O_NOFOLLOW);
+    await file.sync();
+    const { size } = await file.stat();
+    await fs.rename(made, targetFile);
+    await syncDirectory(path.dirname(targetFile));
+    return size;
+  } finally {
+    await fs.rm(temporary, { recursive: true, force: true });
+  }
 }
 
 async function openDirectory(dir: string): Promise<fs.FileHandle> {
