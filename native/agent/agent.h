@@ -26,7 +26,7 @@ int network_setup(struct fields, struct failure *);
 int system_setup(struct fields, bool resumed, struct failure *);
 int set_clock(struct fields, struct failure *);
 void system_teardown(void);
-/* Block volumes, at /volumes/NUMBER from the setup until the workload has them. */
+/* Volumes, disks and shared directories, at /volumes/NUMBER from the setup until the workload has them. */
 enum { MAX_VOLUMES = 8 };
 int volume_mounts(int trees[MAX_VOLUMES]);
 void let_go_of_volumes(void);

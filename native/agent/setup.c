@@ -110,24 +110,36 @@ static void grow_to_disk(const char *device, const char *path) {
   if (top >= 0) close(top);
 }
 
-/* volume=SERIAL ro|rw TARGET */
+/* A device that is not there answers at once: there is nothing to wait for but its driver's look at it. */
+static int mount_share(const char *tag, const char *path, unsigned long flags) {
+  for (int attempt = 0; attempt < 200; attempt++) {
+    if (mount(tag, path, "virtiofs", flags, NULL) == 0) return 0;
+    if (errno != EINVAL) return -1;
+    usleep(5000);
+  }
+  return -1;
+}
+
+/* volume=SERIAL|TAG disk|share ro|rw TARGET */
 static int mount_volumes(struct fields f, struct failure *why) {
   const char *text;
   for (size_t at = 0; (text = field_next(f, "volume", &at)); volume_count++) {
-    char serial[32], mode[3], path[32];
+    char name[32], kind[6], mode[3], path[32];
     int used = 0;
-    if (volume_count == MAX_VOLUMES || sscanf(text, "%31s %2s %n", serial, mode, &used) != 2 || text[used] != '/') return fail(why, "invalid", "malformed volume");
+    if (volume_count == MAX_VOLUMES || sscanf(text, "%31s %5s %2s %n", name, kind, mode, &used) != 3 || text[used] != '/') return fail(why, "invalid", "malformed volume");
     char *device = volume_devices[volume_count];
-    if (find_disk(serial, device, sizeof *volume_devices)) return fail(why, "internal", "the disk of the volume at %.100s did not appear", text + used);
+    bool fixed = strcmp(mode, "ro") == 0, shared = strcmp(kind, "share") == 0;
+    unsigned long flags = MS_NODEV | MS_NOSUID | (fixed ? MS_RDONLY : 0);
+    if (shared && load_modules("share", why)) return -1;
+    if (!shared && find_disk(name, device, sizeof *volume_devices)) return fail(why, "internal", "the disk of the volume at %.100s did not appear", text + used);
     snprintf(path, sizeof path, "/volumes/%d", volume_count);
     make_directories(path, 0755);
-    bool fixed = strcmp(mode, "ro") == 0;
-    if (mount(device, path, "ext4", MS_NODEV | MS_NOSUID | (fixed ? MS_RDONLY : 0), NULL) == 0) {
-      if (!fixed) grow_to_disk(device, path);
+    if ((shared ? mount_share(name, path, flags) : mount(device, path, "ext4", flags, NULL)) == 0) {
+      if (!fixed && !shared) grow_to_disk(device, path);
       continue;
     }
     /* Whose last user was cut off has to be written before it can be read. */
-    if (fixed && errno == EROFS) return fail(why, "wrongState", "the volume at %.100s was not left clean by whoever wrote it: start somebody who may write it first", text + used);
+    if (fixed && !shared && errno == EROFS) return fail(why, "wrongState", "the volume at %.100s was not left clean by whoever wrote it: start somebody who may write it first", text + used);
     return fail(why, "internal", "volume at %.100s: %s", text + used, strerror(errno));
   }
   return 0;
@@ -193,7 +205,7 @@ void system_teardown(void) {
   if (fd >= 0) close(fd);
   umount2("/root", MNT_DETACH);
   let_go_of_volumes();
-  for (int i = 0; i < volume_count; i++) wait_for_disk(volume_devices[i], O_RDONLY);
+  for (int i = 0; i < volume_count; i++) if (*volume_devices[i]) wait_for_disk(volume_devices[i], O_RDONLY);
   if (!*upper_device) return;
   umount2(upper_place, MNT_DETACH);
   wait_for_disk(upper_device, O_RDWR);

@@ -18,7 +18,7 @@ export interface GuestKernel extends KernelFiles {
 
 const META_PACKAGE = 'linux-image-cloud-amd64';
 const DESCRIPTION = 'kernel.json';
-const FORMAT = 3;
+const FORMAT = 4;
 const FETCH_TIMEOUT_MS = 10 * 60_000;
 
 export type KernelProgress = (message: string) => void;

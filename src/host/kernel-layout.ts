@@ -20,8 +20,8 @@ export interface KernelTree {
   read(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
 }
 
-/** Before the agent speaks; before the root is mounted; where there are interfaces; when there is time. */
-export type ModuleStage = 'early' | 'root' | 'network' | 'idle';
+/** Before the agent speaks; before the root is mounted; where there are interfaces; when there is time; where directories are shared. */
+export type ModuleStage = 'early' | 'root' | 'network' | 'idle' | 'share';
 
 export interface KernelFiles {
   /** As `uname -r` says it in the guest. */
@@ -40,6 +40,7 @@ const MODULE_STAGES: Readonly<Record<ModuleStage, readonly string[]>> = {
   root: ['virtio_blk', 'crc32c_generic', 'erofs', 'overlay', 'ext4'],
   network: ['virtio_net'],
   idle: ['virtio_rng', 'virtio_balloon'],
+  share: ['virtiofs'],
 };
 /** A guest comes up without them; erofs and ext4 need the first one where it is not part of something else. */
 const NOT_NEEDED: ReadonlySet<string> = new Set(['crc32c_generic', 'virtio_rng', 'virtio_balloon']);
@@ -185,7 +186,7 @@ async function collectModules(tree: KernelTree, { root, builtIn, files }: Module
     for (const module of order) placed.add(module);
     return order;
   };
-  return { early: stage('early'), root: stage('root'), network: stage('network'), idle: stage('idle') };
+  return { early: stage('early'), root: stage('root'), network: stage('network'), idle: stage('idle'), share: stage('share') };
 }
 
 async function readModule(tree: KernelTree, file: string): Promise<Uint8Array | undefined> {

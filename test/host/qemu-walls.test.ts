@@ -29,7 +29,7 @@ const foothold = path.join(scratch, 'vm-foothold'), unwalled = path.join(scratch
 before(() => {
   fs.chmodSync(scratch, 0o755);
   execFileSync('gcc', ['-std=gnu17', '-O1', '-D_GNU_SOURCE', '-static', '-o', foothold, path.join(FIXTURES, 'vm-foothold.c')]);
-  execFileSync('gcc', ['-std=gnu17', '-O0', '-D_GNU_SOURCE', '-DRULE_VM_USER=0', '-DRULE_VM_NAMESPACES=0', '-static', '-o', unwalled, ...['main.c', 'vm.c', 'vm-ram.c'].map((name) => path.join(NATIVE, name))]);
+  execFileSync('gcc', ['-std=gnu17', '-O0', '-D_GNU_SOURCE', '-DRULE_VM_USER=0', '-DRULE_VM_NAMESPACES=0', '-static', '-o', unwalled, ...['main.c', 'vm.c', 'vm-ram.c', 'vm-share.c'].map((name) => path.join(NATIVE, name))]);
 });
 after(() => { fs.rmSync(scratch, { recursive: true }); });
 

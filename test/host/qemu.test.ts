@@ -151,7 +151,7 @@ test('a guest that never speaks is tried twice and leaves nothing', async () => 
     assert.deepEqual(await bench.driver.leftovers(new Set()), []);
   }, {
     agent, deadlines: { bootMs: 1_500 },
-    leases: { takeVmUid: async () => 0x7000_0000 + crypto.randomInt(1_000_000) * 16 + boots++, keepVmUid: async () => undefined, giveVmUid: async () => undefined },
+    leases: { takeVmUid: async () => 0x7000_0000 + crypto.randomInt(1_000_000) * 16 + boots++, keepVmUid: async () => undefined, giveVmUid: async () => undefined, takeIdRange: async () => 0x6000_0000, keepIdRange: async () => undefined, giveIdRange: async () => undefined },
   });
   fs.rmSync(dir, { recursive: true });
 });

@@ -10,6 +10,7 @@ import type { RuntimeBench } from '../../src/drivers/runtime/contract.ts';
 import type { UnitPlan } from '../../src/drivers/runtime/driver.ts';
 import { openControlGroups } from '../../src/host/cgroup.ts';
 import { prepareGuestKernel } from '../../src/host/guest-kernel.ts';
+import { IDS_PER_RANGE } from '../../src/host/leases.ts';
 import { NATIVE_PROGRAM } from '../../src/host/native.ts';
 import { benchWork, busyboxLayer, busyboxPlan, newId, type BenchWork, type PlanChoices } from './crun-bench.ts';
 
@@ -41,7 +42,8 @@ export async function openQemuBench(options: Partial<QemuRuntimeOptions> = {}): 
   const image = path.join(rootDir, 'root.erofs');
   execFileSync('mkfs.erofs', ['-T0', image, busyboxLayer(path.join(rootDir, 'layer'))], { stdio: 'ignore' });
   const firstUid = 0x70000000 + crypto.randomInt(1_000_000) * 16;
-  const taken = new Set<number>();
+  const firstRange = 0x60000000 + crypto.randomInt(256) * 16 * IDS_PER_RANGE;
+  const taken = new Set<number>(), ranges = new Set<number>();
   const leases = {
     takeVmUid: async () => {
       let uid = firstUid;
@@ -51,6 +53,14 @@ export async function openQemuBench(options: Partial<QemuRuntimeOptions> = {}): 
     },
     keepVmUid: async (uid: number) => { taken.add(uid); },
     giveVmUid: async (uid: number) => { taken.delete(uid); },
+    takeIdRange: async () => {
+      let base = firstRange;
+      while (ranges.has(base)) base += IDS_PER_RANGE;
+      ranges.add(base);
+      return base;
+    },
+    keepIdRange: async (base: number) => { ranges.add(base); },
+    giveIdRange: async (base: number) => { ranges.delete(base); },
   };
   const open = (): Promise<MicroVmRuntime> => openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: KERNEL_DIR, ...options });
   let driver = await open();

@@ -8,7 +8,7 @@ const { rootDir, runDir, rootTag, stage, plans } = JSON.parse(process.argv[2]!) 
 let uid = 0x7100_0000 + process.pid;
 const driver = await openQemuRuntime({
   rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', kernelDir: path.resolve(import.meta.dirname, '../../.build/kernels'),
-  leases: { takeVmUid: async () => uid++, keepVmUid: async () => undefined, giveVmUid: async () => undefined },
+  leases: { takeVmUid: async () => uid++, keepVmUid: async () => undefined, giveVmUid: async () => undefined, takeIdRange: async () => 0x6000_0000, keepIdRange: async () => undefined, giveIdRange: async () => undefined },
   warmStart: 'project', templateDelayMs: 0,
   timings: (done) => { if (done === stage) process.kill(process.pid, 'SIGKILL'); },
 });

@@ -29,9 +29,16 @@ export interface BootParts {
   readonly template?: Template | undefined;
 }
 
-export function bootRecord(plan: UnitPlan, uid: number, accelerator: 'kvm' | 'tcg', kernel: string | undefined, start: 'cold' | 'warm'): UnitRecord {
+export interface MachineIds {
+  /** QEMU's. */
+  readonly uid: number;
+  /** First of 65,536 for those who show its directories, where it has any. */
+  readonly idBase?: number | undefined;
+}
+
+export function bootRecord(plan: UnitPlan, ids: MachineIds, accelerator: 'kvm' | 'tcg', kernel: string | undefined, start: 'cold' | 'warm'): UnitRecord {
   return {
-    uid, nonce: randomBytes(16).toString('hex'), accelerator, ...(kernel === undefined ? { foreign: true } : { kernel }), name: plan.name, start, terminal: plan.process.terminal, stdin: plan.stdin,
+    ...ids, shares: plan.mounts.length, nonce: randomBytes(16).toString('hex'), accelerator, ...(kernel === undefined ? { foreign: true } : { kernel }), name: plan.name, start, terminal: plan.process.terminal, stdin: plan.stdin,
     memoryBytes: memoryMiB(plan) * MIB, memoryLimitBytes: memoryMiB(plan) * MIB, virtualCpus: virtualCpus(plan), log: plan.log,
   };
 }
@@ -58,7 +65,7 @@ export async function startMachine(plan: UnitPlan, parts: BootParts, warm?: Warm
   const { options, deadlines, unit, record, signal } = parts;
   fs.mkdirSync(unit.dir, { recursive: warm?.memory === 'template', mode: 0o700 });
   writeRecord(unit.record, record);
-  options.groups.create(plan.id, groupLimits(record.memoryBytes, plan.resources));
+  options.groups.create(plan.id, groupLimits(record, plan.resources));
   const joins = options.groups.joinFiles(plan.id);
   // A container's device list has no /dev/kvm; the machine's jail has no other device, and no right to make one.
   const launch = parts.launch(record.accelerator === 'kvm' ? joins.filter((file) => !file.includes('/devices/')) : joins, warm);

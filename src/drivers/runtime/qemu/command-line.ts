@@ -23,10 +23,12 @@ export interface MachinePlan extends MachineBasics {
   readonly memory?: 'template' | 'clone' | undefined;
   /** Volumes, in the order of their descriptors. */
   readonly volumes?: readonly { readonly serial: string; readonly readOnly: boolean }[];
+  /** How many directories it shares with the host. */
+  readonly shares?: number | undefined;
 }
 
 /** Descriptors that QEMU inherits (0 is the workload's input, 1 nothing, 2 QEMU's complaints). */
-export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stderr: 8, state: 9, restore: 10, firstTap: 20, firstVolume: 40 } as const;
+export const DESCRIPTOR = { agent: 3, qmp: 4, root: 5, upper: 6, stdout: 7, stderr: 8, state: 9, restore: 10, firstTap: 20, firstVolume: 40, firstShare: 60 } as const;
 
 /**
  * Where the jail shows what QEMU reads; `save` is a socket of the daemon. Nothing is at `ram`: its creation is answered
@@ -39,6 +41,11 @@ export const JAIL = { kernel: '/kernel/vmlinux', initramfs: '/kernel/initramfs',
  * ACPI's tables at the end of memory, where the initramfs is written over them: a guest without devices and without a timer.
  */
 const FIRMWARE = 'qboot.rom';
+
+/** What the guest mounts a shared directory by. */
+export function shareTag(index: number): string {
+  return `s${index}`;
+}
 
 /** What QEMU itself takes beside the guest's memory and TCG's code buffer; for the control group. */
 export const OVERHEAD_MIB = 160;
@@ -80,10 +87,11 @@ export function commonArguments(plan: MachineBasics): readonly string[] {
 
 export function qemuCommandLine(plan: MachinePlan): readonly string[] {
   const inherited = [...(plan.flat === true ? [] : [DESCRIPTOR.root]), ...(plan.upperDisk ? [DESCRIPTOR.upper] : []), DESCRIPTOR.stdout, DESCRIPTOR.stderr, DESCRIPTOR.state, ...(plan.volumes ?? []).map((_, index) => DESCRIPTOR.firstVolume + index)];
+  const memory = memoryBackend(plan), shares = Array.from({ length: plan.shares ?? 0 }, (_, index) => index);
   return [
     ...commonArguments(plan),
-    ...memoryFile(plan),
-    '-machine', `microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off${plan.memory === undefined ? '' : ',memory-backend=ram'}`,
+    ...memory,
+    '-machine', `microvm,acpi=on,rtc=on,pic=off,pit=off,dump-guest-core=off${memory.length === 0 ? '' : ',memory-backend=ram'}`,
     ...(plan.accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
       // 6.12 kernels hang in cmpxchg16b as QEMU 7.2 emulates it.
@@ -102,6 +110,10 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
     ...(plan.flat === true ? [] : disk('root', DESCRIPTOR.root, true)),
     ...(plan.upperDisk ? disk('upper', DESCRIPTOR.upper, false) : []),
     ...(plan.volumes ?? []).flatMap(({ serial, readOnly }, index) => disk(`volume${index}`, DESCRIPTOR.firstVolume + index, readOnly, serial)),
+    ...shares.flatMap((index) => [
+      '-chardev', `socket,id=share${index},fd=${DESCRIPTOR.firstShare + index}`,
+      '-device', `vhost-user-fs-device,chardev=share${index},tag=${shareTag(index)}`,
+    ]),
     ...plan.macs.flatMap((mac, index) => [
       // A template's interfaces lead nowhere.
       ...(plan.memory === 'template' ? [] : ['-netdev', `tap,id=net${index},fd=${DESCRIPTOR.firstTap + index}`]),
@@ -113,7 +125,9 @@ export function qemuCommandLine(plan: MachinePlan): readonly string[] {
   ];
 }
 
-function memoryFile({ memory, memoryMiB }: MachinePlan): readonly string[] {
+function memoryBackend({ memory, memoryMiB, shares = 0 }: MachinePlan): readonly string[] {
+  // virtiofsd reads requests and writes answers in the guest's memory itself.
+  if (shares > 0) return ['-object', `memory-backend-memfd,id=ram,size=${memoryMiB}M,share=on`];
   if (memory === undefined) return [];
   return [
     '-object', `memory-backend-file,id=ram,size=${memoryMiB}M,mem-path=${JAIL.ram},share=${memory === 'template' ? 'on' : 'off'}`,

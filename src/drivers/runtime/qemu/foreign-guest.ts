@@ -33,7 +33,7 @@ export const foreignGuest: Guest = {
   async update(machine, resources, groups) {
     const { id, record } = machine, { memoryLimitBytes, cpus, waits } = withinStart(record, resources);
     const limits = { ...resources, cpus };
-    if (memoryLimitBytes === record.memoryLimitBytes) await groups.updateLater(id, groupLimits(record.memoryBytes, limits, memoryLimitBytes));
+    if (memoryLimitBytes === record.memoryLimitBytes) await groups.updateLater(id, groupLimits(record, limits, memoryLimitBytes));
     else await memory(machine, memoryLimitBytes, limits, groups);
     return { record: { ...record, memoryLimitBytes }, waits };
   },

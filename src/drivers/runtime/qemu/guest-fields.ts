@@ -6,6 +6,7 @@ import { bootSeed } from '../boot-seed.ts';
 import type { ExecPlan, ProcessPlan, UnitPlan } from '../driver.ts';
 import { PROGRAM_INSIDE } from '../program-inside.ts';
 import { capabilityNumber, rlimitNumber } from './linux-numbers.ts';
+import { shareTag } from './command-line.ts';
 import { volumeSerial } from './machine.ts';
 
 /** Where the agent shows the boot seed inside an image with an init of its own (native/agent/launch.c). */
@@ -32,12 +33,21 @@ export function setupFields(plan: UnitPlan, boot: BootFacts): Fields {
     'read-only': plan.root.readOnly,
     'shm-bytes': plan.shmBytes,
     tmpfs: plan.tmpfs.map((tmpfs) => `${tmpfs.sizeBytes} ${absolutePath(tmpfs.target)}`),
-    volume: (plan.volumeDisks ?? []).map((one, index) => `${volumeSerial(index, one)} ${one.readOnly ? 'ro' : 'rw'} ${absolutePath(one.target)}`),
+    volume: volumes(plan),
     sysctl: Object.entries(plan.sysctls).map(([key, value]) => sysctl(key, value)),
     interface: interfaces.map((one, index) => `${one.name} ${one.mac} ${one.mtu}${boot.identity === undefined ? '' : ` ${boot.identity.macOf(index)}`}`),
     address: interfaces.flatMap((one) => one.addresses.map(({ address, prefixLength }) => `${one.name} ${address} ${prefixLength}`)),
     gateway: interfaces.flatMap((one) => one.gateways.map((gateway) => `${one.name} ${gateway}`)),
   };
+}
+
+/** Parents before children, else the parent would cover the child. */
+function volumes(plan: UnitPlan): readonly string[] {
+  const depth = ({ target }: { readonly target: string }): number => absolutePath(target).split('/').filter((part) => part !== '').length;
+  return [
+    ...(plan.volumeDisks ?? []).map((one, index) => ({ ...one, what: `${volumeSerial(index, one)} disk` })),
+    ...plan.mounts.map((one, index) => ({ ...one, what: `${shareTag(index)} share` })),
+  ].sort((a, b) => depth(a) - depth(b)).map(({ what, readOnly, target }) => `${what} ${readOnly ? 'ro' : 'rw'} ${target}`);
 }
 
 export function workloadFields(plan: UnitPlan): Fields {

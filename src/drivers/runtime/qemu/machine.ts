@@ -6,8 +6,9 @@ import type { GroupLimits } from '../../../host/cgroup.ts';
 import type { InterfacePlan, ResourcePlan, UnitPlan, VolumeDiskPlan } from '../driver.ts';
 import { MAX_ISOS } from './disk-command-line.ts';
 import { DESCRIPTOR, JAIL, OVERHEAD_MIB, qemuCommandLine, tcgBufferMiB } from './command-line.ts';
+import { SHARE_OVERHEAD_MIB, virtiofsdCommandLine, type VirtiofsdProgram } from './virtiofsd.ts';
 import type { UnitRecord } from './unit-record.ts';
-import type { LaunchPlan, TapPlan } from './vm-plan.ts';
+import type { LaunchPlan, SharesPlan, TapPlan } from './vm-plan.ts';
 
 const MIB = 1024 * 1024;
 /** Less does not boot: the kernel alone takes 40 MiB. */
@@ -29,17 +30,17 @@ export interface MachineParts {
   readonly initramfs: string;
   readonly tscKhz: number;
   readonly cgroupFiles: readonly string[];
+  /** Where the plan has directories. */
+  readonly virtiofsd?: VirtiofsdProgram | undefined;
 }
 
 /** Errors: `invalid`, `unsupported`: what a machine cannot do, said before anything was made. */
 export function checkPlan(plan: UnitPlan): void {
   if (plan.form !== 'microVM' && plan.form !== 'vm') throw new BerthError('unsupported', 'This runtime makes microVMs and VMs only.');
   const machine = `A ${FORM_LABEL[plan.form]}`;
-  if (plan.mounts.length > 0) {
-    throw new BerthError('unsupported', `${machine} cannot share a directory with the host here: that needs virtio-fs, which this host does not have.`, { hint: 'Give it a block volume, or run it as a container (--isolation container).' });
-  }
-  const volumes = plan.volumeDisks ?? [];
-  if (volumes.length > MAX_VOLUMES || volumes.length + plan.network.interfaces.length > MAX_DEVICES) throw new BerthError('unsupported', `${machine} has at most ${MAX_VOLUMES} volumes.`, { fields: [{ path: 'spec.volumes', message: `more than ${MAX_VOLUMES}` }] });
+  const volumes = (plan.volumeDisks ?? []).length + plan.mounts.length;
+  if (plan.root.disk !== undefined && plan.mounts.length > 0) throw new BerthError('unsupported', `${machine} of a disk image shares no directory: nobody inside would mount it.`, { hint: 'Copy over its network, or give the disk an image of layers.' });
+  if (volumes > MAX_VOLUMES || volumes + plan.network.interfaces.length > MAX_DEVICES) throw new BerthError('unsupported', `${machine} has at most ${MAX_VOLUMES} volumes.`, { fields: [{ path: 'spec.volumes', message: `more than ${MAX_VOLUMES}` }] });
   if (plan.root.disk !== undefined && plan.root.disk.isoFiles.length > MAX_ISOS) throw new BerthError('invalid', `${machine} takes at most ${MAX_ISOS} ISOs.`, { fields: [{ path: 'spec.iso', message: `more than ${MAX_ISOS}` }] });
   if (plan.root.disk === undefined && (plan.root.flat === true ? plan.root.upperDisk : plan.root.imageFile) === undefined) throw new BerthError('invalid', `${machine} needs its root as one file.`);
   if (memoryMiB(plan) < LEAST_MEMORY_MIB) {
@@ -95,6 +96,7 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
       ...volumes.map(({ file, readOnly }, index) => ({ fd: DESCRIPTOR.firstVolume + index, path: file, writable: !readOnly })),
     ],
     ram: warm === undefined ? undefined : { path: warm.ramFile, writable: warm.memory === 'template' },
+    shares: sharesPlan(plan, record, parts.virtiofsd),
     sockets: [{ fd: DESCRIPTOR.agent, name: 'agent.sock' }, { fd: DESCRIPTOR.qmp, name: 'qmp.sock' }],
     ...systemJail([parts.qemu], [
       { source: parts.vmlinux, target: JAIL.kernel }, { source: parts.initramfs, target: JAIL.initramfs },
@@ -104,14 +106,24 @@ export function launchPlan(plan: UnitPlan, record: UnitRecord, parts: MachinePar
     stdoutFd: DESCRIPTOR.stdout, stderrFd: DESCRIPTOR.stderr, stateFd: DESCRIPTOR.state,
     rlimits: [
       { resource: RLIMIT.core, value: 0 }, { resource: RLIMIT.openFiles, value: 1024 },
-      { resource: RLIMIT.fileSize, value: Math.max(0, ...written.map((file) => fs.statSync(file).size)) },
+      // Memory that is shared is a file to the kernel.
+      { resource: RLIMIT.fileSize, value: Math.max(plan.mounts.length > 0 ? record.memoryBytes : 0, ...written.map((file) => fs.statSync(file).size)) },
     ],
     args: qemuCommandLine({
       qemu: parts.qemu, name: plan.id, accelerator: record.accelerator, memoryMiB: memoryMiB(plan), virtualCpus: virtualCpus(plan),
       tscKhz: parts.tscKhz, nonce: record.nonce, upperDisk: upper !== undefined, flat: plan.root.flat, memory: warm?.memory,
       macs: plan.network.interfaces.map((one, index) => (warm === undefined ? one.mac : templateMac(index))),
-      volumes: volumes.map((one, index) => ({ serial: volumeSerial(index, one), readOnly: one.readOnly })),
+      volumes: volumes.map((one, index) => ({ serial: volumeSerial(index, one), readOnly: one.readOnly })), shares: plan.mounts.length,
     }),
+  };
+}
+
+function sharesPlan(plan: UnitPlan, record: UnitRecord, program: VirtiofsdProgram | undefined): SharesPlan | undefined {
+  if (plan.mounts.length === 0) return undefined;
+  if (program === undefined || record.idBase === undefined) throw new BerthError('internal', 'A machine with directories has nobody to show them.');
+  return {
+    idBase: record.idBase, args: virtiofsdCommandLine(program.command), binds: [...systemJail([]).binds, ...program.binds],
+    directories: plan.mounts.map(({ source, readOnly }, index) => ({ fd: DESCRIPTOR.firstShare + index, path: source, readOnly })),
   };
 }
 
@@ -129,10 +141,10 @@ export function systemJail(own: readonly string[], more: LaunchPlan['binds'] = [
   };
 }
 
-/** The guest's RAM, or what a balloon left of it, and what QEMU takes beside it; the number of threads is QEMU's, the guest counts its own processes. */
-export function groupLimits(memoryBytes: number, resources: ResourcePlan, nowBytes = memoryBytes): GroupLimits {
+/** The guest's RAM, or what a balloon left of it, what QEMU takes beside it, and each virtiofsd; the number of threads is theirs, the guest counts its own processes. */
+export function groupLimits({ memoryBytes, shares }: Pick<UnitRecord, 'memoryBytes' | 'shares'>, resources: ResourcePlan, nowBytes = memoryBytes): GroupLimits {
   return {
-    memoryBytes: nowBytes + (OVERHEAD_MIB + tcgBufferMiB(memoryBytes / MIB)) * MIB,
+    memoryBytes: nowBytes + (OVERHEAD_MIB + tcgBufferMiB(memoryBytes / MIB) + shares * SHARE_OVERHEAD_MIB) * MIB,
     cpus: resources.cpus, cpuWeight: resources.cpuWeight, pids: 128,
   };
 }

@@ -2,6 +2,7 @@
 import type { ControlGroups } from '../../../host/cgroup.ts';
 import type { FirmwareFiles } from './firmware.ts';
 import type { TemplateLimits } from './template-store.ts';
+import type { Sharing } from './virtiofsd.ts';
 import type { WarmStartMode } from './warm-starts.ts';
 import type { LaunchPlan } from './vm-plan.ts';
 
@@ -18,6 +19,13 @@ export interface VmUids {
   /** A machine of an earlier daemon has it. */
   keep(uid: number): Promise<void>;
   give(uid: number): Promise<void>;
+}
+
+/** Ranges of 65,536 ids, as sandboxes have them. */
+export interface IdRanges {
+  take(): Promise<number>;
+  keep(base: number): Promise<void>;
+  give(base: number): Promise<void>;
 }
 
 export interface AcceleratorFinding {
@@ -50,6 +58,9 @@ export interface MicroVmRuntimeOptions {
   readonly qemu: string;
   readonly groups: ControlGroups;
   readonly uids: VmUids;
+  readonly idRanges: IdRanges;
+  /** Whether machines can have directories of the host here. */
+  readonly sharing: () => Promise<Sharing>;
   /** Called once, at first need. Errors say why there is none. */
   readonly kernel: () => Promise<GuestKernelFiles>;
   /** From where one was laid out. */

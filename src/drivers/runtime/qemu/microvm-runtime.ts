@@ -39,6 +39,7 @@ import { screenshot } from './screenshot.ts';
 import type { Template } from './template-store.ts';
 import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts';
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
+import type { VirtiofsdProgram } from './virtiofsd.ts';
 import type { LaunchPlan } from './vm-plan.ts';
 import { WarmStarts } from './warm-starts.ts';
 
@@ -146,6 +147,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     if (!options.keepLog) fs.rmSync(unit.logDir, { recursive: true, force: true });
     this.#records.delete(id);
     if (record !== undefined) await this.#options.uids.give(record.uid);
+    if (record?.idBase !== undefined) await this.#options.idRanges.give(record.idBase);
   }
 
   async observe(id: ObjectId): Promise<Observed> {
@@ -358,8 +360,10 @@ export class MicroVmRuntime implements RuntimeDriver {
   async #bootParts(plan: UnitPlan, signal: AbortSignal | undefined, start: 'cold' | 'warm'): Promise<BootParts> {
     await this.#keepUids();
     const { accelerator } = await this.#options.accelerator(), { disk } = plan.root;
-    const shape = disk === undefined ? await this.#kernelShape(accelerator, plan.kernelDir) : await this.#diskShape(disk);
-    const record = bootRecord(plan, await this.#options.uids.take(), accelerator, shape.kernel, start);
+    const virtiofsd = plan.mounts.length === 0 ? undefined : await this.#virtiofsd();
+    const shape = disk === undefined ? await this.#kernelShape(accelerator, plan.kernelDir, virtiofsd) : await this.#diskShape(disk);
+    const ids = { uid: await this.#options.uids.take(), ...(virtiofsd === undefined ? {} : { idBase: await this.#options.idRanges.take() }) };
+    const record = bootRecord(plan, ids, accelerator, shape.kernel, start);
     this.#records.set(plan.id, record);
     return {
       options: this.#options, deadlines: this.#deadlines, unit: this.#paths.unit(plan.id), exitDir: this.#paths.exits, record, guest: this.#guest({ record }), signal,
@@ -368,11 +372,17 @@ export class MicroVmRuntime implements RuntimeDriver {
   }
 
   /** Our kernel or its own, our agent, the image's layers. */
-  async #kernelShape(accelerator: 'kvm' | 'tcg', kernelDir: string | undefined): Promise<MachineShape> {
+  async #kernelShape(accelerator: 'kvm' | 'tcg', kernelDir: string | undefined, virtiofsd: VirtiofsdProgram | undefined): Promise<MachineShape> {
     const { qemu, nativeProgram } = this.#options;
     const { release, vmlinux, initramfs } = kernelDir === undefined ? await this.#guestKernel() : await this.#ownKernel(kernelDir);
     const tscKhz = accelerator === 'tcg' ? await (this.#tscKhz ??= timeStampCounterKhz(nativeProgram)) : 0;
-    return { kernel: release, launch: (plan, record, cgroupFiles, warm) => launchPlan(plan, record, { qemu, vmlinux, initramfs, tscKhz, cgroupFiles }, warm) };
+    return { kernel: release, launch: (plan, record, cgroupFiles, warm) => launchPlan(plan, record, { qemu, vmlinux, initramfs, tscKhz, cgroupFiles, virtiofsd }, warm) };
+  }
+
+  async #virtiofsd(): Promise<VirtiofsdProgram> {
+    const sharing = await this.#options.sharing();
+    if (sharing.ok) return sharing.program;
+    throw new BerthError('unsupported', sharing.reason, { hint: sharing.hint });
   }
 
   /** Firmware, and whatever lies on the disk. */
@@ -457,6 +467,7 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#kept ??= Promise.all(fs.readdirSync(this.#paths.units).filter(isObjectId).map(async (id) => {
       const record = this.#record(id);
       if (record !== undefined) await this.#options.uids.keep(record.uid);
+      if (record?.idBase !== undefined) await this.#options.idRanges.keep(record.idBase);
     })).then(() => undefined);
     return this.#kept;
   }

@@ -5,11 +5,13 @@ import { openControlGroups, type ControlGroups } from '../../../host/cgroup.ts';
 import { prepareGuestInitramfs } from '../../../host/guest-initramfs.ts';
 import { cachedGuestKernels } from '../../../host/guest-kernel.ts';
 import { openKernel, type KernelFiles } from '../../../host/kernel-layout.ts';
+import type { Leases } from '../../../host/leases.ts';
 import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../../host/native.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { DEBIAN_FIRMWARE, type FirmwareFiles } from './firmware.ts';
 import type { GuestKernelFiles, MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
 import { MicroVmRuntime } from './microvm-runtime.ts';
+import { probeVirtiofsd, type VirtiofsdProgram } from './virtiofsd.ts';
 import type { WarmStartMode } from './warm-starts.ts';
 
 export interface QemuRuntimeOptions {
@@ -21,8 +23,8 @@ export interface QemuRuntimeOptions {
   readonly rootTag: string;
   readonly nativeProgram: string;
   readonly conmon: string;
-  /** One user id for each machine. */
-  readonly leases: { takeVmUid(): Promise<number>; keepVmUid(uid: number): Promise<void>; giveVmUid(uid: number): Promise<void> };
+  /** One user id for each machine, and a range of them for those who show it directories. */
+  readonly leases: Pick<Leases, 'takeVmUid' | 'keepVmUid' | 'giveVmUid' | 'takeIdRange' | 'keepIdRange' | 'giveIdRange'>;
   readonly qemu?: string | undefined;
   readonly agent?: string | undefined;
   readonly probe?: string | undefined;
@@ -33,6 +35,8 @@ export interface QemuRuntimeOptions {
   readonly accelerator?: MicroVmRuntimeOptions['accelerator'] | undefined;
   /** The distribution's when missing. */
   readonly firmware?: FirmwareFiles | undefined;
+  /** Debian's when missing. */
+  readonly virtiofsd?: VirtiofsdProgram | undefined;
   readonly warmStart?: WarmStartMode | undefined;
   readonly templateDir?: string | undefined;
   readonly templateLimits?: MicroVmRuntimeOptions['templateLimits'];
@@ -55,6 +59,8 @@ export async function openQemuRuntime(options: QemuRuntimeOptions): Promise<Micr
     rootDir, runDir: options.runDir, nativeProgram: options.nativeProgram, conmon: options.conmon, qemu,
     groups: options.groups?.(groups) ?? groups,
     uids: { take: () => leases.takeVmUid(), keep: (uid) => leases.keepVmUid(uid), give: (uid) => leases.giveVmUid(uid) },
+    idRanges: { take: () => leases.takeIdRange(), keep: (base) => leases.keepIdRange(base), give: (base) => leases.giveIdRange(base) },
+    sharing: () => probeVirtiofsd(options.virtiofsd),
     kernel: () => guestKernel(options.kernelDir ?? path.join(rootDir, 'kernels'), options.agent ?? GUEST_AGENT),
     ownKernel: async (dir) => bootFiles(await openKernel(dir), options.agent ?? GUEST_AGENT),
     accelerator: options.accelerator ?? (() => (probed ??= probeAccelerator({ qemu, probe: options.probe ?? ACCELERATOR_PROBE, cacheFile: path.join(options.runDir, 'accelerator.json') }))),

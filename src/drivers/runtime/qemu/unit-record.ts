@@ -75,6 +75,9 @@ const RECORD = z.object({
   memoryLimitBytes: z.int().positive(),
   /** CPUs that the guest was started with. */
   virtualCpus: z.int().positive().default(1),
+  /** Directories that it shares, and the first of the ids that those have who show them. */
+  shares: z.int().nonnegative().default(0),
+  idBase: z.int().positive().optional(),
   log: z.object({ maxBytes: z.int().positive(), maxFiles: z.int().positive() }),
 });
 

@@ -51,7 +51,7 @@ export async function updateUnit(resources: ResourcePlan, { groups, machine: { i
     if (takenBytes !== 0) await changeMemory({ ...machine, record: { ...record, memoryLimitBytes } }, record.memoryLimitBytes, limits, groups);
     throw error;
   });
-  if (takenBytes === 0) await groups.updateLater(id, groupLimits(record.memoryBytes, limits, memoryLimitBytes));
+  if (takenBytes === 0) await groups.updateLater(id, groupLimits(record, limits, memoryLimitBytes));
   return { record: { ...record, memoryLimitBytes }, waits };
 }
 
@@ -64,7 +64,7 @@ function usesMore(): BerthError {
  * about its balloon is its own word (G08). Other than `done`: everything is as it was.
  */
 export async function changeMemory({ id, unit, record }: Machine, toBytes: number, resources: ResourcePlan, groups: ControlGroups): Promise<MovedBalloon | 'done'> {
-  const fromBytes = record.memoryLimitBytes, limitsOf = (bytes: number) => groupLimits(record.memoryBytes, resources, bytes);
+  const fromBytes = record.memoryLimitBytes, limitsOf = (bytes: number) => groupLimits(record, resources, bytes);
   if (toBytes > fromBytes) await groups.updateLater(id, limitsOf(toBytes));
   const after = limitsOf(toBytes);
   const moved = await moveBalloon({ qmpSocket: unit.qmpSocket, fromBytes, toBytes }, async () => {

@@ -52,8 +52,8 @@ export class WarmStarts implements AsyncDisposable {
 
   /** The name of what this machine could resume from; `own` is its kernel where it is not the one of all. undefined: this one boots. */
   async key(plan: UnitPlan, accelerator: 'kvm' | 'tcg', kernel: GuestKernelFiles, own?: GuestKernelFiles): Promise<string | undefined> {
-    // A template would have to hold disks of the sizes of its volumes.
-    if (this.#parts.mode === 'off' || plan.form !== 'microVM' || (plan.volumeDisks ?? []).length > 0) return undefined;
+    // A template would have to hold disks of the sizes of its volumes; memory that is shared with a virtiofsd is nobody's copy.
+    if (this.#parts.mode === 'off' || plan.form !== 'microVM' || (plan.volumeDisks ?? []).length > 0 || plan.mounts.length > 0) return undefined;
     await this.settle(kernel);
     return templateName([this.#parts.mode === 'shared' ? '' : `project ${plan.project}`, ...(own === undefined ? [] : [`kernel ${own.digest}`]), ...machineShape(plan, accelerator, this.#parts.qemu)]);
   }
