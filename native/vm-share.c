@@ -161,9 +161,9 @@ __attribute__((noreturn)) static void become_virtiofsd(int index, int complaints
   if (!count) vm_bail("the plan has no share-arg");
   if (sethostname("share", 5)) vm_bail("host name");
   fill_jail("share-bind");
-  if (mkdir("share", 0755) || mkdir("proc", 0755) || mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) vm_bail("jail of virtiofsd");
+  if (mkdir("share", 0755) || mkdir("proc", 0755) || mount("proc", "proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) vm_bail("jail of virtiofsd");
   if (syscall(SYS_move_mount, shares[index].tree, "", AT_FDCWD, "share", MOVE_MOUNT_F_EMPTY_PATH)) vm_bail("shared directory");
-  if (RULE_SHARE_WALLS) close_jail();
+  close_jail();
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(shares[index].listener, LISTENER) < 0) vm_bail("descriptors of virtiofsd");
   if (setrlimit(RLIMIT_CORE, &no_core)) vm_bail("limits of virtiofsd");

@@ -14,7 +14,7 @@ export async function describeNode(runtimes: Readonly<Record<SettledIsolation, R
   for (const form of FORMS) {
     const runtime = form === formOf('container', 'app') || form === formOf('container', 'os') ? runtimes.container : runtimes.vm;
     const answer = await runtime.available(form);
-    forms.push(answer.ok ? { form, available: true, boundary: answer.boundary } : { form, available: false, reason: answer.reason, hint: answer.hint });
+    forms.push(answer.ok ? { form, available: true, boundary: answer.boundary, ...(answer.noDirectories === undefined ? {} : { noDirectories: answer.noDirectories }) } : { form, available: false, reason: answer.reason, hint: answer.hint });
   }
   return {
     version: VERSION, hostname: os.hostname(), kernel: os.release(), cpus: os.availableParallelism(), memoryBytes: os.totalmem(),

@@ -20,7 +20,7 @@ const IP_TEXT = z.string().max(45).regex(/^[0-9a-fA-F.:]+$/, 'not an IP address'
 const PORT = z.number().int().min(1).max(65535);
 const ULIMITS = ['core', 'cpu', 'data', 'fsize', 'memlock', 'msgqueue', 'nofile', 'nproc', 'rss', 'sigpending', 'stack'] as const;
 
-const DISKS: Meaning = 'Block volumes, each a disk that the agent mounts nosuid and nodev; made when missing. Directories are refused: they need virtio-fs, which is not part of this version.';
+const DISKS: Meaning = 'Block volumes, each a disk that the agent mounts nosuid and nodev; made when missing. Volumes that are directories, and hostPath, where this host has virtiofsd (Debian 13): shared with all who have them, by virtio-fs, ids unshifted on disk; such a machine boots, for memory that is shared cannot be resumed from a template.';
 const NO_FIRST_BOOT: Meaning = { refused: 'An application has no first boot; give it its configuration by env or volumes.' };
 
 const NO_FIRMWARE: Meaning = { refused: 'A container shares the host’s kernel: it boots no disk. Use a VM.' };

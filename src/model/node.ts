@@ -7,6 +7,8 @@ export interface FormFact {
   readonly form: Form;
   readonly available: boolean;
   readonly boundary?: Boundary | undefined;
+  /** Missing where its instances can be shown directories. */
+  readonly noDirectories?: { readonly reason: string; readonly hint: string } | undefined;
   readonly reason?: string | undefined;
   readonly hint?: string | undefined;
 }

@@ -8,7 +8,7 @@ import { bytesNumber, nameText } from './text.ts';
 export const volumeSpec = z.strictObject({
   type: field(z.enum(['filesystem', 'block']).default('filesystem'), 'A directory, or a disk.', {
     change: 'never', flag: 'type', value: 'filesystem|block',
-    means: byBoundary('filesystem: a bind mount. block is refused: a guest could have written its file system, which the host’s kernel never mounts.', 'block: a disk with an ext4 of ours, which the agent mounts; one writer at a time, or several readers. filesystem is refused: it needs virtio-fs, which is not part of this version.'),
+    means: byBoundary('filesystem: a bind mount. block is refused: a guest could have written its file system, which the host’s kernel never mounts.', 'block: a disk with an ext4 of ours, which the agent mounts; one writer at a time, or several readers. filesystem: shared by virtio-fs, where the host has virtiofsd (Debian 13); refused with the way out elsewhere.'),
   }),
   pool: field(nameText.optional(), 'The pool it lies in; `default` when missing.', { change: 'never', flag: 'pool', value: 'NAME', means: everyForm('Where the bytes are.') }),
   sizeBytes: field(bytesNumber.min(1024 * 1024).optional(), 'Its size, 1 GiB for a block volume that names none; refused where the pool cannot enforce one. It can grow, and not shrink.', { change: 'restart', flag: 'size', value: 'BYTES', means: everyForm('Writes beyond it fail with ENOSPC or EDQUOT. A disk that grew, and the file system on it, are seen from the next start on.') }),

@@ -42,7 +42,7 @@ function runsHere(services: Services, form: Form): boolean {
 function refusedField(services: Services, image: Image, spec: InstanceSpec, form: Form): string | undefined {
   try {
     assertHonoured(spec, form);
-    assertVolumesFit(services, image.meta.project, spec, form);
+    assertVolumesFit(services, image.meta.project, spec, form, ownNode(services).status.forms.find((one) => one.form === form)?.noDirectories);
     return undefined;
   } catch (error) {
     return (error as BerthError).message;

@@ -173,7 +173,7 @@ async function planInstance(services: InstanceServices, caller: Caller, request:
   assertNoConflicts(spec);
   validateProcess(spec, image, name, form);
   assertUserData(spec, await hasCloudInit(services, spec, image));
-  const volumes = chooseVolumes(services, project, spec, form, caller);
+  const volumes = chooseVolumes(services, project, spec, form, caller, available.noDirectories);
   const published = bindPorts(spec.ports ?? [], registry, randomness);
   const networks = (spec.networks ?? [{ name: DEFAULT_NETWORK }]).map((wanted) => ({ wanted, network: registry.get<Network>('Network', project, wanted.name) }));
   if (published.length > 0 && networks.length === 0) throw new BerthError('invalid', 'Ports cannot be published without a network.', { fields: [{ path: 'spec.ports', message: 'needs a network' }] });

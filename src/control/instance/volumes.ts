@@ -1,5 +1,5 @@
 /** Named volumes that an instance mentions and that do not exist yet are made with it: directories for containers, disks for VMs. */
-import type { MountPlan, VolumeDiskPlan } from '../../drivers/runtime/driver.ts';
+import type { MountPlan, NoDirectories, VolumeDiskPlan } from '../../drivers/runtime/driver.ts';
 import { BerthError } from '../../model/errors.ts';
 import { FORM_LABEL, isVmForm, type Form } from '../../model/forms.ts';
 import { makeObjectId, objectId } from '../../model/ids.ts';
@@ -16,13 +16,13 @@ export interface ChosenVolumes {
   readonly made: readonly Volume[];
 }
 
-export function chooseVolumes(services: Services, project: string, spec: InstanceSpec, form: Form, caller: Caller): ChosenVolumes {
+export function chooseVolumes(services: Services, project: string, spec: InstanceSpec, form: Form, caller: Caller, noDirectories: NoDirectories | undefined): ChosenVolumes {
   const ids: Record<string, string> = {};
   const made: Volume[] = [];
   for (const [index, mount] of (spec.volumes ?? []).entries()) {
     if (mount.hostPath !== undefined && !caller.hostPaths) throw new BerthError('forbidden', 'Only uid 0 on the socket may show a directory of the host to an instance.', { hint: 'Use a named volume.', fields: [{ path: `spec.volumes.${index}.hostPath`, message: 'not allowed' }] });
   }
-  assertVolumesFit(services, project, spec, form);
+  assertVolumesFit(services, project, spec, form, noDirectories);
   for (const { volume: name } of spec.volumes ?? []) {
     if (name === undefined || ids[name] !== undefined) continue;
     const existing = services.registry.find<Volume>('Volume', project, name);
@@ -39,19 +39,19 @@ export function chooseVolumes(services: Services, project: string, spec: Instanc
   return { ids, made };
 }
 
-/** @throws BerthError `unsupported`, `invalid`: what of the volumes this form cannot have, with the reason and the way out. */
-export function assertVolumesFit(services: Services, project: string, spec: InstanceSpec, form: Form): void {
+/** `noDirectories`: why this form cannot be shown any here. @throws BerthError `unsupported`, `invalid`: what of the volumes this form cannot have, with the reason and the way out. */
+export function assertVolumesFit(services: Services, project: string, spec: InstanceSpec, form: Form, noDirectories: NoDirectories | undefined): void {
   const disks = new Set<string>();
   for (const [index, mount] of (spec.volumes ?? []).entries()) {
     const refused = (message: string, hint: string): BerthError => new BerthError('unsupported', message, { hint, fields: [{ path: `spec.volumes.${index}`, message: `not for ${FORM_LABEL[form]}s` }] });
     const volume = mount.volume === undefined ? undefined : services.registry.find<Volume>('Volume', project, mount.volume);
-    if (isVmForm(form) && (mount.hostPath !== undefined || volume?.spec.type === 'filesystem')) {
-      throw refused(`${volume === undefined ? 'A directory of the host' : `Volume '${volume.meta.name}' is a directory, and`} cannot be shown to a machine: that needs virtio-fs, which is not part of this version.`, 'Make a block volume: berth volume create NAME --type block --size 1g');
+    if (noDirectories !== undefined && (mount.hostPath !== undefined || volume?.spec.type === 'filesystem')) {
+      throw refused(`${volume === undefined ? 'A directory of the host' : `Volume '${volume.meta.name}' is a directory, and`} cannot be shown to a machine here. ${noDirectories.reason}`, noDirectories.hint);
     }
     if (!isVmForm(form) && volume?.spec.type === 'block') {
       throw refused(`Volume '${volume.meta.name}' is a disk: a guest could have written its file system, and the host’s kernel mounts no such thing.`, 'Run it with --vm, or use a volume of type filesystem.');
     }
-    if (mount.volume === undefined || !isVmForm(form)) continue;
+    if (mount.volume === undefined || !isVmForm(form) || volume?.spec.type === 'filesystem') continue;
     if (disks.has(mount.volume)) throw new BerthError('invalid', `Volume '${mount.volume}' is a disk, and a disk is in one place.`, { fields: [{ path: `spec.volumes.${index}.target`, message: 'mounted twice' }] });
     disks.add(mount.volume);
   }
@@ -69,13 +69,18 @@ export const makeVolumes: Step<InstanceContext> = {
   },
 };
 
-/** Directories for containers, disks for VMs, in the order of the spec. */
+/** Directories, and for VMs disks, in the order of the spec. */
 export function volumePlans({ services, instance }: InstanceContext): { readonly mounts: readonly MountPlan[]; readonly volumeDisks: readonly VolumeDiskPlan[] } {
   const mounts: MountPlan[] = [], volumeDisks: VolumeDiskPlan[] = [];
   for (const { volume: name, hostPath, target, readOnly } of instance.spec.volumes ?? []) {
-    if (name === undefined) mounts.push({ source: hostPath!, target, readOnly });
-    else if (instance.status.isolation === 'vm') volumeDisks.push({ name, file: services.storage.volumePath(objectId(instance.status.volumes[name]!), 'block'), target, readOnly });
-    else mounts.push({ source: services.storage.volumePath(objectId(instance.status.volumes[name]!), 'filesystem'), target, readOnly });
+    if (name === undefined) {
+      mounts.push({ source: hostPath!, target, readOnly });
+      continue;
+    }
+    const id = objectId(instance.status.volumes[name]!), type = services.registry.byId<Volume>(id)?.spec.type;
+    if (type === undefined) throw new BerthError('notFound', `A volume of '${instance.meta.name}' is gone.`);
+    if (type === 'block') volumeDisks.push({ name, file: services.storage.volumePath(id, type), target, readOnly });
+    else mounts.push({ source: services.storage.volumePath(id, type), target, readOnly });
   }
   return { mounts, volumeDisks };
 }

@@ -55,6 +55,12 @@ export interface ResourcePlan {
   readonly pids?: number | undefined;
 }
 
+/** Why this host cannot show a directory to a machine, and the way out. */
+export interface NoDirectories {
+  readonly reason: string;
+  readonly hint: string;
+}
+
 export interface MountPlan {
   /** Directory on the host, ids unshifted. */
   readonly source: string;
@@ -343,7 +349,7 @@ export interface RemoveOptions {
 export interface RuntimeDriver extends AsyncDisposable {
   readonly name: string;
   /** Can this host run these forms at all, those of disk images with this firmware? Throws nothing; the reason is a sentence. */
-  available(form: Form, firmware?: DiskRootPlan['firmware']): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }>;
+  available(form: Form, firmware?: DiskRootPlan['firmware']): Promise<{ readonly ok: true; readonly boundary: Boundary; readonly noDirectories?: NoDirectories | undefined } | { readonly ok: false; readonly reason: string; readonly hint: string }>;
   /** Errors: `invalid` (the root file system was refused by the pre-flight), `notFound` (no such command: 127), `unavailable`, `timeout`. */
   create(plan: UnitPlan, signal?: AbortSignal): Promise<UnitInfo>;
   start(id: ObjectId): Promise<void>;

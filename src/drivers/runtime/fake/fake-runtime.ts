@@ -2,7 +2,7 @@
 import { BerthError } from '../../../model/errors.ts';
 import type { Boundary, Form } from '../../../model/forms.ts';
 import { isObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitProcesses, UnitStats } from '../driver.ts';
+import type { CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, NoDirectories, Observed, OutputChunk, RemoveOptions, ResourcePlan, RuntimeDriver, UnitInfo, UnitPlan, UnitProcesses, UnitStats } from '../driver.ts';
 import { noAgent } from '../no-agent.ts';
 import { copyInto, copyOutOf } from '../unit-files.ts';
 import { ChunkPipe } from './chunk-pipe.ts';
@@ -36,6 +36,8 @@ export class FakeRuntimeHost {
   readonly uppers = new Map<string, Map<string, string>>();
   /** A sentence: this host cannot run anything. */
   unavailable: string | undefined;
+  /** This host has no virtiofsd. */
+  noDirectories: NoDirectories | undefined;
   readonly missingFirmware = new Set<DiskRootPlan['firmware']>();
   nextPid = 1000;
 
@@ -86,7 +88,7 @@ class FakeRuntime implements RuntimeDriver {
     const { forms, boundary } = this.#host.parts;
     if (firmware !== undefined && this.#host.missingFirmware.has(firmware)) return { ok: false, reason: `it has no ${firmware} firmware.`, hint: 'Install it.' };
     if (this.#host.unavailable !== undefined) return { ok: false, reason: this.#host.unavailable, hint: 'Use another host.' };
-    return forms.includes(form) ? { ok: true, boundary } : { ok: false, reason: 'this fake does not make them.', hint: 'Use another form.' };
+    return forms.includes(form) ? { ok: true, boundary, noDirectories: this.#host.noDirectories } : { ok: false, reason: 'this fake does not make them.', hint: 'Use another form.' };
   }
 
   async create(plan: UnitPlan, signal?: AbortSignal): Promise<UnitInfo> {

@@ -57,3 +57,11 @@ test('a template has its memory in a file of its own and leads nowhere; who resu
   assert.deepEqual(devices(clone!), devices(qemuCommandLine(plan)).map((device) => device.replace('netdev=net0,', '')));
   assert.ok(clone!.includes('-sandbox') && template!.includes('-sandbox'));
 });
+
+test('a machine that shares directories has memory that others may have too, and a device and a descriptor for each', () => {
+  const line = qemuCommandLine({ ...plan, shares: 2 });
+  assert.equal(line[line.indexOf('-object') + 1], 'memory-backend-memfd,id=ram,size=256M,share=on');
+  assert.match(line[line.indexOf('-machine') + 1]!, /,memory-backend=ram$/);
+  assert.deepEqual(line.filter((word) => word.includes('share1')), ['socket,id=share1,fd=61', 'vhost-user-fs-device,chardev=share1,tag=s1']);
+  assert.deepEqual(qemuCommandLine({ ...plan, shares: 0 }), qemuCommandLine(plan));
+});

@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { BerthError } from '../../../model/errors.ts';
 import { isObjectId, makeObjectId, type ObjectId } from '../../../model/ids.ts';
-import type { Boundary, Form } from '../../../model/forms.ts';
+import type { Form } from '../../../model/forms.ts';
 import { removeDirectory } from '../../../host/files.ts';
 import { attachMonitored, dropParkedInput } from '../../../host/monitor-attach.ts';
 import { MonitorExits } from '../../../host/monitor-exit.ts';
@@ -82,14 +82,15 @@ export class MicroVmRuntime implements RuntimeDriver {
     this.#swept.catch(() => undefined);
   }
 
-  async available(form: Form, firmware?: DiskRootPlan['firmware']): Promise<{ readonly ok: true; readonly boundary: Boundary } | { readonly ok: false; readonly reason: string; readonly hint: string }> {
+  async available(form: Form, firmware?: DiskRootPlan['firmware']): ReturnType<RuntimeDriver['available']> {
     if (form !== 'microVM' && form !== 'vm') return { ok: false, reason: 'This runtime makes microVMs and VMs only.', hint: 'Other forms have other runtimes.' };
     if (!fs.existsSync(this.#options.qemu)) return { ok: false, reason: `${this.#options.qemu} is not installed.`, hint: '`berth up` installs it.' };
     const missing = firmware === undefined ? undefined : missingFirmware(firmware, this.#options.firmware);
     if (missing !== undefined) return { ok: false, ...missing };
     try {
       if (firmware === undefined) await this.#guestKernel();
-      return { ok: true, boundary: boundaryOf(await this.#options.accelerator()) };
+      const sharing = await this.#options.sharing();
+      return { ok: true, boundary: boundaryOf(await this.#options.accelerator()), ...(sharing.ok ? {} : { noDirectories: { reason: sharing.reason, hint: sharing.hint } }) };
     } catch (error) {
       const known = error instanceof BerthError ? error : undefined;
       return { ok: false, reason: known?.message ?? 'The guests\' kernel could not be prepared.', hint: known?.hint ?? '`berth doctor` says more.' };
