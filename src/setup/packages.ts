@@ -1,5 +1,8 @@
 /** The Debian packages that Berth calls or builds with, each with the reason why it is there. */
 
+import fs from 'node:fs';
+import { suiteOf } from './estate.ts';
+
 /** run: every host · vm: hosts that run VMs · build: compiles the native programs · test: the test lanes only */
 export type PackageUse = 'run' | 'vm' | 'build' | 'test';
 
@@ -7,6 +10,8 @@ export interface DebianPackage {
   readonly name: string;
   readonly use: PackageUse;
   readonly why: string;
+  /** Releases of Debian that have it; all of ours when missing. */
+  readonly suites?: readonly string[] | undefined;
 }
 
 export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
@@ -27,6 +32,7 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'qemu-system-x86', use: 'vm', why: 'runs virtual machines' },
   { name: 'qemu-utils', use: 'vm', why: 'converts qcow2 disk images, jailed' },
   { name: 'xz-utils', use: 'vm', why: 'unpacks kernels and modules for guests, jailed' },
+  { name: 'virtiofsd', use: 'vm', why: 'shows directories to virtual machines', suites: ['trixie'] },
   { name: 'ovmf', use: 'vm', why: 'UEFI firmware of VMs that boot a disk image' },
   { name: 'gcc', use: 'build', why: 'compiles the native programs' },
   { name: 'libc6-dev', use: 'build', why: 'headers for the native programs' },
@@ -46,6 +52,11 @@ export const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   { name: 'skopeo', use: 'test', why: 'a second opinion on exported images' },
 ];
 
-export function packagesFor(uses: readonly PackageUse[]): readonly DebianPackage[] {
-  return DEBIAN_PACKAGES.filter((one) => uses.includes(one.use));
+/** `suite` is the host's when missing. */
+export function packagesFor(uses: readonly PackageUse[], suite: string = hostSuite()): readonly DebianPackage[] {
+  return DEBIAN_PACKAGES.filter((one) => uses.includes(one.use) && (one.suites === undefined || one.suites.includes(suite)));
+}
+
+function hostSuite(): string {
+  return suiteOf(fs.existsSync('/etc/os-release') ? fs.readFileSync('/etc/os-release', 'utf8') : '');
 }

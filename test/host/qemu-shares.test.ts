@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { MountPlan, UnitPlan } from '../../src/drivers/runtime/driver.ts';
-import type { VirtiofsdProgram } from '../../src/drivers/runtime/qemu/virtiofsd.ts';
+import type { VirtiofsdProgram } from '../../src/host/virtiofsd.ts';
 import { openControlGroups } from '../../src/host/cgroup.ts';
 import { identify, isAlive } from '../../src/host/process.ts';
 import { BerthError } from '../../src/model/errors.ts';

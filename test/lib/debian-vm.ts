@@ -10,7 +10,7 @@ import type { DebianSuite } from '../../src/drivers/content/bootstrap/debian.ts'
 import { cacheKernel, type GuestKernel } from '../../src/host/guest-kernel.ts';
 import { bundle } from '../../src/setup/bundle.ts';
 import { PINNED_BUN } from '../../src/setup/home.ts';
-import { DEBIAN_PACKAGES } from '../../src/setup/packages.ts';
+import { packagesFor } from '../../src/setup/packages.ts';
 import { berth, type CliResult } from './cli.ts';
 import { BUNDLE_VARIABLE, daemonProgram, TestDaemon } from './daemon.ts';
 import { debianArchive, systemArchive } from './debian-images.ts';
@@ -59,7 +59,7 @@ export class DebianVm implements AsyncDisposable {
 
   /** Up, with the checkout at INSIDE. Minutes; the first time for a suite many. */
   static async boot(suite: DebianSuite): Promise<DebianVm> {
-    const packages = DEBIAN_PACKAGES.map((one) => one.name).filter((name) => !NOT_INSIDE.includes(name));
+    const packages = packagesFor(['run', 'vm', 'build', 'test'], suite).map((one) => one.name).filter((name) => !NOT_INSIDE.includes(name));
     const archive = await debianArchive('inside', [...SYSTEM, ...packages], suite);
     const kernelDir = path.join(HOME, '.build', `kernels-${suite}`);
     const kernel = await kernelOf(archive, kernelDir);

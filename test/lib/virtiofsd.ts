@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { VirtiofsdProgram } from '../../src/drivers/runtime/qemu/virtiofsd.ts';
+import type { VirtiofsdProgram } from '../../src/host/virtiofsd.ts';
 import { debianArchive } from './debian-images.ts';
 
 const LIBRARIES = 'usr/lib/x86_64-linux-gnu';

@@ -5,6 +5,7 @@ import { ended, FakeWorld, ROOT } from '../../../test/lib/fake-control.ts';
 import { createInstance } from '../instance/create.ts';
 import { createVolume } from '../volume/volume.ts';
 import type { Boundary, Form } from '../../model/forms.ts';
+import type { FormFact } from '../../model/node.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -19,8 +20,8 @@ async function made(world: FakeWorld, name: string, spec: Record<string, unknown
 }
 
 /** A node with other forms than the world's own. */
-function withForms(forms: readonly (readonly [Form, Boundary])[]): Parameters<typeof FakeWorld.open>[0] {
-  return { parts: (parts) => ({ ...parts, describeNode: async () => ({ ...(await parts.describeNode()), forms: forms.map(([form, boundary]) => ({ form, available: true, boundary })) }) }) };
+function withForms(forms: readonly (readonly [Form, Boundary, FormFact['noDirectories']?])[]): Parameters<typeof FakeWorld.open>[0] {
+  return { parts: (parts) => ({ ...parts, describeNode: async () => ({ ...(await parts.describeNode()), forms: forms.map(([form, boundary, noDirectories]) => ({ form, available: true, boundary, noDirectories })) }) }) };
 }
 
 test('own code that asks for nothing becomes a container, and says why', async () => {
@@ -50,9 +51,9 @@ test('where a hardware boundary is needed and none is here, auto refuses', async
 });
 
 test('a form that cannot honour a field is not chosen', async () => {
-  await using world = await FakeWorld.open(withForms([['appContainer', 'kernel'], ['microVM', 'hardware']]));
+  await using world = await FakeWorld.open(withForms([['appContainer', 'kernel'], ['microVM', 'hardware', { reason: 'This host has no virtiofsd.', hint: 'Install it.' }]]));
   await ended(createVolume(world.services, ROOT, { project: 'default', meta: { name: 'data' }, spec: { type: 'filesystem' } }));
-  await assert.rejects(made(world, 'job', { volumes: [{ volume: 'data', target: '/data' }] }, STRANGERS), /virtio-fs/);
+  await assert.rejects(made(world, 'job', { volumes: [{ volume: 'data', target: '/data' }] }, STRANGERS), /no virtiofsd/);
 });
 
 test('a label that says nothing is refused, not ignored', async () => {

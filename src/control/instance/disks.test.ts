@@ -40,10 +40,25 @@ describe('block volumes', () => {
     await make(world, 'data', { type: 'block' });
     await make(world, 'shared', { type: 'filesystem' });
     await assert.rejects(world.create('a', { volumes: [{ volume: 'data', target: '/data' }] }), { code: 'unsupported', message: /is a disk/ });
-    await assert.rejects(world.create('a', vm(false, 'shared')), { code: 'unsupported', message: /virtio-fs/, hint: /--type block/ });
-    await assert.rejects(world.create('a', { isolation: 'vm', volumes: [{ hostPath: '/srv', target: '/data' }] }), { code: 'unsupported', message: /virtio-fs/ });
+    world.machines.noDirectories = { reason: 'This host has no virtiofsd.', hint: 'Use a block volume: --type block' };
+    await assert.rejects(world.create('a', vm(false, 'shared')), { code: 'unsupported', message: /^Volume 'shared' is a directory, and cannot be shown to a machine here\. This host has no virtiofsd\.$/, hint: /--type block/ });
+    await assert.rejects(world.create('a', { isolation: 'vm', volumes: [{ hostPath: '/srv', target: '/data' }] }), { code: 'unsupported', message: /virtiofsd/ });
     await assert.rejects(world.create('a', { isolation: 'vm', volumes: [{ volume: 'data', target: '/a' }, { volume: 'data', target: '/b' }] }), { code: 'invalid' });
     await assert.rejects(make(world, 'tiny', { type: 'block', sizeBytes: MIB }), { code: 'invalid' });
+    await assertConsistent(world);
+  });
+
+  it('directories reach machines where the host can show them: one beside its disks, in many machines and containers at once', async () => {
+    await using world = await FakeWorld.open();
+    await make(world, 'shared', { type: 'filesystem' });
+    const source = world.services.storage.volumePath(volume(world, 'shared').meta.id as never, 'filesystem');
+    const volumes = [{ volume: 'shared', target: '/a', readOnly: false }, { volume: 'shared', target: '/b', readOnly: true }, { volume: 'own', target: '/own', readOnly: false }, { hostPath: '/srv', target: '/srv', readOnly: true }];
+    for (const name of ['one', 'two']) await world.run(name, { isolation: 'vm', volumes: volumes.filter(({ volume: named }) => name === 'one' || named !== 'own') });
+    await world.run('three', { volumes: [volumes[0]!] });
+    const { mounts, volumeDisks } = world.unit('one')!.plan;
+    assert.deepEqual(mounts, [{ source, target: '/a', readOnly: false }, { source, target: '/b', readOnly: true }, { source: '/srv', target: '/srv', readOnly: true }]);
+    assert.deepEqual(volumeDisks!.map(({ name }) => name), ['own']);
+    assert.equal(volume(world, 'own').spec.type, 'block');
     await assertConsistent(world);
   });
 

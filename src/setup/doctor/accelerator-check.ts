@@ -2,6 +2,7 @@
 import { probeAccelerator, type AcceleratorProbe } from '../../host/accelerator.ts';
 import { cachedGuestKernels } from '../../host/guest-kernel.ts';
 import { ACCELERATOR_PROBE } from '../../host/native.ts';
+import { probeVirtiofsd } from '../../host/virtiofsd.ts';
 import { finding, type Check, type Finding, type HostView } from './finding.ts';
 
 const QEMU = '/usr/bin/qemu-system-x86_64';
@@ -29,4 +30,12 @@ export const guestKernel: Check = async () => {
   return [kernel === undefined
     ? finding('vm.kernel', 'Kernel of virtual machines', 'info', 'not fetched yet', 'Virtual machines cannot run; containers can.', 'sudo berth up')
     : finding('vm.kernel', 'Kernel of virtual machines', 'ok', kernel.release, 'Virtual machines boot it, whatever the host runs.')];
+};
+
+/** What shows directories to machines: the one in Rust, which not every release has. */
+export const sharing: Check = async (host) => {
+  const found = await probeVirtiofsd(undefined, host), id = 'vm.virtiofsd', title = 'virtiofsd';
+  return [found.ok
+    ? finding(id, title, 'ok', found.version, 'Virtual machines can have volumes that are directories, shared with containers.')
+    : finding(id, title, 'info', found.reason, 'Virtual machines have block volumes; those that are directories are refused.', found.hint)];
 };

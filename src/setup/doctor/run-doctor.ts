@@ -1,5 +1,5 @@
 /** `berth doctor`: every check, whatever one of them does, and the answer in two shapes. */
-import { accelerator, guestKernel } from './accelerator-check.ts';
+import { accelerator, guestKernel, sharing } from './accelerator-check.ts';
 import { HARDENING_CHECKS } from './hardening-checks.ts';
 import { finding, type Check, type Finding, type FindingStatus, type HostView } from './finding.ts';
 import { KERNEL_CHECKS } from './kernel-checks.ts';
@@ -15,7 +15,7 @@ export interface Section {
 export const SECTIONS: readonly Section[] = [
   { title: 'Kernel', checks: KERNEL_CHECKS },
   { title: 'Tools', checks: [tools, protocolNames] },
-  { title: 'Virtual machines', checks: [accelerator, guestKernel] },
+  { title: 'Virtual machines', checks: [accelerator, guestKernel, sharing] },
   { title: 'Room', checks: SPACE_CHECKS },
   { title: 'Network', checks: NETWORK_CHECKS },
   { title: 'Hardening', checks: HARDENING_CHECKS },

@@ -3,10 +3,11 @@ import fs from 'node:fs';
 import { BerthError } from '../../../model/errors.ts';
 import { FORM_LABEL } from '../../../model/forms.ts';
 import type { GroupLimits } from '../../../host/cgroup.ts';
+import type { VirtiofsdProgram } from '../../../host/virtiofsd.ts';
 import type { InterfacePlan, ResourcePlan, UnitPlan, VolumeDiskPlan } from '../driver.ts';
 import { MAX_ISOS } from './disk-command-line.ts';
 import { DESCRIPTOR, JAIL, OVERHEAD_MIB, qemuCommandLine, tcgBufferMiB } from './command-line.ts';
-import { SHARE_OVERHEAD_MIB, virtiofsdCommandLine, type VirtiofsdProgram } from './virtiofsd.ts';
+import { SHARE_OVERHEAD_MIB, virtiofsdCommandLine } from './virtiofsd.ts';
 import type { UnitRecord } from './unit-record.ts';
 import type { LaunchPlan, SharesPlan, TapPlan } from './vm-plan.ts';
 

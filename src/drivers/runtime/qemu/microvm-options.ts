@@ -1,8 +1,8 @@
 /** What the runtime of microVMs and VMs is built from. */
 import type { ControlGroups } from '../../../host/cgroup.ts';
+import type { Sharing } from '../../../host/virtiofsd.ts';
 import type { FirmwareFiles } from './firmware.ts';
 import type { TemplateLimits } from './template-store.ts';
-import type { Sharing } from './virtiofsd.ts';
 import type { WarmStartMode } from './warm-starts.ts';
 import type { LaunchPlan } from './vm-plan.ts';
 

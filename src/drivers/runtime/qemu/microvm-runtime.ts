@@ -16,6 +16,7 @@ import { MonitorExits } from '../../../host/monitor-exit.ts';
 import { monitorLogFiles, rotateMonitorLog } from '../../../host/monitor-log.ts';
 import { monitorIdentity } from '../../../host/monitor.ts';
 import { isAlive, signalProcess } from '../../../host/process.ts';
+import type { VirtiofsdProgram } from '../../../host/virtiofsd.ts';
 import { timeStampCounterKhz } from '../../../host/tsc.ts';
 import type {
   CopyInRequest, CopyOutRequest, DiskRootPlan, ExecPlan, ExecSession, ExitRecord, IoSession, Observed, RemoveOptions, ResourcePlan, RuntimeDriver, TemplateInfo, TerminalSize, UnitInfo, UnitPlan, UnitProcesses, UnitStats,
@@ -39,7 +40,6 @@ import { screenshot } from './screenshot.ts';
 import type { Template } from './template-store.ts';
 import { comesTrue, endProcesses, gone, qemuIdentity } from './unit-processes.ts';
 import { boundaryOf, readRecord, runtimePaths, writeRecord, type RuntimePaths, type UnitPaths, type UnitRecord } from './unit-record.ts';
-import type { VirtiofsdProgram } from './virtiofsd.ts';
 import type { LaunchPlan } from './vm-plan.ts';
 import { WarmStarts } from './warm-starts.ts';
 

@@ -7,11 +7,11 @@ import { cachedGuestKernels } from '../../../host/guest-kernel.ts';
 import { openKernel, type KernelFiles } from '../../../host/kernel-layout.ts';
 import type { Leases } from '../../../host/leases.ts';
 import { ACCELERATOR_PROBE, GUEST_AGENT } from '../../../host/native.ts';
+import { probeVirtiofsd, type VirtiofsdProgram } from '../../../host/virtiofsd.ts';
 import { BerthError } from '../../../model/errors.ts';
 import { DEBIAN_FIRMWARE, type FirmwareFiles } from './firmware.ts';
 import type { GuestKernelFiles, MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
 import { MicroVmRuntime } from './microvm-runtime.ts';
-import { probeVirtiofsd, type VirtiofsdProgram } from './virtiofsd.ts';
 import type { WarmStartMode } from './warm-starts.ts';
 
 export interface QemuRuntimeOptions {
