@@ -15,6 +15,7 @@ import { createNativeUnpacker } from '../drivers/unpack/native/native-unpacker.t
 import { Leases } from '../host/leases.ts';
 import { NATIVE_PROGRAM } from '../host/native.ts';
 import { processEvidence } from '../host/process-evidence.ts';
+import type { VirtiofsdProgram } from '../host/virtiofsd.ts';
 import { NAME_PATTERN } from '../model/ids.ts';
 import { openAdviser } from './adviser.ts';
 import { describeNode, fileBytes, hostFacts } from './describe-node.ts';
@@ -23,7 +24,7 @@ import { readRegistrySettings, REGISTRIES_FILE } from './registry-settings.ts';
 
 export type Drivers = Pick<ControlParts, 'store' | 'runtimes' | 'storage' | 'network' | 'content' | 'unpacker' | 'registries' | 'fileBytes' | 'hostFacts' | 'processEvidence' | 'adviser' | 'describeNode' | 'nodeName'> & AsyncDisposable;
 
-export async function openDrivers(options: DaemonOptions & { readonly rootTag: string; readonly log: Logger }): Promise<Drivers> {
+export async function openDrivers(options: DaemonOptions & { readonly rootTag: string; readonly log: Logger; readonly virtiofsd?: VirtiofsdProgram | undefined }): Promise<Drivers> {
   const { rootDir, runDir, leaseDir, rootTag } = options;
   await using opened = new AsyncDisposableStack();
   const store = opened.use(await openSqliteStore(path.join(rootDir, 'state', 'store.db')));
@@ -34,7 +35,7 @@ export async function openDrivers(options: DaemonOptions & { readonly rootTag: s
   const registries = opened.use(openOciRegistries({ settings }));
   const content = opened.use(await openDirContent({ rootDir: path.join(rootDir, 'images'), layersDir: path.join(rootDir, 'l'), unpacker }));
   const container = opened.use(await openCrunRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, crun: '/usr/bin/crun', conmon: '/usr/bin/conmon', lxcfs: '/usr/bin/lxcfs', openSandbox: () => { throw new TypeError('control opens every sandbox'); } }));
-  const vm = opened.use(await openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: options.kernelDir, warmStart: options.warmStart, complain: (error) => options.log.warn({ error: describe(error) }, 'a microVM could not start warm, or the next of its kind will not') }));
+  const vm = opened.use(await openQemuRuntime({ rootDir, runDir, rootTag, nativeProgram: NATIVE_PROGRAM, conmon: '/usr/bin/conmon', leases, kernelDir: options.kernelDir, warmStart: options.warmStart, virtiofsd: options.virtiofsd, complain: (error) => options.log.warn({ error: describe(error) }, 'a microVM could not start warm, or the next of its kind will not') }));
   const runtimes = { container, vm };
   const adviser = opened.use(openAdviser());
   const rest = opened.move();

@@ -12,6 +12,7 @@ import type { Logger } from '../control/services.ts';
 import { endWithHost } from '../control/instance/host-shutdown.ts';
 import type { StepHook } from '../control/journal.ts';
 import { peerCredentials } from '../host/peer-credentials.ts';
+import type { VirtiofsdProgram } from '../host/virtiofsd.ts';
 import { readLog } from '../host/log-reader.ts';
 import { openRootDirectory } from '../host/root-directory.ts';
 import { BerthError } from '../model/errors.ts';
@@ -26,6 +27,8 @@ export interface DaemonParts {
   /** Replaces single drivers or guards in tests. */
   readonly drivers?: ((drivers: Drivers) => Drivers) | undefined;
   readonly stepHook?: StepHook | undefined;
+  /** Debian's when missing. */
+  readonly virtiofsd?: VirtiofsdProgram | undefined;
 }
 
 export interface RunningDaemon extends AsyncDisposable {
@@ -40,7 +43,7 @@ const FEATURES: readonly string[] = [];
 export async function runDaemon(options: DaemonOptions, parts: DaemonParts): Promise<RunningDaemon> {
   await using opened = new AsyncDisposableStack();
   const root = opened.use(await openRootDirectory(options.rootDir, options.runDir));
-  const plain = await openDrivers({ ...options, rootTag: root.tag, log: parts.log });
+  const plain = await openDrivers({ ...options, rootTag: root.tag, log: parts.log, virtiofsd: parts.virtiofsd });
   const drivers = parts.drivers?.(plain) ?? plain;
   opened.use(drivers);
   const controlParts: ControlParts = {

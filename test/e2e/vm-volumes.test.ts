@@ -1,19 +1,24 @@
 /**
- * Block volumes of microVMs and VMs, several networks, and limits that change while one runs: from inside, by the real
+ * Volumes of microVMs and VMs, several networks, and limits that change while one runs: from inside, by the real
  * command. Few machines, for each costs a boot.
  */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { berth } from '../lib/cli.ts';
 import { TestDaemon } from '../lib/daemon.ts';
 import { until } from '../lib/until.ts';
+import { virtiofsdOfTrixie } from '../lib/virtiofsd.ts';
 
 const PATIENCE_MS = 120_000;
 
 describe('volumes, networks and limits of machines', { timeout: 600_000 }, () => {
   let daemon: TestDaemon;
+  let env: Record<string, string>;
   before(async () => {
-    daemon = await TestDaemon.start({ vms: true });
+    env = { BERTH_TEST_VIRTIOFSD: JSON.stringify(await virtiofsdOfTrixie()) };
+    daemon = await TestDaemon.start({ vms: true, env });
     await daemon.bootstrapBusybox();
   });
   after(async () => { await daemon?.[Symbol.asyncDispose](); });
@@ -85,14 +90,31 @@ describe('volumes, networks and limits of machines', { timeout: 600_000 }, () =>
   });
 
   test('one writer: others are told who has it, also after the daemon was killed', async () => {
-    await daemon.restart();
+    await daemon.restart({ env });
     assert.equal((await daemon.instance('one')).status.state, 'running');
     assert.equal(await inside('one', 'cat /data/kept'), 'kept');
     for (const mode of ['', ':ro']) await refused(['run', '--vm', '--rm', '-v', `data:/data${mode}`, 'busybox', 'true'], /Volume 'data' is attached to 'one'/);
     await refused(['run', '--rm', '-v', 'data:/data', 'busybox', 'true'], /is a disk[^]*--vm/);
     await refused(['volume', 'delete', 'data'], /used by 'one'/);
+  });
+
+  test('a directory is shared by a container and a machine: the same users and bytes, and links that lead nowhere else', async () => {
     await ok('volume', 'create', 'shared');
-    await refused(['run', '--vm', '--rm', '-v', 'shared:/data', 'busybox', 'true'], /virtio-fs[^]*--type block/);
+    await ok('run', '-d', '--name', 'beside', '-v', 'shared:/data', 'busybox', 'sleep', '1000');
+    await ok('run', '--vm', '-d', '--name', 'sharer', '--memory', '128m', '-v', 'shared:/data', 'busybox', 'sleep', '1000');
+    const secret = path.join(daemon.base, 'secret');
+    fs.writeFileSync(secret, 'of the host', { mode: 0o644 });
+    assert.equal(await inside('sharer', `echo from-vm > /data/vm; chown 1000:33 /data/vm; ln -s ${secret} /data/secret; ln -s / /data/root; cat ${secret} /data/secret 2>&1 | grep -c "No such file"`), '2');
+    assert.equal(await inside('beside', 'stat -c "%u %g" /data/vm; cat /data/vm; cat /data/secret 2>&1; ls -d /data/root/data; echo from-container > /data/container'), '1000 33\nfrom-vm\ncat: can\'t open \'/data/secret\': No such file or directory\n/data/root/data');
+    await daemon.restart({ env });
+    assert.equal(await inside('sharer', 'cat /data/container; stat -c "%u %g" /data/container'), 'from-container\n0 0');
+    // A copy takes the link, or what it leads to inside: never what the host has there.
+    await refused(['cp', '-L', 'beside:/data/secret', path.join(daemon.base, 'copied')], /secret/);
+    await ok('cp', 'beside:/data/secret', path.join(daemon.base, 'link'));
+    assert.equal(fs.readlinkSync(path.join(daemon.base, 'link')), secret);
+    assert.equal((await daemon.instance('sharer')).status.start, 'cold');
+    await ok('stop', '-t', '1', 'sharer');
+    await ok('rm', '--force', 'sharer', 'beside');
   });
 
   test('it ends at its size, and is counted', async () => {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { daemonProcess } from '../../src/daemon/daemon-process.ts';
+import type { VirtiofsdProgram } from '../../src/host/virtiofsd.ts';
 import type { StepHook } from '../../src/control/journal.ts';
 
 /** `kill verb/step/moment` or `fail verb/step/moment/ERRNO`, one a line. */
@@ -21,4 +22,7 @@ const stepHook: StepHook = (verb, step, moment) => {
   }
 };
 
-await daemonProcess({ stepHook });
+/** Hosts of Debian 12 have none: a test brings its own (test/lib/virtiofsd.ts). */
+const virtiofsd = process.env['BERTH_TEST_VIRTIOFSD'];
+
+await daemonProcess({ stepHook, ...(virtiofsd === undefined ? {} : { virtiofsd: JSON.parse(virtiofsd) as VirtiofsdProgram }) });
