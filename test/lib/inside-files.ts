@@ -7,7 +7,7 @@ const SERVER = 'is about a server beside Berth (etcd, docker-registry) and sees 
 const FUZZER = 'hours of instrumented code under emulation, and the same code as outside';
 
 export const NOT_INSIDE: Readonly<Record<string, string>> = {
-  qemu: NESTED, 'qemu-hostile': NESTED, 'qemu-network': NESTED, 'qemu-os-contract': NESTED, 'qemu-volumes': NESTED, 'qemu-walls': NESTED, 'qemu-warm': NESTED, 'qemu-warm-contract': NESTED,
+  qemu: NESTED, 'qemu-hostile': NESTED, 'qemu-network': NESTED, 'qemu-os-contract': NESTED, 'qemu-shares': NESTED, 'qemu-volumes': NESTED, 'qemu-walls': NESTED, 'qemu-warm': NESTED, 'qemu-warm-contract': NESTED,
   'foreign-machine': NESTED, 'network-forms': NESTED,
   'guest-kernel': 'fetches packages, and there is no way out of its network',
   registry: SERVER, 'registry-contract': SERVER, 'registry-leads': SERVER, 'registry-lies': SERVER, 'registry-push': SERVER, 'store-etcd': SERVER, 'store-agreement': SERVER,

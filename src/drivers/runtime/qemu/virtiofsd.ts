@@ -5,8 +5,8 @@ export const SHARE_OVERHEAD_MIB = 48;
 
 /**
  * Its socket is descriptor 3, the directory is /share: native/vm-share.c.
- * - `cache auto`: what others wrote is seen at the next open, names and attributes within a second; memory can be mapped, which
- *   `never` refuses. No writeback: what is written is the host's at once.
+ * - `cache auto`: what others wrote is seen within two seconds, for names and attributes are remembered for one; files can be
+ *   mapped, which `never` refuses. No writeback: what is written is the host's at once.
  * - Extended attributes as in containers, where the kernel decides by the same user namespace which of them.
  * - No `--tag`: QEMU 7.1 to 8.0 crash on the configuration that it offers.
  */
