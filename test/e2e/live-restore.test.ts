@@ -11,7 +11,9 @@ import { until } from '../lib/until.ts';
 const OUTAGE_MS = Number(process.env['BERTH_TEST_OUTAGE_MS'] ?? 10_000);
 const WEB = 'echo here > /tmp/index.html; httpd -p 80 -h /tmp; i=0; while :; do echo line $i; i=$((i+1)); sleep 0.2; done';
 /** Ends a while after the daemon, on its own. */
-const endsWith = (code: number): string[] => ['sh', '-c', `while [ ! -e /go ]; do sleep 0.1; done; sleep 3; exit ${code}`];
+const endsWith = (code: number, how = `exit ${code}`): string[] => ['sh', '-c', `while [ ! -e /go ]; do sleep 0.1; done; sleep 6; ${how}`];
+const VM = { isolation: 'vm', mode: 'os', memoryBytes: 256 * 1024 ** 2 };
+const PORTS = [18_080, 18_081, 18_082, 18_083];
 const LONG_LIVED = ['web', 'client', 'machine', 'system', 'whole'] as const;
 
 describe('the daemon is away', () => {
@@ -29,14 +31,17 @@ describe('the daemon is away', () => {
     await daemon.create('web', { networks, command: ['sh', '-c', WEB], ports: [{ hostPort: 18_080, targetPort: 80 }], stopSignal: 'SIGKILL' });
     await daemon.create('client', { networks, command: ['sleep', '1000'], stopSignal: 'SIGKILL' });
     await daemon.create('machine', { networks, isolation: 'vm', command: ['sh', '-c', WEB], ports: [{ hostPort: 18_081, targetPort: 80 }], stopSignal: 'SIGKILL' });
-    await daemon.create('system', { networks, mode: 'os', stopSignal: 'SIGKILL' });
-    await daemon.create('whole', { networks, isolation: 'vm', mode: 'os', memoryBytes: 256 * 1024 ** 2, stopSignal: 'SIGKILL' });
+    // Their first program is their init; what it says is on the console.
+    await daemon.create('system', { networks, mode: 'os', entrypoint: ['sh', '-c', WEB], ports: [{ hostPort: 18_082, targetPort: 80 }], stopSignal: 'SIGKILL' });
+    await daemon.create('whole', { networks, ...VM, entrypoint: ['sh', '-c', WEB], ports: [{ hostPort: 18_083, targetPort: 80 }], stopSignal: 'SIGKILL' });
     await daemon.create('ends', { command: endsWith(23) });
     await daemon.create('machine-ends', { isolation: 'vm', command: endsWith(24) });
+    await daemon.create('system-ends', { mode: 'os', entrypoint: endsWith(25), restart: { policy: 'no' } });
+    await daemon.create('whole-ends', { ...VM, entrypoint: endsWith(0, '/bin/busybox poweroff -f; sleep 1000'), restart: { policy: 'no' } });
     await daemon.create('goes', { command: endsWith(0), removeOnExit: true });
     await daemon.create('flaky', { command: ['false'], restart: { policy: 'always' } });
     for (const name of LONG_LIVED) seen[name] = await daemon.untilState(name, 'running');
-    for (const port of [18_080, 18_081]) await until(() => answers(port), { deadlineMs: 30_000, what: `port ${port}` });
+    for (const port of PORTS) await until(() => answers(port), { deadlineMs: 30_000, what: `port ${port}` });
   });
   after(async () => { await daemon?.[Symbol.asyncDispose](); });
 
@@ -55,11 +60,12 @@ describe('the daemon is away', () => {
   async function lines(name: string): Promise<number[]> {
     const { code, stdout, stderr } = await berth(daemon, ['logs', name]);
     assert.equal(code, 0, stderr);
-    return [...stdout.matchAll(/^line (\d+)$/gm)].map((match) => Number(match[1]));
+    return [...stdout.matchAll(/^line (\d+)\r?$/gm)].map((match) => Number(match[1]));
   }
 
   test('while it is away, ports answer and names resolve', { timeout: OUTAGE_MS + 120_000 }, async () => {
-    for (const name of ['ends', 'machine-ends', 'goes']) assert.equal((await berth(daemon, ['exec', name, 'touch', '/go'])).code, 0);
+    // Those that take longest first: all of them end while nobody looks.
+    for (const name of ['whole-ends', 'machine-ends', 'system-ends', 'ends', 'goes']) assert.equal((await berth(daemon, ['exec', name, 'touch', '/go'])).code, 0);
     // Far enough into its pauses that the next one is still running when the daemon is back.
     await until(async () => { const { status } = await daemon.instance('flaky'); return status.state === 'backoff' && status.restarts >= 4; }, { deadlineMs: 30_000, what: 'a long pause' });
     seen['flaky'] = await daemon.instance('flaky');
@@ -69,7 +75,7 @@ describe('the daemon is away', () => {
     const end = performance.now() + OUTAGE_MS;
     let asked = 0;
     await until(async () => {
-      for (const port of [18_080, 18_081]) assert.ok(await answers(port), `port ${port}`);
+      for (const port of PORTS) assert.ok(await answers(port), `port ${port}`);
       for (const name of ['web', 'machine', 'system', 'whole']) assert.ok((await resolved(`${name}.default.berth`)).includes(seen[name].status.addresses.lan[0]), `name ${name}`);
       asked++;
       return performance.now() > end;
@@ -85,12 +91,12 @@ describe('the daemon is away', () => {
       const { state, pid, pidStartTicks, monitorPid, startedAt, restarts, addresses } = seen[name].status;
       assert.deepEqual([status.state, status.pid, status.pidStartTicks, status.monitorPid, status.startedAt, status.restarts, status.addresses], [state, pid, pidStartTicks, monitorPid, startedAt, restarts, addresses], name);
     }
-    for (const port of [18_080, 18_081]) assert.ok(await answers(port), `port ${port}`);
+    for (const port of PORTS) assert.ok(await answers(port), `port ${port}`);
     assert.match((await berth(daemon, ['exec', 'client', 'nslookup', '-type=a', 'web.default.berth'])).stdout, new RegExp(seen['web'].status.addresses.lan[0].replaceAll('.', '\\.')));
   });
 
   test('its output of that time is in the log, no line missing', async () => {
-    for (const name of ['web', 'machine']) {
+    for (const name of ['web', 'machine', 'system', 'whole']) {
       const numbers = await lines(name);
       assert.deepEqual(numbers, numbers.map((_number, index) => index), name);
     }
@@ -98,9 +104,9 @@ describe('the daemon is away', () => {
   });
 
   test('what ended meanwhile has its own exit code and its own time', async () => {
-    for (const [name, exitCode] of [['ends', 23], ['machine-ends', 24]] as const) {
+    for (const [name, exitCode, reason] of [['ends', 23, 'exited'], ['machine-ends', 24, 'exited'], ['system-ends', 25, 'exited'], ['whole-ends', 0, 'poweroff']] as const) {
       const { status } = await daemon.instance(name);
-      assert.deepEqual([status.state, status.exitCode, status.reason], ['stopped', exitCode, 'exited'], name);
+      assert.deepEqual([status.state, status.exitCode, status.reason], ['stopped', exitCode, reason], name);
       const finishedMs = Date.parse(status.finishedAt);
       assert.ok(finishedMs > killedAtMs && finishedMs < backAtMs, `${name} finished at ${status.finishedAt}`);
     }
