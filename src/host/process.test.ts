@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { goesRed } from '../../test/lib/red.ts';
-import { identify, signalProcess, type ProcessIdentity } from './process.ts';
+import { identify, processorTime, signalProcess, type ProcessIdentity } from './process.ts';
 
 async function withSleeper(work: (child: ChildProcess, identity: ProcessIdentity) => void | Promise<void>): Promise<void> {
   const child = spawn('sleep', ['1000']);
@@ -39,3 +39,15 @@ test('J08: who is meant gets the signal', () => withSleeper(async (child, identi
 
 test('J08: a stranger with its pid does not', () => strangerIsSpared((identity) => { assert.equal(signalProcess(identity, 'SIGKILL'), false); }));
 test('J08 goes red when a pid is enough', () => goesRed(() => strangerIsSpared(({ pid }) => process.kill(pid, 'SIGKILL'))));
+
+test('what a process got of the processors grows while it runs, and nobody has that of another', () => withSleeper(async (child, identity) => {
+  const own = identify(process.pid)!, before = processorTime(own)!;
+  for (const end = performance.now() + 10_000; processorTime(own)!.ranMs === before.ranMs && performance.now() < end;) identify(process.pid);
+  assert.ok(processorTime(own)!.ranMs > before.ranMs);
+  assert.ok(processorTime(own)!.waitedMs >= 0);
+  assert.ok(processorTime(identity)!.ranMs < 1_000);
+  assert.equal(processorTime({ ...identity, startTicks: identity.startTicks - 1 }), undefined, 'a stranger with its pid');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  assert.equal(processorTime(identity), undefined);
+}));

@@ -3,6 +3,9 @@ import fs from 'node:fs';
 import { closeDescriptor, openPidDescriptor, signalByDescriptor } from './libc.ts';
 import { signalNumber } from './run.ts';
 
+/** USER_HZ is 100 on all of Linux's architectures that we know. */
+const TICK_MS = 10;
+
 export interface ProcessIdentity {
   readonly pid: number;
   /** Field 22 of /proc/PID/stat (proc(5)): clock ticks since boot. */
@@ -36,6 +39,31 @@ export async function findProcess(matches: (words: readonly string[]) => boolean
     if (identity !== undefined && matches(text.split('\0'))) return identity;
   }
   return undefined;
+}
+
+/**
+ * What a process got of the processors and what its threads waited for them (proc(5), sched-stats), in milliseconds since
+ * it began; undefined when it is gone. A kernel without such figures has 0 for the waiting.
+ */
+export function processorTime(identity: ProcessIdentity): { readonly ranMs: number; readonly waitedMs: number } | undefined {
+  try {
+    const dir = `/proc/${identity.pid}`, stat = fs.readFileSync(`${dir}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (Number(fields[19]) !== identity.startTicks) return undefined;
+    let waitedNs = 0;
+    for (const thread of fs.readdirSync(`${dir}/task`)) waitedNs += threadWaitedNs(`${dir}/task/${thread}/schedstat`);
+    return { ranMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS, waitedMs: waitedNs / 1e6 };
+  } catch {
+    return undefined;
+  }
+}
+
+function threadWaitedNs(file: string): number {
+  try {
+    return Number(fs.readFileSync(file, 'latin1').split(' ')[1]);
+  } catch {
+    return 0; // it ended, or the kernel keeps no such figures
+  }
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {

@@ -83,11 +83,11 @@ test('G10: the boundary that is there is told, not the one that was hoped for', 
   const expected = accelerator === 'kvm' ? 'hardware' : 'emulated';
   const info = await bench.driver.create(bench.plan(['true']));
   assert.deepEqual([info.boundary, info.accelerator], [expected, accelerator]);
-  assert.deepEqual(await bench.driver.available('microVM'), { ok: true, boundary: expected });
+  assert.partialDeepStrictEqual(await bench.driver.available('microVM'), { ok: true, boundary: expected });
 }));
 
 test('G10 without its guard: who believes that /dev/kvm is enough promises hardware', () => withQemuBench(async (bench) => {
-  assert.deepEqual(await bench.driver.available('microVM'), { ok: true, boundary: 'hardware' });
+  assert.partialDeepStrictEqual(await bench.driver.available('microVM'), { ok: true, boundary: 'hardware' });
 }, { accelerator: async () => ({ accelerator: 'kvm', reason: '/dev/kvm is there' }) }));
 
 test('memory that runs out in the guest is told as oom', () => withQemuBench(async (bench) => {

@@ -90,13 +90,15 @@ export async function manyReboots(daemon: TestDaemon, name: string, times: numbe
     await execInside(daemon, name, ['systemctl', 'reboot']).catch(() => undefined);
     await until(async () => {
       const { status } = await daemon.instance(name);
+      // Who reboots that often is paused for; who starts it by hand is not.
+      if (status.state === 'backoff') await daemon.request('POST', `/v1/projects/default/instances/${name}/start?waitMs=60000`);
       return status.startedAt !== startedAt && status.state === 'running' && status.health === 'healthy';
     }, { deadlineMs: 120_000, what: `reboot ${round} of '${name}'` });
   }
 }
 
-/** What grew; a few descriptors of connections come and go. */
+/** What grew; a few descriptors of connections come and go, and a log goes on in the next of its three files. */
 export function grown(before: Holdings, after: Holdings): string[] {
-  const slack: Partial<Record<keyof Holdings, number>> = { descriptors: 4 };
+  const slack: Partial<Record<keyof Holdings, number>> = { descriptors: 4, files: 2 };
   return (Object.keys(before) as (keyof Holdings)[]).filter((key) => after[key] > before[key] + (slack[key] ?? 0)).map((key) => `${key}: ${before[key]} → ${after[key]}`);
 }

@@ -34,16 +34,16 @@ export class AgentGuest implements Guest, Disposable {
   }
 
   async prepare(machine: Machine, plan: UnitPlan, { signal, template }: Parameters<Guest['prepare']>[2]): Promise<void> {
-    const { bootMs, prepareMs } = this.#deadlines, { unit, record } = machine;
-    const link = await (template === undefined ? AgentLink.connect(unit.agentSocket, record.nonce, bootMs, signal) : this.#resume(template, machine, signal));
+    const { bootTotalMs } = this.#deadlines, { unit, record } = machine;
+    const link = await (template === undefined ? AgentLink.connect(unit.agentSocket, record.nonce, bootTotalMs, signal) : this.#resume(template, machine, signal));
     void this.#links.adopt(machine.id, Promise.resolve(link));
     this.#timings?.('machine answered');
     const facts = {
       clockNs: BigInt(Date.now()) * 1_000_000n, seed: randomBytes(64).toString('hex'),
       identity: template === undefined ? undefined : { nonce: record.nonce, macOf: templateMac },
     };
-    const setup = link.request(FRAME.setup, setupFields(plan, facts), prepareMs);
-    const workload = link.request(FRAME.create, workloadFields(plan), 2 * prepareMs);
+    const setup = link.request(FRAME.setup, setupFields(plan, facts), bootTotalMs);
+    const workload = link.request(FRAME.create, workloadFields(plan), bootTotalMs);
     // Where both fail the first is the cause.
     await Promise.all([setup, workload.catch((error: unknown) => setup.then(() => { throw error; }))]);
   }

@@ -4,8 +4,9 @@ import fs from 'node:fs';
 import { BerthError } from '../../../model/errors.ts';
 import { prepareMonitorLog } from '../../../host/monitor-log.ts';
 import { startMonitor } from '../../../host/monitor.ts';
-import type { ProcessIdentity } from '../../../host/process.ts';
+import { processorTime, type ProcessIdentity } from '../../../host/process.ts';
 import type { UnitInfo, UnitPlan } from '../driver.ts';
+import { WALL, whileItGetsOn, type BootBounds } from './boot-watch.ts';
 import type { Guest } from './guest.ts';
 import { groupLimits, memoryMiB, virtualCpus, type WarmParts } from './machine.ts';
 import type { MicroVmDeadlines, MicroVmRuntimeOptions } from './microvm-options.ts';
@@ -49,15 +50,22 @@ export async function bootUnit(plan: UnitPlan, parts: BootParts): Promise<UnitIn
   const { timings } = parts.options;
   const { process, monitor } = await startMachine(plan, parts, template === undefined ? undefined : { memory: 'clone', ramFile: template.ramFile, stateFile: template.stateFile });
   timings?.('machine runs');
+  const hangs = new AbortController(), ends = signal === undefined ? hangs.signal : AbortSignal.any([signal, hangs.signal]);
   try {
-    await guest.prepare({ id: plan.id, unit, record }, plan, { signal, template });
+    await getsOn(guest.prepare({ id: plan.id, unit, record }, plan, { signal: ends, template }), process, parts.deadlines);
   } catch (error) {
+    hangs.abort(error);
     throw error instanceof BerthError && (error.code === 'timeout' || error.code === 'unavailable') ? bootError(error, unit) : error;
   }
   signal?.throwIfAborted();
   timings?.('machine set up');
   fs.writeFileSync(unit.made, '');
   return { process, monitor, boundary: boundaryOf(record), accelerator: record.accelerator, kernel: record.kernel, start: record.start };
+}
+
+/** The outcome of a boot's work, unless this QEMU hangs meanwhile. Errors: `timeout`. */
+export function getsOn<T>(work: Promise<T>, qemu: ProcessIdentity, bounds: BootBounds): Promise<T> {
+  return whileItGetsOn(work, { ...WALL, used: () => processorTime(qemu) }, bounds);
 }
 
 /** Everything up to a QEMU that runs. */

@@ -16,7 +16,7 @@ export interface Machine {
 
 /** Whether the machine is in a state for it is the runtime's to know. */
 export interface Guest {
-  /** From a QEMU that runs to a workload that waits for its start. `timeout` and `unavailable`: another boot may go better. */
+  /** From a QEMU that runs to a workload that waits for its start. `timeout` and `unavailable`: another boot may go better. How long it may take is the caller's to say, by the signal. */
   prepare(machine: Machine, plan: UnitPlan, how: { readonly signal: AbortSignal | undefined; readonly template: Template | undefined }): Promise<void>;
   start(machine: Machine): Promise<void>;
   /** Any but SIGKILL, as Linux numbers them. */

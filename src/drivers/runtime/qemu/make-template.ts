@@ -7,7 +7,7 @@ import { FRAME } from '../../../model/agent-protocol.ts';
 import { BerthError } from '../../../model/errors.ts';
 import type { UnitPlan } from '../driver.ts';
 import { AgentLink } from './agent-link.ts';
-import { bootError, startMachine, type BootParts } from './boot-unit.ts';
+import { bootError, getsOn, startMachine, type BootParts } from './boot-unit.ts';
 import { JAIL } from './command-line.ts';
 import { templateMac } from './machine.ts';
 import { qmpCommands } from './qmp.ts';
@@ -42,10 +42,16 @@ export async function makeTemplate(plan: UnitPlan, files: TemplateFiles, parts: 
   fs.truncateSync(files.ramFile, record.memoryBytes);
   fs.writeFileSync(plan.root.imageFile!, Buffer.alloc(BLANK_BYTES), { mode: 0o600 });
   await using sink = await openSink(unit.saveSocket, files.stateFile);
-  await startMachine(plan, parts, { memory: 'template', ramFile: files.ramFile, saveSocket: unit.saveSocket });
+  const { process } = await startMachine(plan, parts, { memory: 'template', ramFile: files.ramFile, saveSocket: unit.saveSocket });
   parts.options.timings?.('blank boots');
   {
-    using link = await AgentLink.connect(unit.agentSocket, record.nonce, deadlines.bootMs, signal).catch((error: Error) => { throw bootError(error, unit); });
+    // It has what nobody else wants of the processors.
+    const hangs = new AbortController();
+    const answers = AgentLink.connect(unit.agentSocket, record.nonce, deadlines.bootTotalMs, signal === undefined ? hangs.signal : AbortSignal.any([signal, hangs.signal]));
+    using link = await getsOn(answers, process, deadlines).catch((error: Error) => {
+      hangs.abort(error);
+      throw bootError(error, unit);
+    });
     await link.request(FRAME.prepare, {}, deadlines.prepareMs);
   }
   parts.options.timings?.('blank answered');

@@ -1,6 +1,7 @@
 /** What the runtime of microVMs and VMs is built from. */
 import type { ControlGroups } from '../../../host/cgroup.ts';
 import type { Sharing } from '../../../host/virtiofsd.ts';
+import type { BootBounds } from './boot-watch.ts';
 import type { FirmwareFiles } from './firmware.ts';
 import type { TemplateLimits } from './template-store.ts';
 import type { WarmStartMode } from './warm-starts.ts';
@@ -33,12 +34,11 @@ export interface AcceleratorFinding {
   readonly reason: string;
 }
 
-export interface MicroVmDeadlines {
-  /** From the start of QEMU to the agent's first word; a boot that takes longer is tried once more. */
-  readonly bootMs: number;
+/** Of a boot, from the start of QEMU until its workload could start (boot-watch.ts); one that passes them is tried once more. */
+export interface MicroVmDeadlines extends BootBounds {
   /** The same of a machine that resumes from a template; one that takes longer boots instead. */
   readonly warmMs: number;
-  /** Root file system, network; then the workload's program found. */
+  /** The monitor's start; what a template is made of; a workload's first instruction. */
   readonly prepareMs: number;
   /** Everything else that an agent is asked. */
   readonly answerMs: number;
@@ -46,7 +46,7 @@ export interface MicroVmDeadlines {
   readonly endMs: number;
 }
 
-export const DEADLINES: MicroVmDeadlines = { bootMs: 45_000, warmMs: 5_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
+export const DEADLINES: MicroVmDeadlines = { bootMs: 45_000, bootTotalMs: 600_000, warmMs: 5_000, prepareMs: 20_000, answerMs: 5_000, endMs: 15_000 };
 
 export type WarmStage = 'begun' | 'blank boots' | 'blank answered' | 'saved' | 'blank gone' | 'admitted' | 'machine runs' | 'machine answered' | 'machine set up';
 

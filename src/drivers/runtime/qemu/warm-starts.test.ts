@@ -11,7 +11,7 @@ test('machines with kernels of their own resume from templates of that kernel al
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-warm-'));
   t.after(() => { fs.rmSync(dir, { recursive: true }); });
   await using warm = new WarmStarts({ mode: 'shared', dir, qemu: '/bin/sh', delayMs: 0, make: () => assert.fail('nothing is made'), complain: (error) => assert.fail(String(error)) });
-  const like = { id: '0', form: 'microVM', project: 'a', kernelDir: '/kernels/a', resources: {}, root: { layers: [], readOnly: false, volatile: true }, network: { interfaces: [], nameservers: [], searchDomains: [] } } as unknown as UnitPlan;
+  const like = { id: '0', form: 'microVM', project: 'a', kernelDir: '/kernels/a', resources: {}, mounts: [], root: { layers: [], readOnly: false, volatile: true }, network: { interfaces: [], nameservers: [], searchDomains: [] } } as unknown as UnitPlan;
   const kernel = (digest: string) => ({ release: '6', vmlinux: '/v', initramfs: '/i', digest });
   const keys = await Promise.all([undefined, kernel('a'), kernel('b')].map((own) => warm.key(like, 'tcg', kernel('default'), own)));
   assert.equal(new Set(keys).size, 3);
