@@ -36,6 +36,8 @@ const FIELDS: readonly Field[] = [
   { path: 'spec.firmware', spec: (text) => ({ firmware: text }) },
   { path: 'spec.machinePreset', spec: (text) => ({ machinePreset: text }) },
   { path: 'spec.iso', spec: (text) => ({ iso: [text] }) },
+  { path: 'spec.kernel', spec: (text) => ({ kernel: text }) },
+  { path: 'spec.root', spec: (text) => ({ root: text }) },
   { path: 'spec.command', spec: (text) => ({ command: ['sleep', text] }), arrives: (plan, text) => plan.process.args.length === 2 && plan.process.args[1] === text },
   { path: 'spec.command (first)', spec: (text) => ({ command: [text, 'x'] }), arrives: (plan, text) => plan.process.args.length === 2 && plan.process.args[0] === text },
   { path: 'spec.entrypoint', spec: (text) => ({ entrypoint: ['sleep', text], command: ['end'] }), arrives: (plan, text) => plan.process.args.join('\u0001') === `sleep\u0001${text}\u0001end` },

@@ -59,7 +59,7 @@ const refusal = (pattern: RegExp) => (error: unknown) => error instanceof BerthE
 
 test('a kernel and the modules of a guest are laid out, unpacked and in order', async (t) => {
   const kernel = await layOut(t, tree());
-  assert.deepEqual(kernel.modules, { early: ['virtio_mmio', 'virtio_console'], root: ['virtio_blk', 'erofs', 'overlay'], network: ['net_failover', 'virtio_net'], idle: [] });
+  assert.deepEqual(kernel.modules, { early: ['virtio_mmio', 'virtio_console'], root: ['virtio_blk', 'erofs', 'overlay'], network: ['net_failover', 'virtio_net'], idle: [], share: [] });
   assert.ok(fs.readFileSync(kernel.vmlinux).equals(vmlinux()));
   assert.ok(fs.readFileSync(path.join(kernel.dir, 'modules/net_failover.ko')).equals(module('net_failover')));
 });

@@ -42,8 +42,8 @@ const MODULE_STAGES: Readonly<Record<ModuleStage, readonly string[]>> = {
   idle: ['virtio_rng', 'virtio_balloon'],
   share: ['virtiofs'],
 };
-/** A guest comes up without them; erofs and ext4 need the first one where it is not part of something else. */
-const NOT_NEEDED: ReadonlySet<string> = new Set(['crc32c_generic', 'virtio_rng', 'virtio_balloon']);
+/** A guest comes up without them; erofs and ext4 need the first one where it is not part of something else, and shared directories the last. */
+const NOT_NEEDED: ReadonlySet<string> = new Set(['crc32c_generic', 'virtio_rng', 'virtio_balloon', 'virtiofs']);
 
 export const KERNEL_RELEASE = /^\d[\w.+~-]{0,63}$/;
 const MODULE_PATH = /^((?:[\w+,@-]+\/)*([\w-]{1,55}))\.k?o$/;

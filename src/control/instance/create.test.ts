@@ -91,7 +91,6 @@ describe('instance.create', () => {
     ['a capability that reaches the host', { capabilities: { add: ['SYS_ADMIN'], drop: [] } }, 'invalid', 'spec.capabilities.add'],
     ['a signal that is none', { stopSignal: 'SIGNOTHING' }, 'invalid', undefined],
     ['an OS form', { mode: 'os' }, 'unsupported', undefined],
-    ['a directory of the host in a microVM', { isolation: 'vm', volumes: [{ hostPath: '/srv', target: '/data' }] }, 'unsupported', 'spec.volumes.0'],
     ['a root disk that the pool cannot bound', { rootDiskBytes: 64 * 1024 * 1024 }, 'unsupported', 'spec.rootDiskBytes'],
     ['an address outside of the network', { networks: [{ name: 'default', ipv4: '192.168.9.9' }] }, 'invalid', undefined],
     ['the gateway’s address', { networks: [{ name: 'default', ipv4: '10.90.1.1' }] }, 'invalid', undefined],

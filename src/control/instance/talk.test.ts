@@ -30,7 +30,8 @@ const exec = (world: FakeWorld, request: Parameters<typeof execInstance>[4]) => 
 const never = new AbortController().signal;
 const MIB = 1024 * 1024;
 /** Fields of disk images alone: their own test changes them. */
-const OF_DISK_IMAGES = ['firmware', 'machinePreset', 'iso'];
+/** They name images of their own kind: tests that have such images change them. */
+const OF_OTHER_IMAGES = ['firmware', 'machinePreset', 'iso', 'kernel'];
 /** Where a field's look asks for what the instance has already. */
 const OTHER: Readonly<Record<string, unknown>> = { mode: 'os', isolation: 'auto', image: 'busybox:other', networks: [], terminal: true, stdin: true };
 
@@ -262,7 +263,7 @@ describe('rename and update', () => {
     it(`every field of a running ${FORM_LABEL[form]} is changed when the model says so, or refused by its name`, async () => {
       await using world = await FakeWorld.open();
       const made = await world.run('web', { isolation: isVm(form) ? 'vm' : 'container', memoryBytes: 256 * MIB });
-      for (const { path, traits } of fields().filter((one) => typeof one.traits.means[form] === 'string' && !OF_DISK_IMAGES.includes(one.path) && one.path !== 'running')) {
+      for (const { path, traits } of fields().filter((one) => typeof one.traits.means[form] === 'string' && !OF_OTHER_IMAGES.includes(one.path) && one.path !== 'running')) {
         const { value, next } = FIELD_LOOKS[path as keyof typeof FIELD_LOOKS];
         const wished = next ?? (OTHER[path] ?? (typeof value === 'function' ? value(form) : value) ?? 64 * MIB);
         const updated = updateInstance(world.services, ROOT, world.get('web'), { spec: { [path]: wished } });
