@@ -69,7 +69,7 @@ describe('J06: damaged files', () => {
           } else {
             refused++;
             const named = file.includes('store.db') ? path.join(stateDir, 'store.db') : file;
-            assert.match(said, /^berth: .* is damaged[^]*\nhint: .+/m, where);
+            assert.match(said, /^berth: .* is damaged[^]*\n  hint: .+/m, where);
             assert.ok(said.includes(named), `${where}: ${said}`);
           }
           kept.restore();
