@@ -12,8 +12,10 @@ export async function findLeaks(services: InstanceServices): Promise<string[]> {
   const disks = new Set<ObjectId>([...ids, ...registry.list<Volume>('Volume').map((volume) => objectId(volume.meta.id))]);
   const networks = new Set<ObjectId>(registry.list<Network>('Network').map((network) => objectId(network.meta.id)));
   const portIds = new Set([...instances.flatMap((instance) => instance.status.ports.map((port) => port.portId)), ...services.pool.portIds()]);
+  // The runtimes share control groups and logs: what one of them has for itself is no stranger to the others.
+  const runtimes = Object.values(services.runtimes), units = new Set([...ids, ...runtimes.flatMap((runtime) => runtime.ownUnits?.() ?? [])]);
   const found = await Promise.all([
-    ...Object.values(services.runtimes).map((runtime) => runtime.leftovers(ids)),
+    ...runtimes.map((runtime) => runtime.leftovers(units)),
     services.storage.leftovers(disks),
     services.network.leftovers({ networks, portIds }),
     claimLeaks(services, new Set([...ids])),

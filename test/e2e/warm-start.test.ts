@@ -19,7 +19,10 @@ test('the second microVM of a kind starts warm, is what the first was, and outli
   const templates = async (): Promise<{ readonly count: number; readonly bytes: number; readonly reclaimableBytes: number }> =>
     (await daemon.ok('GET', '/v1/system/df')).items.find((row: { what: string }) => row.what === 'templates');
   assert.equal(await make('first'), 'cold');
-  await until(async () => (await templates()).count === 1, { what: 'a template', deadlineMs: 120_000 });
+  await until(async () => {
+    assert.deepEqual(await daemon.leaks(), [], 'a template that is being made is nobody’s leftover');
+    return (await templates()).count === 1;
+  }, { what: 'a template', deadlineMs: 120_000 });
   const { bytes, reclaimableBytes } = await templates();
   assert.ok(bytes > 1 << 20 && reclaimableBytes === bytes);
   assert.equal(await make('second'), 'warm');

@@ -410,6 +410,8 @@ export interface RuntimeDriver extends AsyncDisposable {
   templates?(): readonly TemplateInfo[];
   /** Takes those away that nothing started from since then (milliseconds since 1970); resolves with them. What runs is not touched. */
   pruneTemplates?(usedBeforeMs: number): Promise<readonly TemplateInfo[]>;
+  /** Units of its own that no object stands for, while it has them: templates that are being made. */
+  ownUnits?(): readonly ObjectId[];
   /** Everything on the host that carries this root's names and belongs to the runtime: ids found, with where. */
   leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]>;
 }

@@ -316,6 +316,10 @@ export class MicroVmRuntime implements RuntimeDriver {
     if (record !== undefined) rotateMonitorLog(this.#paths.unit(id).logDir, record.log);
   }
 
+  ownUnits(): readonly ObjectId[] {
+    return [...this.#blanks];
+  }
+
   async leftovers(known: ReadonlySet<ObjectId>): Promise<readonly string[]> {
     await this.#swept;
     const owned = (id: string): boolean => known.has(id as ObjectId) || this.#blanks.has(id as ObjectId);
