@@ -88,6 +88,8 @@ describe('the example estate', { timeout: 600_000 }, () => {
     assert.equal(await daemon.instance('db'), undefined);
     await say(['apply', '-f', ESTATE], { timeoutMs: 60_000 });
     await countsOnFrom(before);
+    // The page may still have been told of the instance before.
+    await until(async () => (await berth(daemon, ['exec', 'db', 'pg_isready', '-q'])).code === 0, { deadlineMs: 60_000, what: 'a database that takes connections' });
     assert.equal(await query('db', 'shop', 'SELECT name FROM mine'), 'db\n');
   });
 

@@ -46,8 +46,8 @@ test('members of an open network reach each other', async () => {
   await using lab = await NetworkLab.open();
   const plan = await lab.network();
   const [a, b] = await Promise.all([lab.sandbox(plan), lab.sandbox(plan)]);
-  assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv4])).code, 0);
-  assert.equal((await lab.inside(a, ['ping', '-c1', '-W1', b.ports[0]!.ipv6])).code, 0);
+  // A busy host may need longer than one of them for its first answer.
+  for (const { ipv4, ipv6 } of [b.ports[0]!]) for (const address of [ipv4, ipv6]) assert.equal((await lab.inside(a, ['ping', '-c3', '-i0.2', '-W3', address])).code, 0);
 });
 
 test('what an instance sends and receives is counted from its side', async () => {
