@@ -18,11 +18,12 @@ import { DiskStore } from './disk-store.ts';
 import { exportArchive } from './export-archive.ts';
 import { ImageFetcher } from './fetch-image.ts';
 import { assembleFromLayer, emptyConfig } from './image-assembly.ts';
-import { ImageFileStore } from './image-file-store.ts';
+import { imageFile } from './image-file.ts';
+import { imageKernel } from './image-kernel.ts';
 import { importArchive } from './import-archive.ts';
-import { KernelStore } from './kernel-store.ts';
 import { LayerStore } from './layer-store.ts';
 import { PartialBlobs } from './partial-blobs.ts';
+import { PerImageStore } from './per-image-store.ts';
 
 export interface DirContentOptions {
   readonly rootDir: string;
@@ -45,8 +46,8 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
   const arrivals = new Arrivals(options.nowMs);
   const blobs = new BlobStore(rootDir, arrivals, options.guards);
   const layers = new LayerStore(options.layersDir, unpacker, arrivals, options.layerLimits, options.guards);
-  const imageFiles = new ImageFileStore(path.join(rootDir, 'erofs'), layers, unpacker, arrivals);
-  const kernels = new KernelStore(path.join(rootDir, 'kernels'), layers, unpacker, arrivals);
+  const imageFiles = new PerImageStore(path.join(rootDir, 'erofs'), imageFile(unpacker), layers, arrivals);
+  const kernels = new PerImageStore(path.join(rootDir, 'kernels'), imageKernel(unpacker), layers, arrivals);
   const disks = new DiskStore({ dir: path.join(rootDir, 'disks'), jobs: options.diskJobs ?? nativeDiskJobs(), arrivals, checkQcow2: blobs.guards.checkQcow2, maxBytes: options.diskLimits });
   const temporaryDir = path.join(rootDir, 'bootstrap');
   await fs.mkdir(rootDir, { recursive: true, mode: 0o711 });
@@ -119,10 +120,11 @@ export async function openDirContent(options: DirContentOptions): Promise<Conten
     lease: () => arrivals.lease(),
     settled: (image) => arrivals.settle(digestsOf(image)),
     async usage(inUse) {
+      // Kernels are counted with the image files: both are made of images, for machines.
       const files = await imageFiles.usage(inUse?.imageFiles), own = await kernels.usage(inUse?.imageFiles);
       return {
         ...(await blobs.usage(inUse?.blobs)), ...layers.usage(inUse?.diffIds), ...disks.usage(inUse?.disks),
-        imageFiles: files.imageFiles + own.kernels, imageFileBytes: files.imageFileBytes + own.kernelBytes,
+        imageFiles: files.count + own.count, imageFileBytes: files.bytes + own.bytes,
       };
     },
     sweep(inUse, { arrivals: all = false } = {}) {
